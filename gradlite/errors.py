@@ -1,0 +1,80 @@
+"""The exceptions of gradlite: each names the operation, the shapes and the remedy.
+
+Every one derives from `GradliteError` and from the built-in exception that a caller would
+expect, so ``except ValueError`` and ``except gradlite.GradliteError`` both work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+
+class GradliteError(Exception):
+    """Base class of all errors that gradlite raises on purpose."""
+
+
+class ShapeError(GradliteError, ValueError):
+    """Two shapes that must agree do not."""
+
+
+class DtypeError(GradliteError, TypeError):
+    """The data has a type that cannot be differentiated."""
+
+
+class GraphError(GradliteError, RuntimeError):
+    """A backward pass was asked for where there is no graph to walk, or no longer one."""
+
+
+class DetachError(GradliteError, TypeError):
+    """A conversion would have lost a gradient silently."""
+
+
+class NonFiniteError(GradliteError, FloatingPointError):
+    """Debug mode met the first NaN or Inf."""
+
+
+class MutationError(GradliteError, RuntimeError):
+    """Debug mode found that an array the backward pass needs was changed in place."""
+
+
+class GradientError(GradliteError, AssertionError):
+    """`check_grads` found a derivative that finite differences contradict."""
+
+
+class MissingRuleError(GradliteError, TypeError):
+    """A function, or an argument of it, has no derivative rule."""
+
+    @classmethod
+    def for_function(cls, fn: Callable[..., Any], method: str = "__call__") -> MissingRuleError:
+        """Say that `fn` has no rule, and how to add one."""
+        name = function_name(fn)
+        if method != "__call__":
+            return cls(
+                f"{name}.{method} has no derivative rule for Tensors. Use the function that does "
+                f"the same (np.sum for np.add.reduce, say), or t.detach().data where no gradient "
+                f"should flow."
+            )
+        return cls(
+            f"{name} has no derivative rule. Add it in one line: "
+            f"gl.defvjp({name}, lambda g, ans, x: ...), with g the cotangent of the answer; "
+            f"or pass t.detach().data where no gradient should flow."
+        )
+
+
+def function_name(fn: Callable[..., Any]) -> str:
+    """Name a function as a user would write it: ``np.linalg.solve``, ``gl.relu``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> function_name(np.linalg.solve)
+    'np.linalg.solve'
+    """
+    name = getattr(fn, "__name__", repr(fn))
+    module = getattr(fn, "__module__", None) or ("numpy" if type(fn).__name__ == "ufunc" else "")
+    if module.startswith("numpy"):
+        return f"np.linalg.{name}" if module.startswith("numpy.linalg") else f"np.{name}"
+    if module.startswith("gradlite"):
+        return f"gl.{name}"
+    return f"{module}.{name}" if module not in ("", "__main__") else name

@@ -1,0 +1,331 @@
+"""What a derivative rule is, and the table that holds them all.
+
+A rule tells, for each array argument of a function, how a cotangent of the answer becomes a
+cotangent of that argument. It is one line of plain NumPy::
+
+    defvjp(np.multiply, lambda g, ans, x, y: g * y,
+                        lambda g, ans, x, y: g * x)
+
+`g` is the cotangent of the answer, `ans` the answer, then come the function's own arguments.
+A rule never thinks about broadcasting (the walk sums a cotangent back to its argument's shape)
+and never mentions Tensors: called with arrays it gives first derivatives, called with Tensors
+its NumPy calls are recorded in turn, which gives the second.
+
+A rule is also a statement of what it needs. Which of its parameters it *reads* decides what the
+tape keeps until the backward pass: nothing for ``add``, only the answer for ``tanh``. A rule
+that asks only for ``x.shape``, ``x.ndim`` or ``x.size`` does not keep ``x`` alive.
+"""
+
+from __future__ import annotations
+
+import dis
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
+from typing import Any, TypeVar
+
+import numpy as np
+
+from gradlite.errors import MissingRuleError, function_name
+
+Function = Callable[..., Any]
+F = TypeVar("F", bound=Function)
+
+METADATA = frozenset({"shape", "ndim", "size"})
+
+
+class Traced:
+    """Base of everything whose operations a tape records (Tensor, and the scalar Value)."""
+
+    __slots__ = ()
+
+    def __array_function__(self, fn: Function, types: Any, args: Any, kwargs: Any) -> Any:
+        """Carry out `fn`, recording it (NumPy's protocol, NEP 18)."""
+        raise NotImplementedError
+
+
+class Rule:
+    """The derivative of one function.
+
+    Attributes
+    ----------
+    fn : callable
+        The function itself, on plain arrays.
+    name : str
+        How errors and drawings call it.
+    vjps : tuple of callable or None
+        One ``(g, ans, *args, **params) -> cotangent`` for each array argument; None for an
+        argument without a derivative (a condition, say).
+    variadic : callable or None
+        In place of `vjps` for a function of any number of arrays:
+        ``(i, g, ans, *args, **params) -> cotangent of args[i]``.
+    params : frozenset of str
+        The keyword arguments that the rule understands.
+    saves : bool
+        Whether `fn` returns ``(ans, saved)``; a first-order walk hands `saved` to the rule.
+    outputs : bool
+        Whether `fn` returns several arrays; `g` and `ans` are then sequences.
+    singular : bool
+        Whether the local derivative can be infinite or NaN where the answer is not wanted.
+    masks : bool
+        Whether the rule sends exact zeros down a branch that was not taken.
+    kept : dict
+        What `keeps` has found so far.
+    """
+
+    __slots__ = (
+        "_defaults",
+        "fn",
+        "kept",
+        "masks",
+        "name",
+        "outputs",
+        "params",
+        "saves",
+        "singular",
+        "variadic",
+        "vjps",
+    )
+
+    def __init__(
+        self,
+        fn: Function,
+        vjps: Sequence[Function | None],
+        variadic: Function | None = None,
+        name: str | None = None,
+        saves: bool = False,
+        outputs: bool = False,
+    ) -> None:
+        self.fn = getattr(fn, "forward", fn)
+        self.name = name or function_name(fn)
+        self.vjps = tuple(vjps)
+        self.variadic = variadic
+        self.saves = saves
+        self.outputs = outputs
+        self.singular = False
+        self.masks = False
+        self.kept: dict[int, tuple[bool, ...]] = {}
+        self._defaults: dict[str, Any] | None = None
+        known: set[str] = set()
+        for vjp in (*self.vjps, variadic):
+            code = getattr(vjp, "__code__", None)
+            if code is not None:
+                names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+                known.update(names[2 + len(self.vjps) :])
+        self.params = frozenset(known - {"saved"})
+
+    def __repr__(self) -> str:
+        return f"<rule of {self.name}>"
+
+    def pullbacks(self) -> Iterator[Function | None]:
+        """Give the vjp of each array argument in turn."""
+        if self.variadic is None:
+            return iter(self.vjps)
+        return (functools.partial(self.variadic, i) for i in count())
+
+    def keeps(self, needed: int) -> tuple[bool, ...]:
+        """Tell what must be kept when the arguments in the bit set `needed` want a gradient.
+
+        Returns
+        -------
+        tuple of bool
+            Whether to keep the answer, then whether to keep each argument (for a variadic
+            rule: all of them).
+        """
+        known = self.kept.get(needed)
+        if known is None:
+            known = self.kept[needed] = self._read_by(needed)
+        return known
+
+    def _read_by(self, needed: int) -> tuple[bool, ...]:
+        if self.variadic is not None:
+            ans, *args = _reads(self.variadic, first=1)
+            return ans, any(args)
+        read = [False] * (1 + len(self.vjps))
+        for i, vjp in enumerate(self.vjps):
+            if vjp is not None and needed >> i & 1:
+                for j, flag in enumerate(_reads(vjp)[: len(read)]):
+                    read[j] = read[j] or flag
+        return tuple(read)
+
+    def bind(self, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Sequence[Any], Any]:
+        """Part the arguments of a call into arrays (by position) and parameters (by name).
+
+        Raises
+        ------
+        MissingRuleError
+            If the call has an argument that the rule does not know.
+        """
+        arrays = len(self.vjps)
+        if self.variadic is not None or (len(args) == arrays and kwargs.keys() <= self.params):
+            return args, kwargs
+        if self._defaults is None:
+            signature = inspect.signature(self.fn)
+            self._defaults = {name: p.default for name, p in signature.parameters.items()}
+        names = list(self._defaults)
+        if len(args) > len(names):
+            raise TypeError(f"{self.name} takes {len(names)} arguments, not {len(args)}.")
+        call = dict(zip(names, args, strict=False))
+        for name, value in kwargs.items():
+            if name in call:
+                raise TypeError(f"{self.name} got the argument {name!r} twice.")
+            call[name] = value
+        for name in names[:arrays]:
+            if call.setdefault(name, self._defaults[name]) is inspect.Parameter.empty:
+                raise TypeError(f"{self.name} needs the argument {name!r}.")
+        known = [call.pop(name) for name in names[:arrays]]
+        # NumPy's "not given" is no argument, and None is none that the rule has to know.
+        call = {
+            k: v
+            for k, v in call.items()
+            if v is not np._NoValue and (k in self.params or v is not None)
+        }
+        for name in call.keys() - self.params:
+            raise MissingRuleError(
+                f"{self.name} on a Tensor does not take the argument {name!r}: its derivative "
+                f"rule knows {', '.join(sorted(self.params)) or 'no keyword arguments'}."
+            )
+        return known, call
+
+
+def _reads(vjp: Function, first: int = 0) -> list[bool]:
+    """Tell which parameters of `vjp`, from ``ans`` on, it reads as arrays.
+
+    The compiled code says it: a parameter counts as read where it is loaded for anything but
+    its `METADATA`. What cannot be known (a callable without code) counts as read.
+    """
+    code = getattr(vjp, "__code__", None)
+    if code is None:
+        return [True] * 64
+    total = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & inspect.CO_VARARGS)
+    read: set[str] = set()
+    pending = ""
+    for step in dis.get_instructions(code):
+        if step.opname == "EXTENDED_ARG":
+            continue
+        if pending and not (step.opname == "LOAD_ATTR" and step.argval in METADATA):
+            read.add(pending)
+        pending = ""
+        if any(word in step.opname for word in ("FAST", "DEREF", "CELL", "CLOSURE")):
+            names = step.argval if isinstance(step.argval, tuple) else (step.argval,)
+            read.update(names[:-1])
+            if step.opname.startswith("LOAD_FAST"):
+                pending = names[-1]
+            else:
+                read.add(names[-1])
+    return [name in read for name in code.co_varnames[1 + first : total]]
+
+
+RULES: dict[Function, Rule] = {}
+"""The derivative of every differentiable function."""
+
+COMPOSITES: dict[Function, Function] = {}
+"""NumPy functions written out in others that have rules; they need none of their own."""
+
+PLAIN: set[Function] = set()
+"""NumPy functions without a derivative (comparisons, index searches): they return arrays."""
+
+
+def defvjp(
+    fn: Function,
+    *vjps: Function | None,
+    variadic: Function | None = None,
+    name: str | None = None,
+    saves: bool = False,
+    outputs: bool = False,
+) -> None:
+    """Define the derivative of a function, one rule for each array argument.
+
+    Parameters
+    ----------
+    fn : callable
+        A NumPy function, a ufunc of any library (``scipy.special`` too), or a `primitive`.
+    *vjps : callable or None
+        ``vjps[i](g, ans, *args, **params)`` gives the cotangent of argument `i`: `g` is the
+        cotangent of the answer `ans`, and has its shape. Write it in NumPy functions that have
+        rules themselves, and second derivatives follow. None says that an argument has no
+        derivative.
+    variadic : callable, optional
+        In place of `vjps` where the number of arrays varies:
+        ``variadic(i, g, ans, *args, **params)``.
+    name : str, optional
+        The name in errors and drawings; that of `fn` by default.
+    saves : bool, default False
+        `fn` (a primitive) returns ``(ans, saved)``; the rules get `saved` by keyword in a
+        first-order walk and must do without it (``saved=None``) in a higher one.
+    outputs : bool, default False
+        `fn` returns several arrays; `g` and `ans` are sequences of as many.
+
+    Notes
+    -----
+    A rule whose code does not read an argument (or reads only its shape) lets the tape drop
+    that array early. A later definition for the same function replaces the earlier one.
+
+    Examples
+    --------
+    >>> import numpy as np, scipy.special as sp, gradlite as gl
+    >>> gl.defvjp(sp.expit, lambda g, ans, x: g * ans * (1 - ans))
+    >>> float(gl.grad(sp.expit)(0.0))
+    0.25
+    >>> float(gl.grad(gl.grad(sp.expit))(0.0))
+    0.0
+    """
+    if not vjps and variadic is None:
+        raise TypeError(f"defvjp({function_name(fn)}, ...) needs a rule for each array argument.")
+    rule = Rule(fn, vjps, variadic, name, saves, outputs)
+    known = RULES.setdefault(fn, rule)
+    if known is not rule:  # the operators of Tensor hold the old object: change it where it is
+        for slot in Rule.__slots__:
+            setattr(known, slot, getattr(rule, slot))
+
+
+def primitive(forward: F) -> F:
+    """Make a function of plain arrays an operation that can be recorded.
+
+    Parameters
+    ----------
+    forward : callable
+        Takes arrays by position and parameters by keyword and returns an array. Called with a
+        Tensor, the operation is recorded as one node, whatever happens inside.
+
+    Returns
+    -------
+    callable
+        The same function, for arrays and Tensors. Give it a derivative with `defvjp`.
+
+    Examples
+    --------
+    A whole new operation, differentiable to any order:
+
+    >>> import numpy as np, gradlite as gl
+    >>> @gl.primitive
+    ... def swish(x, beta=1.0):
+    ...     return x / (1 + np.exp(-beta * x))
+    >>> gl.defvjp(swish, lambda g, ans, x, beta=1.0: g * (ans * beta + (1 - ans * beta) * ans / x))
+    >>> round(float(gl.grad(swish)(1.0)), 6)
+    0.927671
+    >>> gl.check_grads(swish, (np.array([0.5, -2.0]),), order=2)
+    """
+
+    @functools.wraps(forward)
+    def operation(*args: Any, **kwargs: Any) -> Any:
+        for arg in (*args, *kwargs.values()) if kwargs else args:
+            if isinstance(arg, Traced):
+                return arg.__array_function__(operation, (), args, kwargs)
+        ans = forward(*args, **kwargs)
+        return ans[0] if operation in RULES and RULES[operation].saves else ans
+
+    operation.forward = forward  # type: ignore[attr-defined]  # functions take attributes
+    return operation  # type: ignore[return-value]  # wraps keeps the signature
+
+
+def composite(*fns: Function) -> Callable[[F], F]:
+    """Register the decorated function as what `fns` mean on Tensors, in terms of other rules."""
+
+    def register(definition: F) -> F:
+        for fn in fns:
+            COMPOSITES[fn] = definition
+        return definition
+
+    return register

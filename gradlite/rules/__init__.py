@@ -1,0 +1,1 @@
+"""The derivative rules: one line a function, siblings beside siblings."""

@@ -1,0 +1,358 @@
+"""Rules of the elementwise functions: the calculus table.
+
+``g`` is the cotangent of the answer ``ans``; ``x``, ``y`` are the arguments. Formulas that a
+table of derivatives has stand here as they stand there; a note says where a convention was
+needed (ties, points without a derivative).
+"""
+
+from __future__ import annotations
+
+import operator
+from math import log, pi, sqrt
+from typing import Any
+
+import numpy as np
+
+from gradlite.rule import PLAIN, RULES, composite, defvjp, primitive
+
+LN2, LN10 = log(2.0), log(10.0)
+
+
+def nonzero(x: Any) -> Any:
+    """Replace zeros by Inf, so that dividing by the result gives 0 in their place."""
+    return np.where(x == 0, np.inf, x)
+
+
+# -- arithmetic -------------------------------------------------------------------------------
+
+defvjp(np.add, lambda g, ans, x, y: g, lambda g, ans, x, y: g)
+defvjp(np.subtract, lambda g, ans, x, y: g, lambda g, ans, x, y: -g)
+defvjp(np.multiply, lambda g, ans, x, y: g * y, lambda g, ans, x, y: g * x)
+defvjp(np.divide, lambda g, ans, x, y: g / y, lambda g, ans, x, y: -g * ans / y)
+defvjp(np.negative, lambda g, ans, x: -g)
+defvjp(np.positive, lambda g, ans, x: g)
+defvjp(np.reciprocal, lambda g, ans, x: -g * ans * ans)
+defvjp(np.square, lambda g, ans, x: g * (2.0 * x))
+defvjp(np.remainder, lambda g, ans, x, y: g, lambda g, ans, x, y: -g * np.floor(x / y))
+defvjp(np.fmod, lambda g, ans, x, y: g, lambda g, ans, x, y: -g * np.trunc(x / y))
+
+
+def power_base(g: Any, ans: Any, x: Any, y: Any) -> Any:
+    """Differentiate x**y by x: y x**(y-1), and 0 where y = 0 even at x = 0."""
+    if isinstance(y, (int, float)):
+        return g * (y * x ** (y - 1)) if y else np.zeros(g.shape, g.dtype)
+    return g * (y * x ** np.where(y == 0, 1, y - 1))
+
+
+# By y: x**y log x, taken as 0 at x = 0 (the limit for y > 0).
+defvjp(np.power, power_base, lambda g, ans, x, y: g * ans * np.log(np.where(x == 0, 1, x)))
+RULES[np.power].fn = operator.pow  # knows short cuts for exponents 2, 0.5 and -1
+
+# -- powers, exponentials, logarithms ---------------------------------------------------------
+
+# At 0 the slope of sqrt is infinite; the subgradient taken there is 0.
+defvjp(np.sqrt, lambda g, ans, x: g * 0.5 / nonzero(ans))
+defvjp(np.cbrt, lambda g, ans, x: g / (3.0 * ans * ans))
+defvjp(np.exp, lambda g, ans, x: g * ans)
+defvjp(np.exp2, lambda g, ans, x: g * ans * LN2)
+defvjp(np.expm1, lambda g, ans, x: g * (ans + 1.0))
+defvjp(np.log, lambda g, ans, x: g / x)
+defvjp(np.log2, lambda g, ans, x: g / (x * LN2))
+defvjp(np.log10, lambda g, ans, x: g / (x * LN10))
+defvjp(np.log1p, lambda g, ans, x: g / (x + 1.0))
+
+
+def above(x: Any, ans: Any) -> Any:
+    """Subtract the answer of a log-sum-exp, which may be -inf (then every x is)."""
+    return x - np.where(np.isneginf(ans), 0, ans)
+
+
+defvjp(
+    np.logaddexp,
+    lambda g, ans, x, y: g * np.exp(above(x, ans)),
+    lambda g, ans, x, y: g * np.exp(above(y, ans)),
+)
+defvjp(
+    np.logaddexp2,
+    lambda g, ans, x, y: g * np.exp2(above(x, ans)),
+    lambda g, ans, x, y: g * np.exp2(above(y, ans)),
+)
+
+# -- trigonometric and hyperbolic -------------------------------------------------------------
+
+defvjp(np.sin, lambda g, ans, x: g * np.cos(x))
+defvjp(np.cos, lambda g, ans, x: -g * np.sin(x))
+defvjp(np.tan, lambda g, ans, x: g * (1.0 + ans * ans))
+defvjp(np.arcsin, lambda g, ans, x: g / np.sqrt(1.0 - x * x))
+defvjp(np.arccos, lambda g, ans, x: -g / np.sqrt(1.0 - x * x))
+defvjp(np.arctan, lambda g, ans, x: g / (1.0 + x * x))
+defvjp(np.sinh, lambda g, ans, x: g * np.cosh(x))
+defvjp(np.cosh, lambda g, ans, x: g * np.sinh(x))
+defvjp(np.tanh, lambda g, ans, x: g * (1.0 - ans * ans))
+defvjp(np.arcsinh, lambda g, ans, x: g / np.sqrt(x * x + 1.0))
+defvjp(np.arccosh, lambda g, ans, x: g / np.sqrt((x - 1.0) * (x + 1.0)))
+defvjp(np.arctanh, lambda g, ans, x: g / (1.0 - x * x))
+# At the origin, where neither has a derivative, the subgradient taken is 0.
+defvjp(
+    np.arctan2,
+    lambda g, ans, y, x: g * x / nonzero(x * x + y * y),
+    lambda g, ans, y, x: -g * y / nonzero(x * x + y * y),
+)
+defvjp(
+    np.hypot,
+    lambda g, ans, x, y: g * (x / nonzero(ans)),
+    lambda g, ans, x, y: g * (y / nonzero(ans)),
+)
+defvjp(np.deg2rad, lambda g, ans, x: g * (pi / 180.0))
+defvjp(np.rad2deg, lambda g, ans, x: g * (180.0 / pi))
+defvjp(np.radians, lambda g, ans, x: g * (pi / 180.0))
+defvjp(np.degrees, lambda g, ans, x: g * (180.0 / pi))
+
+
+def sinc_slope(x: Any) -> Any:
+    """Differentiate sin(pi x) / (pi x): by its series near 0, where the quotient cancels."""
+    u = pi * x
+    near = np.abs(u) < 0.1
+    far = np.where(near, 1.0, x)
+    v = u * u
+    series = -pi * u * (1 / 3 - v * (1 / 30 - v * (1 / 840 - v * (1 / 45360))))
+    return np.where(near, series, (np.cos(pi * far) - np.sin(pi * far) / (pi * far)) / far)
+
+
+defvjp(np.sinc, lambda g, ans, x: g * sinc_slope(x))
+
+# -- corners and steps ------------------------------------------------------------------------
+
+# |x| has the subgradient 0 at 0, as sign(0) = 0.
+defvjp(np.absolute, lambda g, ans, x: g * np.sign(x))
+defvjp(np.fabs, lambda g, ans, x: g * np.sign(x))
+
+
+def chosen(g: Any, ans: Any, x: Any, y: Any) -> Any:
+    """Give the cotangent to whichever argument is the answer; equal ones get half each."""
+    return np.where(x == y, g * 0.5, np.where(x == ans, g, 0))
+
+
+for choice in (np.maximum, np.minimum, np.fmax, np.fmin):
+    defvjp(choice, chosen, lambda g, ans, x, y: chosen(g, ans, y, x))
+
+for step in (np.sign, np.floor, np.ceil, np.trunc, np.rint):
+    defvjp(step, lambda g, ans, x: np.zeros(g.shape, g.dtype))
+defvjp(np.fix, lambda g, ans, x: np.zeros(g.shape, g.dtype))
+defvjp(np.round, lambda g, ans, a, decimals=0: np.zeros(g.shape, g.dtype))
+defvjp(np.around, lambda g, ans, a, decimals=0: np.zeros(g.shape, g.dtype))
+defvjp(
+    np.floor_divide,
+    lambda g, ans, x, y: np.zeros(g.shape, g.dtype),
+    lambda g, ans, x, y: np.zeros(g.shape, g.dtype),
+)
+defvjp(
+    np.where,
+    None,
+    lambda g, ans, condition, x, y: np.where(condition, g, 0),
+    lambda g, ans, condition, x, y: np.where(condition, 0, g),
+)
+defvjp(
+    np.nan_to_num,
+    lambda g, ans, x, nan=0.0, posinf=None, neginf=None: np.where(np.isfinite(x), g, 0),
+)
+defvjp(np.copy, lambda g, ans, a: g)
+
+
+@primitive
+def clip(x: Any, low: Any, high: Any) -> Any:
+    """Limit values to an interval, either end of which may be None."""
+    return np.clip(x, low, high)
+
+
+# On a bound itself the cotangent goes to x.
+defvjp(
+    clip,
+    lambda g, ans, x, low, high: np.where(ans == x, g, 0),
+    lambda g, ans, x, low, high: np.where(x < ans, g, 0),
+    lambda g, ans, x, low, high: np.where(x > ans, g, 0),
+    name="np.clip",
+)
+
+
+@composite(np.clip)
+def _clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
+    return clip(a, a_min if min is None else min, a_max if max is None else max)
+
+
+@primitive
+def astype(x: Any, dtype: Any, source: Any) -> Any:
+    """Convert to `dtype`; `source` is the type of `x`, to which its cotangent returns."""
+    return x.astype(dtype)
+
+
+defvjp(astype, lambda g, ans, x, dtype, source: astype(g, dtype=source, source=dtype))
+
+# -- activations ------------------------------------------------------------------------------
+
+
+@primitive
+def relu(x: Any) -> Any:
+    """Rectify: ``max(x, 0)``, elementwise; the derivative at 0 is taken as 0.
+
+    Examples
+    --------
+    >>> import numpy as np, gradlite as gl
+    >>> gl.relu(np.array([-1.0, 0.0, 2.0]))
+    array([0., 0., 2.])
+    """
+    return np.maximum(x, 0)
+
+
+@primitive
+def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
+    """Compute ``x`` where it is positive, ``negative_slope * x`` elsewhere.
+
+    Examples
+    --------
+    >>> import numpy as np, gradlite as gl
+    >>> gl.leaky_relu(np.array([-1.0, 2.0]))
+    array([-0.01,  2.  ])
+    """
+    return np.where(x > 0, x, negative_slope * x)
+
+
+@primitive
+def elu(x: Any, alpha: float = 1.0) -> Any:
+    """Compute ``x`` where it is positive, ``alpha * (exp(x) - 1)`` elsewhere.
+
+    Examples
+    --------
+    >>> import numpy as np, gradlite as gl
+    >>> gl.elu(np.array([-1000.0, 2.0]))
+    array([-1.,  2.])
+    """
+    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
+
+
+@primitive
+def sigmoid(x: Any) -> Any:
+    """Compute the logistic function ``1 / (1 + exp(-x))``, elementwise, for any finite x.
+
+    Examples
+    --------
+    >>> import numpy as np, gradlite as gl
+    >>> gl.sigmoid(np.array([-1000.0, 0.0, 1000.0]))
+    array([0. , 0.5, 1. ])
+    """
+    with np.errstate(over="ignore"):  # 1 / (1 + inf) is the 0 that is meant
+        return 1.0 / (1.0 + np.exp(-x))
+
+
+@primitive
+def softplus(x: Any) -> Any:
+    """Compute ``log(1 + exp(x))``, elementwise, for any finite x.
+
+    Examples
+    --------
+    >>> import numpy as np, gradlite as gl
+    >>> gl.softplus(np.array([-1000.0, 1000.0]))
+    array([   0., 1000.])
+    """
+    return np.logaddexp(x, 0)
+
+
+@primitive
+def silu(x: Any) -> Any:
+    """Compute ``x * sigmoid(x)``, elementwise (also called swish).
+
+    Examples
+    --------
+    >>> import numpy as np, gradlite as gl
+    >>> gl.silu(np.array([-1000.0, 0.0, 1000.0]))
+    array([  -0.,    0., 1000.])
+    """
+    return x * sigmoid(x)
+
+
+@primitive
+def erf(x: Any) -> Any:
+    """Compute the error function, elementwise (that of `scipy.special`, loaded on first use).
+
+    Examples
+    --------
+    >>> import gradlite as gl
+    >>> round(float(gl.erf(1.0)), 6)
+    0.842701
+    """
+    from scipy.special import erf
+
+    return erf(x)
+
+
+@primitive
+def normal_cdf(x: Any) -> Any:
+    """Compute the distribution function of the standard normal, accurate in both tails."""
+    from scipy.special import ndtr
+
+    return ndtr(x)
+
+
+@primitive
+def gelu(x: Any) -> Any:
+    """Compute ``x * P(Z <= x)`` for a standard normal Z, elementwise.
+
+    The exact form of Hendrycks and Gimpel, "Gaussian Error Linear Units" (arXiv:1606.08415).
+
+    Examples
+    --------
+    >>> import numpy as np, gradlite as gl
+    >>> gl.gelu(np.array([-1000.0, 0.0, 1000.0]))
+    array([  -0.,    0., 1000.])
+    """
+    return x * normal_cdf(x)
+
+
+def normal_density(x: Any) -> Any:
+    """Compute the density of the standard normal distribution."""
+    return np.exp(-0.5 * x * x) * (1.0 / sqrt(2.0 * pi))
+
+
+def silu_slope(x: Any, s: Any) -> Any:
+    """Differentiate x s by x, where s = sigmoid(x)."""
+    return s * (1.0 + x * (1.0 - s))
+
+
+defvjp(relu, lambda g, ans, x: g * (ans > 0))
+defvjp(
+    leaky_relu, lambda g, ans, x, negative_slope=0.01: np.where(x > 0, g, negative_slope * g)
+)
+defvjp(elu, lambda g, ans, x, alpha=1.0: np.where(x > 0, g, g * (np.minimum(ans, 0) + alpha)))
+defvjp(sigmoid, lambda g, ans, x: g * (ans * (1.0 - ans)))
+defvjp(softplus, lambda g, ans, x: g * sigmoid(x))
+defvjp(silu, lambda g, ans, x: g * silu_slope(x, sigmoid(x)))
+defvjp(erf, lambda g, ans, x: g * np.exp(-x * x) * (2.0 / sqrt(pi)))
+defvjp(normal_cdf, lambda g, ans, x: g * normal_density(x))
+defvjp(gelu, lambda g, ans, x: g * (normal_cdf(x) + x * normal_density(x)))
+
+# -- which rules can meet an infinite slope, and which choose between branches ----------------
+
+for fn in (
+    np.multiply, np.divide, np.reciprocal, np.square, np.power, np.sqrt, np.cbrt,
+    np.exp, np.exp2, np.expm1, np.log, np.log2, np.log10, np.log1p, np.logaddexp, np.logaddexp2,
+    np.tan, np.arcsin, np.arccos, np.sinh, np.cosh, np.tanh, np.arccosh, np.arctanh, np.arcsinh,
+    np.arctan, np.sin, np.cos, np.hypot, np.arctan2, np.remainder, np.fmod, np.sinc,
+):  # fmt: skip
+    RULES[fn].singular = True
+
+for fn in (np.where, np.maximum, np.minimum, np.fmax, np.fmin, np.nan_to_num, clip, relu, elu):
+    RULES[fn].masks = True
+RULES[leaky_relu].masks = True
+
+# -- no derivative: these give plain arrays ---------------------------------------------------
+
+PLAIN.update(
+    (
+        np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal,
+        np.logical_and, np.logical_or, np.logical_xor, np.logical_not,
+        np.isnan, np.isinf, np.isfinite, np.isneginf, np.isposinf, np.signbit,
+        np.isclose, np.allclose, np.array_equal, np.array_equiv,
+        np.zeros_like, np.ones_like, np.empty_like, np.full_like,
+        np.shape, np.ndim, np.size, np.result_type, np.iscomplexobj, np.isrealobj, np.isreal,
+    )
+)  # fmt: skip

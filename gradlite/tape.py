@@ -1,0 +1,526 @@
+"""The tape: what is recorded of a computation, and the walk back through it.
+
+Every operation on a Tensor makes one `Node`: its rule, the nodes of its inputs, and the arrays
+that the rule will read. Nodes point from results to inputs only, so reference counting frees a
+graph. `walk` visits them from the last made to the first, hands each rule its cotangent, and
+lets go of everything as it passes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Set
+from contextvars import ContextVar
+from itertools import count
+from operator import attrgetter
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from gradlite.errors import GraphError, ShapeError
+from gradlite.rule import Rule, Traced
+
+Shape = tuple[int, ...]
+Wrap = Callable[[Any, "Node"], Any]
+
+serial = count().__next__
+
+
+class Node:
+    """One recorded operation, or a leaf of the graph.
+
+    Attributes
+    ----------
+    rule : Rule or None
+        The derivative of the operation; None for a leaf.
+    parents : tuple of (Node or None) or None
+        The node of each array argument; None for an argument that wants no gradient. The
+        tuple itself is None once a walk has let the node go.
+    args : tuple
+        The arguments. In place of an array that the rule does not read stands its node, which
+        still knows its ``shape``, ``ndim`` and ``size``.
+    params : dict or None
+        Keyword arguments of the operation.
+    ans : array or None
+        The answer, if the rule reads it; a leaf's data.
+    shape : tuple of int
+        The shape of the answer.
+    serial : int
+        Grows with time: a node is younger than its parents.
+    sink : Sink or None
+        Where the gradient goes: a leaf's ``grad``, an observed node's hooks.
+    note : object
+        What debug mode wrote down.
+    """
+
+    __slots__ = ("ans", "args", "note", "params", "parents", "rule", "serial", "shape", "sink")
+
+    def __init__(
+        self,
+        rule: Rule | None,
+        parents: tuple[Node | None, ...] | None,
+        args: Any,
+        params: dict[str, Any] | None,
+        ans: Any,
+        shape: Any,
+        serial: int,
+        sink: Sink | None = None,
+        note: Any = None,
+    ) -> None:
+        self.rule = rule
+        self.parents = parents
+        self.args = args
+        self.params = params
+        self.ans = ans
+        self.shape = shape
+        self.serial = serial
+        self.sink = sink
+        self.note = note
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions of the answer."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements of the answer."""
+        size = 1
+        for length in self.shape:
+            size *= length
+        return size
+
+    def __repr__(self) -> str:
+        return f"<node {self.rule.name if self.rule else 'leaf'} {self.shape}>"
+
+
+class Sink:
+    """Where a node's gradient arrives: a buffer that lives as long as the node, and hooks.
+
+    The first gradient is copied into the buffer, later ones are added in place, so training
+    allocates no gradient arrays after its first step.
+    """
+
+    __slots__ = ("buffer", "dtype", "full", "hooks", "retain")
+
+    def __init__(self, dtype: np.dtype[Any], retain: bool = True) -> None:
+        self.dtype = dtype
+        self.buffer: Any = None
+        self.full = False
+        self.hooks: dict[int, Callable[[Any], Any]] = {}
+        self.retain = retain
+
+    def add(self, g: Any) -> None:
+        """Add `g`: an array in place, a Tensor (of a walk with create_graph) out of place."""
+        if isinstance(g, Traced) or isinstance(self.buffer, Traced):
+            self.buffer = self.buffer + g if self.full else g
+        elif self.full:
+            self.buffer += g
+        elif self.buffer is None:
+            self.buffer = np.array(g, dtype=self.dtype)
+        else:
+            np.copyto(self.buffer, g)
+        self.full = True
+
+    def clear(self, forget: bool = False) -> None:
+        """Mark the buffer empty; `forget` it where someone may still look at its array."""
+        self.full = False
+        if forget or isinstance(self.buffer, Traced):
+            self.buffer = None
+
+    def observe(self, g: Any) -> Any:
+        """Take note of the gradient of a result inside the graph, on its way through."""
+        g = self.through_hooks(g)
+        if self.retain:
+            self.buffer = g if isinstance(g, Traced) else np.array(g, dtype=self.dtype)
+            self.full = True
+        return g
+
+    def through_hooks(self, g: Any) -> Any:
+        """Show `g` to the hooks in order; one that returns a value replaces it."""
+        for hook in tuple(self.hooks.values()):
+            replaced = hook(g)
+            if replaced is not None:
+                if np.shape(replaced) != np.shape(g):
+                    raise ShapeError(
+                        f"A hook returned a gradient of shape {np.shape(replaced)} in place of "
+                        f"one of shape {np.shape(g)}."
+                    )
+                g = replaced
+        return g
+
+
+class Inspector(Protocol):
+    """What debug mode puts beside the tape (see debug.py)."""
+
+    def forward(self, rule: Rule, args: Any, ans: Any, node: Node | None) -> None:
+        """Look at an operation just carried out."""
+
+    def before(self, node: Node) -> None:
+        """Look at a node that the walk is about to differentiate."""
+
+    def backward(self, node: Node, i: int, cotangent: Any) -> None:
+        """Look at the cotangent that a node's rule gave for argument `i`."""
+
+
+class Mode(NamedTuple):
+    """How operations are carried out in the current context."""
+
+    record: bool
+    inspector: Inspector | None = None
+
+
+RECORDING = Mode(True)
+MODE: ContextVar[Mode] = ContextVar("gradlite_mode", default=RECORDING)
+current_mode = MODE.get
+
+
+class _ModeContext:
+    """A context manager and decorator that sets the mode; it can be entered again."""
+
+    def __init__(self) -> None:
+        self._tokens: list[Any] = []
+
+    def _change(self, mode: Mode) -> Mode:
+        raise NotImplementedError
+
+    def __enter__(self) -> Any:
+        self._tokens.append(MODE.set(self._change(current_mode())))
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        MODE.reset(self._tokens.pop())
+
+    def _fresh(self) -> _ModeContext:
+        return type(self)()
+
+    def __call__(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """Decorate a function; a generator function has the mode inside each step only."""
+        if inspect.isgeneratorfunction(fn):
+
+            @functools.wraps(fn)
+            def generator(*args: Any, **kwargs: Any) -> Iterator[Any]:
+                steps = fn(*args, **kwargs)
+                while True:
+                    with self._fresh():
+                        try:
+                            value = next(steps)
+                        except StopIteration as stop:
+                            return stop.value
+                    yield value
+
+            return generator
+
+        @functools.wraps(fn)
+        def function(*args: Any, **kwargs: Any) -> Any:
+            with self._fresh():
+                return fn(*args, **kwargs)
+
+        return function
+
+
+class no_grad(_ModeContext):
+    """Record nothing inside: operations cost what NumPy costs, and results want no gradient.
+
+    Works as a context manager and as a decorator, and holds for the current context only
+    (`contextvars`): other threads and tasks go on recording.
+
+    Examples
+    --------
+    >>> import gradlite as gl
+    >>> x = gl.Tensor([1.0, 2.0], requires_grad=True)
+    >>> with gl.no_grad():
+    ...     y = x * 2
+    >>> y.requires_grad
+    False
+    """
+
+    def _change(self, mode: Mode) -> Mode:
+        return mode._replace(record=False)
+
+
+class enable_grad(_ModeContext):
+    """Record inside, even within `no_grad`.
+
+    Examples
+    --------
+    >>> import gradlite as gl
+    >>> x = gl.Tensor(2.0, requires_grad=True)
+    >>> with gl.no_grad():
+    ...     with gl.enable_grad():
+    ...         y = x * x
+    >>> y.requires_grad
+    True
+    """
+
+    def _change(self, mode: Mode) -> Mode:
+        return RECORDING if mode.inspector is None else mode._replace(record=True)
+
+
+def unbroadcast(g: Any, shape: Shape) -> Any:
+    """Sum a cotangent over the axes along which an argument of `shape` was broadcast.
+
+    The sum is the adjoint of broadcasting: an entry that was used many times collects what
+    each use contributes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> unbroadcast(np.ones((4, 3)), (3,))
+    array([4., 4., 4.])
+    >>> unbroadcast(np.ones((4, 3)), (4, 1)).shape
+    (4, 1)
+    """
+    extra = len(g.shape) - len(shape)
+    if extra < 0:
+        raise ShapeError(f"a cotangent of shape {g.shape} for an argument of shape {shape}")
+    padded = (1,) * extra + shape
+    axes = tuple(i for i, (n, m) in enumerate(zip(g.shape, padded, strict=True)) if n != m)
+    if any(padded[i] != 1 for i in axes):
+        raise ShapeError(f"a cotangent of shape {g.shape} for an argument of shape {shape}")
+    if axes != tuple(range(extra)):
+        g = np.sum(g, axis=axes, keepdims=True)
+        return np.reshape(g, shape) if extra else g
+    return np.sum(g, axis=axes)
+
+
+class Bundle:
+    """The cotangents of an operation with several results; those that are absent are zero."""
+
+    __slots__ = ("parts", "shape")
+
+    def __init__(self, shape: tuple[Shape, ...], parts: dict[int, Any]) -> None:
+        self.shape = shape
+        self.parts = parts
+
+    def __add__(self, other: Bundle) -> Bundle:
+        # In place: only the walk holds a Bundle, and it drops the old sum for the new one.
+        for i, g in other.parts.items():
+            self.parts[i] = self.parts[i] + g if i in self.parts else g
+        return self
+
+    def __iter__(self) -> Iterator[Any]:
+        dtype = np.result_type(*(g.dtype for g in self.parts.values()))
+        for i, shape in enumerate(self.shape):
+            yield self.parts[i] if i in self.parts else np.zeros(shape, dtype)
+
+
+def item(results: Any, i: int) -> Any:
+    """Pick result `i` of an operation that gives several."""
+    return results[i]
+
+
+ITEM = Rule(item, (lambda g, ans, results, i: Bundle(results.shape, {i: g}),), name="item")
+
+
+def record(rule: Rule, args: Any, nodes: Any, params: dict[str, Any], ans: Any) -> Node | None:
+    """Make the node of an operation, or None where nothing wants its gradient.
+
+    Parameters
+    ----------
+    rule : Rule
+        The derivative of the operation.
+    args : sequence
+        Its arguments, Tensors replaced by their arrays.
+    nodes : sequence of (Node or None)
+        The node of each argument.
+    params : dict
+        Its keyword arguments.
+    ans : array or tuple of arrays
+        Its answer.
+    """
+    mode = current_mode()
+    node = None
+    if mode.record:
+        needed = 0
+        if rule.variadic is None:
+            for i, (parent, vjp) in enumerate(zip(nodes, rule.vjps, strict=False)):
+                if parent is not None and vjp is not None:
+                    needed |= 1 << i
+        else:
+            needed = any(parent is not None for parent in nodes)
+        if needed:
+            keep_ans, *keep = rule.keeps(needed)
+            if rule.variadic is not None:
+                keep = keep * len(nodes)
+                parents = tuple(nodes)
+            else:
+                parents = tuple(n if needed >> i & 1 else None for i, n in enumerate(nodes))
+            kept = tuple(
+                [
+                    arg if parent is None or wanted else parent
+                    for arg, parent, wanted in zip(args, parents, keep, strict=True)
+                ]
+            )
+            shape = tuple(map(np.shape, ans)) if rule.outputs else ans.shape
+            node = Node(
+                rule, parents, kept, params or None, ans if keep_ans else None, shape, serial()
+            )
+    if mode.inspector is not None:
+        mode.inspector.forward(rule, args, ans, node)
+    return node
+
+
+def items(ans: Any, node: Node, wrap: Wrap) -> Any:
+    """Wrap each result of an operation with several, so that it knows where it came from."""
+    wrapped = [
+        wrap(part, Node(ITEM, (node,), (node,), {"i": i}, None, part.shape, serial()))
+        for i, part in enumerate(ans)
+    ]
+    return tuple(wrapped) if type(ans) is tuple else type(ans)(*wrapped)
+
+
+by_age = attrgetter("serial")
+ABSENT = object()
+
+
+def _reachable(root: Node, ends: Set[Node]) -> list[Node]:
+    """List `root` and the nodes behind it, parents before children, leaves left out."""
+    found = [root]
+    seen = {root}
+    oldest = min((end.serial for end in ends), default=0)  # what is older cannot lead there
+    for node in found:
+        if node.parents is None:
+            raise GraphError(
+                f"The graph behind {node.rule.name if node.rule else 'this node'} was let go by "
+                f"an earlier backward pass. Pass retain_graph=True to that pass to walk the "
+                f"graph again, or compute the result anew."
+            )
+        if node in ends:
+            continue
+        for parent in node.parents:
+            if parent is not None and parent not in seen and parent.rule is not None:
+                seen.add(parent)
+                if parent.serial >= oldest:
+                    found.append(parent)
+    found.sort(key=by_age)
+    return found
+
+
+def walk(
+    root: Node,
+    g: Any,
+    deliver: Callable[[Node, Any], None],
+    ends: Set[Node] = frozenset(),
+    retain: bool = False,
+    wrap: Wrap | None = None,
+) -> None:
+    """Carry the cotangent `g` of `root` back through the graph.
+
+    Parameters
+    ----------
+    root : Node
+        Where to start.
+    g : array or Tensor
+        The cotangent of its answer, of its shape.
+    deliver : callable
+        ``deliver(node, cotangent)`` takes each contribution that reaches a leaf or one of
+        `ends`.
+    ends : set of Node, optional
+        Stop at these nodes, and visit only what leads to them.
+    retain : bool
+        Keep what the nodes saved, so that the graph can be walked again.
+    wrap : callable, optional
+        ``wrap(array, node) -> Tensor``: hand the rules Tensors, so that what they do is
+        recorded (create_graph).
+
+    Raises
+    ------
+    GraphError
+        If an earlier walk has let part of the graph go.
+    """
+    if root.rule is None or root in ends:
+        deliver(root, g)
+        return
+    order = _reachable(root, ends)
+    # A node is here while it waits for its turn; None until the first contribution arrives.
+    cotangents: dict[Node, Any] = dict.fromkeys(order)
+    if ends:
+        cotangents = {}
+        for node in order:
+            if node not in ends and any(p in cotangents or p in ends for p in node.parents or ()):
+                cotangents[node] = None
+        order = list(cotangents)
+    cotangents[root] = g
+    inspector = current_mode().inspector
+    summed: set[Node] = set()
+    masked = False
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        while order:
+            node = order.pop()
+            g = cotangents.pop(node)
+            if g is not None:
+                if node.sink is not None and not ends:
+                    g = node.sink.observe(g)
+                rule: Any = node.rule
+                parents: Any = node.parents
+                args, params, ans = node.args, node.params, node.ans
+                if inspector is not None:
+                    inspector.before(node)
+                if wrap is not None:
+                    args, params, ans = _as_tensors(node, wrap)
+                for parent, vjp in zip(parents, rule.vjps or rule.pullbacks()):
+                    if parent is None or (
+                        ends and parent not in cotangents and parent not in ends
+                    ):
+                        continue
+                    c = vjp(g, ans, *args, **params) if params else vjp(g, ans, *args)
+                    if masked and rule.singular:
+                        c = _unmask(g, c)
+                    if c.shape != parent.shape:
+                        c = _fit(c, parent, node)
+                    if inspector is not None:
+                        inspector.backward(node, g, c)
+                    # Each contribution is accounted for at once, so that no two multi-megabyte
+                    # gradients wait side by side.
+                    held = cotangents.get(parent, ABSENT)
+                    if held is None:
+                        cotangents[parent] = c
+                    elif held is ABSENT:
+                        deliver(parent, c)
+                    elif parent in summed and type(held) is np.ndarray:
+                        held += c
+                    else:  # a rule may have handed out `held` twice: add out of place
+                        cotangents[parent] = held + c
+                        summed.add(parent)
+                masked = masked or rule.masks
+            if not retain:
+                node.parents = node.args = node.params = node.ans = None
+
+
+def _fit(c: Any, parent: Node, node: Node) -> Any:
+    """Bring a cotangent to its argument's shape, or name the rule that went wrong."""
+    try:
+        return unbroadcast(c, parent.shape)
+    except ShapeError as error:
+        name = node.rule.name if node.rule else "?"
+        raise ShapeError(f"The derivative rule of {name} gave {error}.") from None
+
+
+def _unmask(g: Any, c: Any) -> Any:
+    """Put zero where a zero cotangent met an infinite derivative.
+
+    ``np.where(x > 0, np.log(x), 0)`` sends zeros to the branch not taken, where log'(0) is
+    infinite: 0 * inf is NaN in floating point and 0 here. Only entries that are not finite
+    change, so second derivatives through an accidental zero stay right.
+    """
+    if not isinstance(c, Traced):
+        total = np.vdot(c, c)
+        if total - total == 0:  # finite: the usual case, told by one fast pass
+            return c
+    return np.where((g == 0) & ~np.isfinite(c), 0, c)
+
+
+def _as_tensors(node: Node, wrap: Wrap) -> tuple[Any, Any, Any]:
+    """Give a node's arguments and answer as Tensors that lead back to where they came from."""
+    args = tuple(
+        arg if parent is None or arg is parent else wrap(arg, parent)
+        for arg, parent in zip(node.args, node.parents or (), strict=True)
+    )
+    params = {k: v for k, v in (node.params or {}).items() if k != "saved"}
+    ans = node.ans
+    if ans is not None:
+        ans = items(ans, node, wrap) if isinstance(ans, tuple) else wrap(ans, node)
+    return args, params, ans

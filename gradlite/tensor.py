@@ -1,0 +1,692 @@
+"""Tensor: a NumPy array that remembers how it was made.
+
+The operators and methods are generated from the rule table, each once, with a fixed number of
+arguments; NumPy's protocols (`__array_ufunc__`, `__array_function__`) bring every other NumPy
+function here. What a Tensor cannot do raises an error: nothing leaves the tape silently.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from gradlite.errors import DetachError, DtypeError, GraphError, MissingRuleError, ShapeError
+from gradlite.rule import COMPOSITES, PLAIN, RULES, Function, Rule, Traced
+from gradlite.rules import elementwise, fused, indexing, linalg, reductions, shape  # noqa: F401
+from gradlite.tape import RECORDING, Node, Sink, current_mode, items, record, serial, walk
+
+new = object.__new__
+Operation = Callable[..., Any]
+NUMBERS = (float, int, np.floating, np.ndarray)
+
+
+REDUCTIONS = {np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.minimum: np.min}
+
+
+def constant(x: Any, rule: Rule) -> Any:
+    """Check an operand that is not a Tensor: real numbers, as a number or an array."""
+    x = x if isinstance(x, NUMBERS) else np.asarray(x)
+    if isinstance(x, np.ndarray) and x.dtype.kind not in "fiub":
+        raise DtypeError(
+            f"{rule.name} on a Tensor needs real numbers beside it, not {x.dtype} data."
+        )
+    return x
+
+
+def unary(rule: Rule) -> Operation:
+    """Generate the operation of a rule for one array: `apply` without its detours."""
+    fn = rule.fn
+
+    def operation(x: Any) -> Any:
+        data, node = x._data, x._node
+        ans = fn(data)
+        if node is None or current_mode() is not RECORDING:
+            node = record(rule, (data,), (node,), None, ans)
+        else:
+            keep_ans, keep_x = rule.kept.get(1) or rule.keeps(1)
+            node = Node(
+                rule,
+                (node,),
+                (data if keep_x else node,),
+                None,
+                ans if keep_ans else None,
+                ans.shape,
+                serial(),
+            )
+        out = new(Tensor)
+        out._data = ans
+        out._node = node
+        return out
+
+    return operation
+
+
+def binary(rule: Rule) -> Operation:
+    """Generate the operation of a rule for two arrays, at least one of them a Tensor."""
+    fn = rule.fn
+
+    def operation(x: Any, y: Any) -> Any:
+        if isinstance(x, Tensor):
+            a, p = x._data, x._node
+        else:
+            a, p = constant(x, rule), None
+        if isinstance(y, Tensor):
+            b, q = y._data, y._node
+        else:
+            b, q = constant(y, rule), None
+        ans = fn(a, b)
+        needed = 0 if p is None else 1
+        if q is not None:
+            needed += 2
+        if not needed or current_mode() is not RECORDING:
+            node = record(rule, (a, b), (p, q), None, ans)
+        else:
+            keep_ans, keep_x, keep_y = rule.kept.get(needed) or rule.keeps(needed)
+            node = Node(
+                rule,
+                (p, q),
+                (a if keep_x or p is None else p, b if keep_y or q is None else q),
+                None,
+                ans if keep_ans else None,
+                ans.shape,
+                serial(),
+            )
+        out = new(Tensor)
+        out._data = ans
+        out._node = node
+        return out
+
+    return operation
+
+
+def swapped(operation: Operation) -> Operation:
+    """Exchange the operands: ``__radd__`` and its like."""
+    return lambda self, other: operation(other, self)
+
+
+def plain(fn: Function) -> Operation:
+    """Make a comparison, which returns a plain array."""
+    return lambda self, other: fn(self._data, _to_data(other))
+
+
+def method(fn: Function) -> Operation:
+    """Make the method that does what a NumPy function does."""
+
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return self.__array_function__(fn, (), (self, *args), kwargs)
+
+    call.__doc__ = f"Do what `numpy.{fn.__name__}` does."
+    return call
+
+
+ADD, SUBTRACT, MULTIPLY, DIVIDE, POWER, MATMUL, REMAINDER, FLOOR_DIVIDE = (
+    binary(RULES[ufunc])
+    for ufunc in (
+        np.add, np.subtract, np.multiply, np.divide, np.power, np.matmul, np.remainder,
+        np.floor_divide,
+    )
+)  # fmt: skip
+CALLS: dict[Function, Operation] = {
+    np.add: ADD,
+    np.subtract: SUBTRACT,
+    np.multiply: MULTIPLY,
+    np.divide: DIVIDE,
+    np.power: POWER,
+    np.matmul: MATMUL,
+    np.remainder: REMAINDER,
+    np.floor_divide: FLOOR_DIVIDE,
+}
+
+
+def generate(fn: Function) -> Operation | None:
+    """Generate the operation of a function whose rule takes one or two arrays, once."""
+    rule = RULES.get(fn)
+    if rule is None or rule.params or rule.saves or rule.outputs or None in rule.vjps:
+        return None
+    factory = {1: unary, 2: binary}.get(len(rule.vjps))
+    if factory is not None:
+        CALLS[fn] = factory(rule)
+    return CALLS.get(fn)
+
+
+class Tensor(Traced):
+    """A NumPy array with a gradient.
+
+    Parameters
+    ----------
+    data : array_like or Tensor
+        Numbers, nested lists of them, an array, or Tensors (alone or in lists: these stay on
+        the tape).
+    requires_grad : bool, default False
+        Whether gradients with respect to this Tensor are wanted. Only floating-point data can.
+    dtype : dtype, optional
+        The type of the data; by default that of `data`, so Python floats give float64.
+    copy : bool, default True
+        False shares memory with an array given as `data`.
+
+    Raises
+    ------
+    DtypeError
+        If `data` does not consist of numbers, or a gradient is asked of integers or booleans.
+
+    Notes
+    -----
+    The operators, NumPy's functions and the methods below all record. Do not change ``data``
+    in place between an operation and its backward pass: rules read the arrays as they are then
+    (`debug` finds such changes).
+
+    Examples
+    --------
+    >>> import numpy as np, gradlite as gl
+    >>> x = gl.Tensor([0.0, 1.0, 2.0], requires_grad=True)
+    >>> y = (np.sin(x) * x).sum()
+    >>> y.backward()
+    >>> np.allclose(x.grad, np.cos(x.data) * x.data + np.sin(x.data))
+    True
+    """
+
+    __slots__ = ("__weakref__", "_data", "_node")
+
+    _data: Any  # an array, or the NumPy scalar that NumPy made of a 0-d result
+    _node: Node | None
+
+    def __init__(
+        self,
+        data: Any,
+        requires_grad: bool = False,
+        dtype: Any = None,
+        copy: bool = True,
+    ) -> None:
+        if _holds_traced(data):
+            made = _assemble(data)
+            if dtype is not None:
+                made = made.astype(dtype)
+            self._data, self._node = made._data, made._node
+        else:
+            self._data, self._node = _as_data(data, dtype, copy), None
+        if requires_grad:
+            self.requires_grad = True
+
+    # -- data and gradient ----------------------------------------------------------------
+
+    @property
+    def data(self) -> np.ndarray:
+        """The values, an array. Writing to it is not recorded."""
+        if type(self._data) is not np.ndarray:
+            self._data = np.asarray(self._data)
+        data: np.ndarray = self._data
+        return data
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        if value is self._data:  # p.data -= step ends here, its work done in place
+            return
+        value = np.asarray(value, dtype=self._data.dtype)
+        if value.shape != self.shape:
+            raise ShapeError(
+                f"data of shape {value.shape} for a Tensor of shape {self.shape}: make a new "
+                f"Tensor instead."
+            )
+        self._data = value
+        if self.is_leaf and self._node is not None:
+            self._node.ans = value
+
+    @property
+    def grad(self) -> Any:
+        """The gradient, an array of this Tensor's shape and dtype; None before `backward`.
+
+        A Tensor after ``backward(create_graph=True)``. Leaves have one, and Tensors on which
+        `retain_grad` was called. The array is reused: after `zero_grad`, the next `backward`
+        writes to the same memory, so copy what you want to keep (``grad = None`` gives it up).
+        """
+        sink = self._node.sink if self._node is not None else None
+        return sink.buffer if sink is not None and sink.full else None
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        sink = self._own_sink("grad")
+        sink.clear(forget=True)
+        if value is not None:
+            if np.shape(value) not in ((), self.shape):
+                raise ShapeError(
+                    f"a gradient of shape {np.shape(value)} for a Tensor of shape {self.shape}."
+                )
+            sink.add(np.broadcast_to(value, self.shape))
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients flow to this Tensor. Can be set on a leaf."""
+        return self._node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        if wanted and self._node is None:
+            data = self.data
+            if data.dtype.kind != "f":
+                raise DtypeError(
+                    f"Only floating-point data can require a gradient, not {data.dtype}: "
+                    f"write 1.0 in place of 1, or convert with astype(float)."
+                )
+            self._node = Node(
+                None, (), (), None, data, data.shape, serial(), Sink(data.dtype)
+            )
+        elif not wanted and self._node is not None:
+            if not self.is_leaf:
+                raise GraphError(
+                    "requires_grad can be switched off on leaves only; take detach() of a result."
+                )
+            self._node = None
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether this Tensor is data rather than the result of a recorded operation."""
+        return self._node is None or self._node.rule is None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of each axis."""
+        shape: tuple[int, ...] = self._data.shape
+        return shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self._data.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return int(self._data.size)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the elements."""
+        dtype: np.dtype[Any] = self._data.dtype
+        return dtype
+
+    @property
+    def T(self) -> Tensor:
+        """The axes in reverse order."""
+        return self.transpose()
+
+    @property
+    def mT(self) -> Tensor:
+        """The last two axes exchanged."""
+        return self.swapaxes(-1, -2)
+
+    def item(self) -> Any:
+        """Give the only element as a Python number."""
+        if self.size != 1:
+            raise ShapeError(
+                f"A Tensor of shape {self.shape} is not one number; index it, or use tolist()."
+            )
+        return self._data.item()
+
+    def tolist(self) -> Any:
+        """Give the data as nested lists of Python numbers."""
+        return self._data.tolist()
+
+    def numpy(self) -> np.ndarray:
+        """Give the data as an array that shares memory with this Tensor.
+
+        Raises
+        ------
+        DetachError
+            If this Tensor requires a gradient: say ``t.detach().numpy()`` (or ``t.data``).
+        """
+        return self.__array__()
+
+    def detach(self) -> Tensor:
+        """Give a Tensor of the same data that is not on the tape."""
+        return _make(self._data, None)
+
+    # -- differentiation ------------------------------------------------------------------
+
+    def backward(
+        self,
+        gradient: Any = None,
+        retain_graph: bool = False,
+        create_graph: bool = False,
+    ) -> None:
+        """Add to ``grad`` of every leaf the derivative of this Tensor with respect to it.
+
+        Parameters
+        ----------
+        gradient : array_like, optional
+            The cotangent to start from, of this Tensor's shape. May be left out for a Tensor
+            of one element.
+        retain_graph : bool, default False
+            Keep the graph for another backward pass. By default its arrays are let go.
+        create_graph : bool, default False
+            Record the pass itself: ``grad`` is then a Tensor that can be differentiated again.
+            Implies `retain_graph`.
+
+        Raises
+        ------
+        GraphError
+            If nothing here requires a gradient, or the graph was let go already.
+        ShapeError
+            If `gradient` has another shape, or is missing for more than one element.
+        """
+        node = self._node
+        if node is None:
+            raise GraphError(
+                "backward() of a Tensor that does not require a gradient: no operation behind "
+                "it was recorded. Make an input with requires_grad=True, and look for no_grad, "
+                "detach() or .data on the way."
+            )
+        if gradient is None:
+            if self.size != 1:
+                raise ShapeError(
+                    f"backward() of a Tensor of shape {self.shape} needs gradient= of that "
+                    f"shape. For the gradient of one number, reduce first: .sum() or .mean()."
+                )
+            gradient = np.ones(self.shape, self.dtype)
+        else:
+            if not isinstance(gradient, Tensor):
+                gradient = np.asarray(gradient, self.dtype)
+            if gradient.shape != self.shape:
+                raise ShapeError(
+                    f"gradient of shape {gradient.shape} for a Tensor of shape {self.shape}."
+                )
+            if not create_graph and isinstance(gradient, Tensor):
+                gradient = gradient._data
+        with_hooks: dict[Node, Any] = {}
+
+        def deliver(leaf: Node, g: Any) -> None:
+            sink: Any = leaf.sink
+            if sink is None:
+                return
+            if sink.hooks:  # hooks see the whole gradient, once
+                with_hooks[leaf] = with_hooks[leaf] + g if leaf in with_hooks else g
+            else:
+                sink.add(g)
+
+        walk(
+            node,
+            gradient,
+            deliver,
+            retain=retain_graph or create_graph,
+            wrap=_make if create_graph else None,
+        )
+        for leaf, g in with_hooks.items():
+            if leaf.sink is not None:
+                leaf.sink.add(leaf.sink.through_hooks(g))
+
+    def zero_grad(self) -> None:
+        """Empty ``grad`` (it reads None); its memory is kept for the next backward pass."""
+        if self._node is not None and self._node.sink is not None:
+            self._node.sink.clear()
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of this intermediate result in ``grad`` at the next `backward`.
+
+        Where leaves add up over several passes, an intermediate result shows the latest.
+        """
+        self._own_sink("retain_grad").retain = True
+
+    def register_hook(self, hook: Callable[[Any], Any]) -> Callable[[], None]:
+        """Call `hook` with the gradient of this Tensor whenever `backward` has computed it.
+
+        Parameters
+        ----------
+        hook : callable
+            Takes the gradient (an array; do not change it in place). What it returns, unless
+            None, takes the gradient's place from there on, and must have its shape.
+
+        Returns
+        -------
+        callable
+            Call it without arguments to remove the hook.
+
+        Examples
+        --------
+        >>> import gradlite as gl
+        >>> x = gl.Tensor(3.0, requires_grad=True)
+        >>> remove = x.register_hook(lambda g: g.clip(-1, 1))
+        >>> (x * x).backward()
+        >>> x.grad
+        array(1.)
+        """
+        hooks = self._own_sink("register_hook", retain=False).hooks
+        key = serial()
+        hooks[key] = hook
+        return lambda: hooks.pop(key, None) and None
+
+    def _own_sink(self, wanted_by: str, retain: bool = True) -> Sink:
+        if self._node is None:
+            raise GraphError(f"{wanted_by} needs a Tensor that requires a gradient.")
+        if self._node.sink is None:
+            self._node.sink = Sink(self.dtype, retain=retain)
+        return self._node.sink
+
+    # -- NumPy's protocols ----------------------------------------------------------------
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if self._node is not None:
+            raise DetachError(
+                "A Tensor that requires a gradient cannot become an array silently: the "
+                "gradient would be lost. Say t.detach() (or t.data) if that is meant; to put "
+                "Tensors together, use np.stack or np.concatenate."
+            )
+        return np.array(self._data, dtype=dtype, copy=copy)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if method == "__call__" and not kwargs:
+            call = CALLS.get(ufunc) or generate(ufunc)
+            if call is not None:
+                return call(*inputs)
+        if method == "reduce" and ufunc in REDUCTIONS:
+            return self.__array_function__(
+                REDUCTIONS[ufunc], (), inputs, {"axis": 0, **kwargs}
+            )
+        if method != "__call__":
+            raise MissingRuleError.for_function(ufunc, method)
+        if kwargs.get("out") is not None:
+            raise MissingRuleError(
+                f"np.{ufunc.__name__} with out= cannot be recorded: an operation on Tensors "
+                f"gives a new Tensor. Leave out= away, or write to t.data."
+            )
+        return self.__array_function__(ufunc, (), inputs, kwargs)
+
+    def __array_function__(self, fn: Function, types: Any, args: Any, kwargs: Any) -> Any:
+        rule = RULES.get(fn)
+        if rule is not None:
+            return apply(rule, args, kwargs)
+        definition = COMPOSITES.get(fn)
+        if definition is not None:
+            return definition(*args, **kwargs)
+        if fn in PLAIN:
+            return fn(*_to_data(args), **_to_data(kwargs))
+        raise MissingRuleError.for_function(fn)
+
+    # -- Python's protocols ---------------------------------------------------------------
+
+    def __len__(self) -> int:
+        if self.ndim == 0:
+            raise TypeError("len() of a 0-d Tensor")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if self.ndim == 0:
+            raise TypeError("iteration over a 0-d Tensor")
+        rows: tuple[Tensor, ...] = shape.unstack(self)
+        return iter(rows)
+
+    def __getitem__(self, index: Any) -> Tensor:
+        result: Tensor = indexing.getitem(self, _to_data(index))
+        return result
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise TypeError(
+            "Assigning to entries of a Tensor cannot be recorded. Build the result with np.where "
+            "or np.concatenate, or write to t.data where no gradient should flow."
+        )
+
+    def __contains__(self, value: Any) -> bool:
+        return bool(np.any(self._data == _to_data(value)))
+
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            raise ValueError(
+                f"The truth value of a Tensor of shape {self.shape} is ambiguous: use "
+                f".any() or .all()."
+            )
+        return bool(self._data)
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        return operator.index(self.data)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else str(self)
+
+    def __repr__(self) -> str:
+        text = np.array2string(self.data, separator=", ", prefix="Tensor(")
+        text += f", shape={self.shape}, dtype={self.dtype}"
+        if self._node is not None:
+            rule = self._node.rule
+            text += f", fn={rule.name}" if rule else ", requires_grad=True"
+        return f"Tensor({text})"
+
+    def __reduce__(self) -> Any:
+        # Without the graph: it may be deep, and its arrays belong to this process.
+        return _rebuild, (type(self), self.data, self.requires_grad, self.grad)
+
+    # -- operators and methods, generated from the rules ----------------------------------
+
+    __hash__ = object.__hash__
+    __neg__ = unary(RULES[np.negative])
+    __pos__ = unary(RULES[np.positive])
+    __abs__ = unary(RULES[np.absolute])
+    __add__, __radd__ = ADD, swapped(ADD)
+    __sub__, __rsub__ = SUBTRACT, swapped(SUBTRACT)
+    __mul__, __rmul__ = MULTIPLY, swapped(MULTIPLY)
+    __truediv__, __rtruediv__ = DIVIDE, swapped(DIVIDE)
+    __pow__, __rpow__ = POWER, swapped(POWER)
+    __matmul__, __rmatmul__ = MATMUL, swapped(MATMUL)
+    __mod__, __rmod__ = REMAINDER, swapped(REMAINDER)
+    __floordiv__, __rfloordiv__ = FLOOR_DIVIDE, swapped(FLOOR_DIVIDE)
+    __lt__, __le__ = plain(np.less), plain(np.less_equal)
+    __gt__, __ge__ = plain(np.greater), plain(np.greater_equal)
+    __eq__, __ne__ = plain(np.equal), plain(np.not_equal)
+
+    sum, mean, prod = method(np.sum), method(np.mean), method(np.prod)
+    var, std = method(np.var), method(np.std)
+    max, min = method(np.max), method(np.min)
+    cumsum, cumprod = method(np.cumsum), method(np.cumprod)
+    trace, diagonal = method(np.trace), method(np.diagonal)
+    ravel, swapaxes, squeeze = method(np.ravel), method(np.swapaxes), method(np.squeeze)
+    repeat, take, clip = method(np.repeat), method(np.take), method(np.clip)
+    round, dot, copy = method(np.round), method(np.dot), method(np.copy)
+    argmax, argmin, argsort = method(np.argmax), method(np.argmin), method(np.argsort)
+    searchsorted, nonzero = method(np.searchsorted), method(np.nonzero)
+    any, all = method(np.any), method(np.all)
+
+    def reshape(self, *shape: Any, order: Any = "C") -> Tensor:
+        """Give the same elements in another shape: ``t.reshape(2, 3)`` or ``t.reshape((2, 3))``."""
+        new_shape = shape[0] if len(shape) == 1 else shape
+        return np.reshape(self, new_shape, order=order)  # type: ignore[call-overload, no-any-return]
+
+    def flatten(self) -> Tensor:
+        """Give all elements along one axis, in memory of their own."""
+        return self.ravel().copy()  # type: ignore[no-any-return]
+
+    def transpose(self, *axes: Any) -> Tensor:
+        """Permute the axes; without arguments, reverse them."""
+        order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None
+        return np.transpose(self, order)  # type: ignore[call-overload, no-any-return]
+
+    def astype(self, dtype: Any) -> Tensor:
+        """Convert to another type; a gradient comes back in this Tensor's own.
+
+        Integers and booleans have no gradient: converted to those, the result is off the tape.
+        """
+        dtype = np.dtype(dtype)
+        if dtype.kind != "f":
+            return Tensor(self._data.astype(dtype), copy=False)
+        result: Tensor = elementwise.astype(self, dtype=dtype, source=self.dtype)
+        return result
+
+def _make(data: Any, node: Node | None) -> Tensor:
+    tensor = new(Tensor)
+    tensor._data = data
+    tensor._node = node
+    return tensor
+
+
+def _rebuild(kind: type[Tensor], data: np.ndarray, requires_grad: bool, grad: Any) -> Tensor:
+    tensor = kind(data, requires_grad=requires_grad, copy=False)
+    if grad is not None:
+        tensor.grad = grad
+    return tensor
+
+
+def _holds_traced(data: Any) -> bool:
+    if isinstance(data, (list, tuple)):
+        return any(map(_holds_traced, data))
+    return isinstance(data, Traced)
+
+
+def _assemble(data: Any) -> Any:
+    """Put nested lists of Tensors and numbers together on the tape."""
+    if isinstance(data, (list, tuple)):
+        return np.stack([_assemble(part) for part in data])
+    if isinstance(data, Traced):
+        return np.copy(data)  # type: ignore[call-overload]  # a Tensor, by NumPy's dispatch
+    return np.asarray(data)
+
+
+def _as_data(data: Any, dtype: Any, copy: bool) -> np.ndarray:
+    if isinstance(data, np.ma.MaskedArray):
+        raise DtypeError("A masked array would lose its mask here: fill it first, or use np.where.")
+    try:
+        array = np.array(data, dtype=dtype, copy=True if copy else None)
+    except ValueError as error:
+        raise ShapeError(f"No array can be made of this: {error}") from None
+    if array.dtype.kind not in "fiub":
+        raise DtypeError(
+            f"A Tensor holds real numbers, not {array.dtype} data such as "
+            f"{array.flat[0] if array.size else data!r}."
+        )
+    return array
+
+
+def _to_data(x: Any) -> Any:
+    """Replace Tensors by their arrays, inside tuples, lists and dicts too."""
+    if isinstance(x, Tensor):
+        return x._data
+    if isinstance(x, (tuple, list)):
+        return type(x)(map(_to_data, x))
+    return {k: _to_data(v) for k, v in x.items()} if isinstance(x, dict) else x
+
+
+def apply(rule: Rule, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    """Carry out an operation on Tensors and record it: the general way."""
+    args, params = rule.bind(args, kwargs)
+    data, nodes = [], []
+    for arg in args:
+        if isinstance(arg, Tensor):
+            data.append(arg._data)
+            nodes.append(arg._node)
+        else:
+            data.append(np.asarray(arg) if isinstance(arg, (list, tuple)) else arg)
+            nodes.append(None)
+    ans = rule.fn(*data, **params)
+    if rule.saves:
+        ans, saved = ans
+        params = {**params, "saved": saved}
+    if not rule.outputs and not isinstance(ans, (np.ndarray, np.generic)):
+        ans = np.asarray(ans)
+    node = record(rule, data, nodes, params, ans)
+    if rule.outputs:
+        return items(ans, node, _make) if node is not None else type(ans)(map(_make, ans))
+    return _make(ans, node)
