@@ -8,6 +8,7 @@ a function into its derivatives, to any order. `defvjp` and `primitive` add rule
 from gradlite.checking import check_grads
 from gradlite.debug import debug
 from gradlite.errors import GradliteError
+from gradlite.modes import enable_grad, no_grad
 from gradlite.rule import defvjp, primitive
 from gradlite.rules.elementwise import (
     elu,
@@ -21,7 +22,6 @@ from gradlite.rules.elementwise import (
 )
 from gradlite.rules.fused import affine, bce_with_logits, cross_entropy, huber, mse
 from gradlite.rules.reductions import log_softmax, logsumexp, softmax
-from gradlite.tape import enable_grad, no_grad
 from gradlite.tensor import Tensor
 from gradlite.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gradlite.errors import GradientError
-from gradlite.tape import no_grad
+from gradlite.modes import no_grad
 from gradlite.tensor import Tensor
 from gradlite.transforms import flatten, jvp, vjp
 

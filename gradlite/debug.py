@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradlite.errors import MutationError, NonFiniteError
+from gradlite.modes import Mode, ModeContext
 from gradlite.rule import Rule
-from gradlite.tape import Mode, Node, _ModeContext
+from gradlite.tape import Node
 
 PACKAGE = os.path.dirname(os.path.abspath(__file__))
 NUMPY = os.path.dirname(os.path.abspath(np.__file__))
@@ -30,7 +31,7 @@ class Note(NamedTuple):
     checksums: tuple[int | None, ...]
 
 
-class debug(_ModeContext):
+class debug(ModeContext):
     """Find the origin of NaN and Inf, and arrays changed between forward and backward.
 
     Inside, every operation checks its answer and every rule its cotangents. The first value
@@ -68,6 +69,18 @@ class debug(_ModeContext):
     def __init__(self, inf: bool = True) -> None:
         super().__init__()
         self.inf = inf
+        self._quiet: list[Any] = []
+
+    def __enter__(self) -> debug:
+        # NumPy's warnings would come first, and say less.
+        self._quiet.append(np.errstate(all="ignore"))
+        self._quiet[-1].__enter__()
+        super().__enter__()
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        super().__exit__(*exc)
+        self._quiet.pop().__exit__(*exc)
 
     def _change(self, mode: Mode) -> Mode:
         return mode._replace(inspector=self)
@@ -88,9 +101,7 @@ class debug(_ModeContext):
                 )
         for part in ans if isinstance(ans, tuple) else (ans,):
             if self._is_bad(part, args):
-                raise NonFiniteError(
-                    f"{rule.name} gave {_count(part)}.\n{_context(args, where)}"
-                )
+                raise NonFiniteError(f"{rule.name} gave {_count(part)}.\n{_context(args, where)}")
 
     def before(self, node: Node) -> None:
         """Compare the arrays that a rule is about to read with their fingerprints."""
@@ -115,9 +126,11 @@ class debug(_ModeContext):
             )
 
     def _is_bad(self, values: Any, sources: Any) -> bool:
-        if _has(np.isnan, values) and not any(_has(np.isnan, s) for s in sources):
-            return True
-        return self.inf and _has(np.isinf, values) and not any(_has(_not_finite, s) for s in sources)
+        if _has(np.isnan, values):
+            return not any(_has(np.isnan, source) for source in sources)
+        if not self.inf or not _has(np.isinf, values):
+            return False
+        return not any(_has(_not_finite, source) for source in sources)
 
 
 def _not_finite(array: Any) -> Any:
@@ -142,7 +155,7 @@ def _has(test: Any, x: Any) -> bool:
 def _checksum(x: Any) -> int | None:
     if isinstance(x, (tuple, list)):
         return hash(tuple(map(_checksum, x)))
-    return zlib.crc32(np.ascontiguousarray(x)) if isinstance(x, np.ndarray) else None
+    return zlib.crc32(np.ascontiguousarray(x).data) if isinstance(x, np.ndarray) else None
 
 
 def _count(x: Any) -> str:

@@ -8,22 +8,19 @@ lets go of everything as it passes.
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import inspect
 from collections.abc import Callable, Iterator, Set
-from contextvars import ContextVar
 from itertools import count
 from operator import attrgetter
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import numpy as np
 
 from gradlite.errors import GraphError, ShapeError
+from gradlite.modes import current_mode
 from gradlite.rule import Rule, Traced
 
 Shape = tuple[int, ...]
-Wrap = Callable[[Any, "Node"], Any]
+Wrap = Callable[[Any, "Node | None"], Any]
 
 serial = count().__next__
 
@@ -152,113 +149,6 @@ class Sink:
         return g
 
 
-class Inspector(Protocol):
-    """What debug mode puts beside the tape (see debug.py)."""
-
-    def forward(self, rule: Rule, args: Any, ans: Any, node: Node | None) -> None:
-        """Look at an operation just carried out."""
-
-    def before(self, node: Node) -> None:
-        """Look at a node that the walk is about to differentiate."""
-
-    def backward(self, node: Node, i: int, cotangent: Any) -> None:
-        """Look at the cotangent that a node's rule gave for argument `i`."""
-
-
-class Mode(NamedTuple):
-    """How operations are carried out in the current context."""
-
-    record: bool
-    inspector: Inspector | None = None
-
-
-RECORDING = Mode(True)
-MODE: ContextVar[Mode] = ContextVar("gradlite_mode", default=RECORDING)
-current_mode = MODE.get
-
-
-class _ModeContext:
-    """A context manager and decorator that sets the mode; it can be entered again."""
-
-    def __init__(self) -> None:
-        self._tokens: list[Any] = []
-
-    def _change(self, mode: Mode) -> Mode:
-        raise NotImplementedError
-
-    def __enter__(self) -> Any:
-        self._tokens.append(MODE.set(self._change(current_mode())))
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        MODE.reset(self._tokens.pop())
-
-    def _fresh(self) -> _ModeContext:
-        return type(self)()
-
-    def __call__(self, fn: Callable[..., Any]) -> Callable[..., Any]:
-        """Decorate a function; a generator function has the mode inside each step only."""
-        if inspect.isgeneratorfunction(fn):
-
-            @functools.wraps(fn)
-            def generator(*args: Any, **kwargs: Any) -> Iterator[Any]:
-                steps = fn(*args, **kwargs)
-                while True:
-                    with self._fresh():
-                        try:
-                            value = next(steps)
-                        except StopIteration as stop:
-                            return stop.value
-                    yield value
-
-            return generator
-
-        @functools.wraps(fn)
-        def function(*args: Any, **kwargs: Any) -> Any:
-            with self._fresh():
-                return fn(*args, **kwargs)
-
-        return function
-
-
-class no_grad(_ModeContext):
-    """Record nothing inside: operations cost what NumPy costs, and results want no gradient.
-
-    Works as a context manager and as a decorator, and holds for the current context only
-    (`contextvars`): other threads and tasks go on recording.
-
-    Examples
-    --------
-    >>> import gradlite as gl
-    >>> x = gl.Tensor([1.0, 2.0], requires_grad=True)
-    >>> with gl.no_grad():
-    ...     y = x * 2
-    >>> y.requires_grad
-    False
-    """
-
-    def _change(self, mode: Mode) -> Mode:
-        return mode._replace(record=False)
-
-
-class enable_grad(_ModeContext):
-    """Record inside, even within `no_grad`.
-
-    Examples
-    --------
-    >>> import gradlite as gl
-    >>> x = gl.Tensor(2.0, requires_grad=True)
-    >>> with gl.no_grad():
-    ...     with gl.enable_grad():
-    ...         y = x * x
-    >>> y.requires_grad
-    True
-    """
-
-    def _change(self, mode: Mode) -> Mode:
-        return RECORDING if mode.inspector is None else mode._replace(record=True)
-
-
 def unbroadcast(g: Any, shape: Shape) -> Any:
     """Sum a cotangent over the axes along which an argument of `shape` was broadcast.
 
@@ -315,7 +205,9 @@ def item(results: Any, i: int) -> Any:
 ITEM = Rule(item, (lambda g, ans, results, i: Bundle(results.shape, {i: g}),), name="item")
 
 
-def record(rule: Rule, args: Any, nodes: Any, params: dict[str, Any], ans: Any) -> Node | None:
+def record(
+    rule: Rule, args: Any, nodes: Any, params: dict[str, Any] | None, ans: Any
+) -> Node | None:
     """Make the node of an operation, or None where nothing wants its gradient.
 
     Parameters
@@ -363,12 +255,15 @@ def record(rule: Rule, args: Any, nodes: Any, params: dict[str, Any], ans: Any) 
     return node
 
 
-def items(ans: Any, node: Node, wrap: Wrap) -> Any:
+def items(ans: Any, node: Node | None, wrap: Wrap) -> Any:
     """Wrap each result of an operation with several, so that it knows where it came from."""
-    wrapped = [
-        wrap(part, Node(ITEM, (node,), (node,), {"i": i}, None, part.shape, serial()))
-        for i, part in enumerate(ans)
-    ]
+
+    def origin(i: int, part: Any) -> Node | None:
+        if node is None:
+            return None
+        return Node(ITEM, (node,), (node,), {"i": i}, None, part.shape, serial())
+
+    wrapped = [wrap(part, origin(i, part)) for i, part in enumerate(ans)]
     return tuple(wrapped) if type(ans) is tuple else type(ans)(*wrapped)
 
 
@@ -461,10 +356,8 @@ def walk(
                     inspector.before(node)
                 if wrap is not None:
                     args, params, ans = _as_tensors(node, wrap)
-                for parent, vjp in zip(parents, rule.vjps or rule.pullbacks()):
-                    if parent is None or (
-                        ends and parent not in cotangents and parent not in ends
-                    ):
+                for parent, vjp in zip(parents, rule.pullbacks(), strict=False):
+                    if parent is None or (ends and parent not in cotangents and parent not in ends):
                         continue
                     c = vjp(g, ans, *args, **params) if params else vjp(g, ans, *args)
                     if masked and rule.singular:

@@ -13,17 +13,24 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.errors import DetachError, DtypeError, GraphError, MissingRuleError, ShapeError
+from gradlite.errors import DetachError, DtypeError, MissingRuleError, ShapeError
+from gradlite.modes import RECORDING, current_mode
 from gradlite.rule import COMPOSITES, PLAIN, RULES, Function, Rule, Traced
 from gradlite.rules import elementwise, fused, indexing, linalg, reductions, shape  # noqa: F401
-from gradlite.tape import RECORDING, Node, Sink, current_mode, items, record, serial, walk
+from gradlite.tape import Node, items, record, serial
+from gradlite.variable import Variable
 
 new = object.__new__
 Operation = Callable[..., Any]
 NUMBERS = (float, int, np.floating, np.ndarray)
 
 
-REDUCTIONS = {np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.minimum: np.min}
+REDUCTIONS: dict[Any, Function] = {
+    np.add: np.sum,
+    np.multiply: np.prod,
+    np.maximum: np.max,
+    np.minimum: np.min,
+}
 
 
 def constant(x: Any, rule: Rule) -> Any:
@@ -152,7 +159,7 @@ def generate(fn: Function) -> Operation | None:
     return CALLS.get(fn)
 
 
-class Tensor(Traced):
+class Tensor(Variable):
     """A NumPy array with a gradient.
 
     Parameters
@@ -188,10 +195,7 @@ class Tensor(Traced):
     True
     """
 
-    __slots__ = ("__weakref__", "_data", "_node")
-
-    _data: Any  # an array, or the NumPy scalar that NumPy made of a 0-d result
-    _node: Node | None
+    __slots__ = ()
 
     def __init__(
         self,
@@ -210,124 +214,12 @@ class Tensor(Traced):
         if requires_grad:
             self.requires_grad = True
 
-    # -- data and gradient ----------------------------------------------------------------
-
-    @property
-    def data(self) -> np.ndarray:
-        """The values, an array. Writing to it is not recorded."""
-        if type(self._data) is not np.ndarray:
-            self._data = np.asarray(self._data)
-        data: np.ndarray = self._data
-        return data
-
-    @data.setter
-    def data(self, value: Any) -> None:
-        if value is self._data:  # p.data -= step ends here, its work done in place
-            return
-        value = np.asarray(value, dtype=self._data.dtype)
-        if value.shape != self.shape:
-            raise ShapeError(
-                f"data of shape {value.shape} for a Tensor of shape {self.shape}: make a new "
-                f"Tensor instead."
-            )
-        self._data = value
-        if self.is_leaf and self._node is not None:
-            self._node.ans = value
-
-    @property
-    def grad(self) -> Any:
-        """The gradient, an array of this Tensor's shape and dtype; None before `backward`.
-
-        A Tensor after ``backward(create_graph=True)``. Leaves have one, and Tensors on which
-        `retain_grad` was called. The array is reused: after `zero_grad`, the next `backward`
-        writes to the same memory, so copy what you want to keep (``grad = None`` gives it up).
-        """
-        sink = self._node.sink if self._node is not None else None
-        return sink.buffer if sink is not None and sink.full else None
-
-    @grad.setter
-    def grad(self, value: Any) -> None:
-        sink = self._own_sink("grad")
-        sink.clear(forget=True)
-        if value is not None:
-            if np.shape(value) not in ((), self.shape):
-                raise ShapeError(
-                    f"a gradient of shape {np.shape(value)} for a Tensor of shape {self.shape}."
-                )
-            sink.add(np.broadcast_to(value, self.shape))
-
-    @property
-    def requires_grad(self) -> bool:
-        """Whether gradients flow to this Tensor. Can be set on a leaf."""
-        return self._node is not None
-
-    @requires_grad.setter
-    def requires_grad(self, wanted: bool) -> None:
-        if wanted and self._node is None:
-            data = self.data
-            if data.dtype.kind != "f":
-                raise DtypeError(
-                    f"Only floating-point data can require a gradient, not {data.dtype}: "
-                    f"write 1.0 in place of 1, or convert with astype(float)."
-                )
-            self._node = Node(
-                None, (), (), None, data, data.shape, serial(), Sink(data.dtype)
-            )
-        elif not wanted and self._node is not None:
-            if not self.is_leaf:
-                raise GraphError(
-                    "requires_grad can be switched off on leaves only; take detach() of a result."
-                )
-            self._node = None
-
-    @property
-    def is_leaf(self) -> bool:
-        """Whether this Tensor is data rather than the result of a recorded operation."""
-        return self._node is None or self._node.rule is None
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The length of each axis."""
-        shape: tuple[int, ...] = self._data.shape
-        return shape
-
-    @property
-    def ndim(self) -> int:
-        """The number of axes."""
-        return len(self._data.shape)
-
-    @property
-    def size(self) -> int:
-        """The number of elements."""
-        return int(self._data.size)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The type of the elements."""
-        dtype: np.dtype[Any] = self._data.dtype
-        return dtype
-
-    @property
-    def T(self) -> Tensor:
-        """The axes in reverse order."""
-        return self.transpose()
-
-    @property
-    def mT(self) -> Tensor:
-        """The last two axes exchanged."""
-        return self.swapaxes(-1, -2)
-
-    def item(self) -> Any:
-        """Give the only element as a Python number."""
-        if self.size != 1:
-            raise ShapeError(
-                f"A Tensor of shape {self.shape} is not one number; index it, or use tolist()."
-            )
-        return self._data.item()
-
-    def tolist(self) -> Any:
-        """Give the data as nested lists of Python numbers."""
-        return self._data.tolist()
+    @staticmethod
+    def _make(data: Any, node: Node | None) -> Tensor:
+        tensor = new(Tensor)
+        tensor._data = data
+        tensor._node = node
+        return tensor
 
     def numpy(self) -> np.ndarray:
         """Give the data as an array that shares memory with this Tensor.
@@ -342,126 +234,6 @@ class Tensor(Traced):
     def detach(self) -> Tensor:
         """Give a Tensor of the same data that is not on the tape."""
         return _make(self._data, None)
-
-    # -- differentiation ------------------------------------------------------------------
-
-    def backward(
-        self,
-        gradient: Any = None,
-        retain_graph: bool = False,
-        create_graph: bool = False,
-    ) -> None:
-        """Add to ``grad`` of every leaf the derivative of this Tensor with respect to it.
-
-        Parameters
-        ----------
-        gradient : array_like, optional
-            The cotangent to start from, of this Tensor's shape. May be left out for a Tensor
-            of one element.
-        retain_graph : bool, default False
-            Keep the graph for another backward pass. By default its arrays are let go.
-        create_graph : bool, default False
-            Record the pass itself: ``grad`` is then a Tensor that can be differentiated again.
-            Implies `retain_graph`.
-
-        Raises
-        ------
-        GraphError
-            If nothing here requires a gradient, or the graph was let go already.
-        ShapeError
-            If `gradient` has another shape, or is missing for more than one element.
-        """
-        node = self._node
-        if node is None:
-            raise GraphError(
-                "backward() of a Tensor that does not require a gradient: no operation behind "
-                "it was recorded. Make an input with requires_grad=True, and look for no_grad, "
-                "detach() or .data on the way."
-            )
-        if gradient is None:
-            if self.size != 1:
-                raise ShapeError(
-                    f"backward() of a Tensor of shape {self.shape} needs gradient= of that "
-                    f"shape. For the gradient of one number, reduce first: .sum() or .mean()."
-                )
-            gradient = np.ones(self.shape, self.dtype)
-        else:
-            if not isinstance(gradient, Tensor):
-                gradient = np.asarray(gradient, self.dtype)
-            if gradient.shape != self.shape:
-                raise ShapeError(
-                    f"gradient of shape {gradient.shape} for a Tensor of shape {self.shape}."
-                )
-            if not create_graph and isinstance(gradient, Tensor):
-                gradient = gradient._data
-        with_hooks: dict[Node, Any] = {}
-
-        def deliver(leaf: Node, g: Any) -> None:
-            sink: Any = leaf.sink
-            if sink is None:
-                return
-            if sink.hooks:  # hooks see the whole gradient, once
-                with_hooks[leaf] = with_hooks[leaf] + g if leaf in with_hooks else g
-            else:
-                sink.add(g)
-
-        walk(
-            node,
-            gradient,
-            deliver,
-            retain=retain_graph or create_graph,
-            wrap=_make if create_graph else None,
-        )
-        for leaf, g in with_hooks.items():
-            if leaf.sink is not None:
-                leaf.sink.add(leaf.sink.through_hooks(g))
-
-    def zero_grad(self) -> None:
-        """Empty ``grad`` (it reads None); its memory is kept for the next backward pass."""
-        if self._node is not None and self._node.sink is not None:
-            self._node.sink.clear()
-
-    def retain_grad(self) -> None:
-        """Keep the gradient of this intermediate result in ``grad`` at the next `backward`.
-
-        Where leaves add up over several passes, an intermediate result shows the latest.
-        """
-        self._own_sink("retain_grad").retain = True
-
-    def register_hook(self, hook: Callable[[Any], Any]) -> Callable[[], None]:
-        """Call `hook` with the gradient of this Tensor whenever `backward` has computed it.
-
-        Parameters
-        ----------
-        hook : callable
-            Takes the gradient (an array; do not change it in place). What it returns, unless
-            None, takes the gradient's place from there on, and must have its shape.
-
-        Returns
-        -------
-        callable
-            Call it without arguments to remove the hook.
-
-        Examples
-        --------
-        >>> import gradlite as gl
-        >>> x = gl.Tensor(3.0, requires_grad=True)
-        >>> remove = x.register_hook(lambda g: g.clip(-1, 1))
-        >>> (x * x).backward()
-        >>> x.grad
-        array(1.)
-        """
-        hooks = self._own_sink("register_hook", retain=False).hooks
-        key = serial()
-        hooks[key] = hook
-        return lambda: hooks.pop(key, None) and None
-
-    def _own_sink(self, wanted_by: str, retain: bool = True) -> Sink:
-        if self._node is None:
-            raise GraphError(f"{wanted_by} needs a Tensor that requires a gradient.")
-        if self._node.sink is None:
-            self._node.sink = Sink(self.dtype, retain=retain)
-        return self._node.sink
 
     # -- NumPy's protocols ----------------------------------------------------------------
 
@@ -480,9 +252,7 @@ class Tensor(Traced):
             if call is not None:
                 return call(*inputs)
         if method == "reduce" and ufunc in REDUCTIONS:
-            return self.__array_function__(
-                REDUCTIONS[ufunc], (), inputs, {"axis": 0, **kwargs}
-            )
+            return self.__array_function__(REDUCTIONS[ufunc], (), inputs, {"axis": 0, **kwargs})
         if method != "__call__":
             raise MissingRuleError.for_function(ufunc, method)
         if kwargs.get("out") is not None:
@@ -517,7 +287,7 @@ class Tensor(Traced):
         return iter(rows)
 
     def __getitem__(self, index: Any) -> Tensor:
-        result: Tensor = indexing.getitem(self, _to_data(index))
+        result: Tensor = indexing.getitem(self, index=_to_data(index))
         return result
 
     def __setitem__(self, index: Any, value: Any) -> None:
@@ -561,6 +331,17 @@ class Tensor(Traced):
         # Without the graph: it may be deep, and its arrays belong to this process.
         return _rebuild, (type(self), self.data, self.requires_grad, self.grad)
 
+    @property
+    def T(self) -> Tensor:
+        """The axes in reverse order."""
+        return self.transpose()
+
+    @property
+    def mT(self) -> Tensor:
+        """The last two axes exchanged."""
+        result: Tensor = self.swapaxes(-1, -2)
+        return result
+
     # -- operators and methods, generated from the rules ----------------------------------
 
     __hash__ = object.__hash__
@@ -594,7 +375,10 @@ class Tensor(Traced):
     def reshape(self, *shape: Any, order: Any = "C") -> Tensor:
         """Give the same elements in another shape: ``t.reshape(2, 3)`` or ``t.reshape((2, 3))``."""
         new_shape = shape[0] if len(shape) == 1 else shape
-        return np.reshape(self, new_shape, order=order)  # type: ignore[call-overload, no-any-return]
+        result: Tensor = self.__array_function__(
+            np.reshape, (), (self, new_shape), {"order": order}
+        )
+        return result
 
     def flatten(self) -> Tensor:
         """Give all elements along one axis, in memory of their own."""
@@ -603,7 +387,8 @@ class Tensor(Traced):
     def transpose(self, *axes: Any) -> Tensor:
         """Permute the axes; without arguments, reverse them."""
         order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None
-        return np.transpose(self, order)  # type: ignore[call-overload, no-any-return]
+        result: Tensor = self.__array_function__(np.transpose, (), (self, order), {})
+        return result
 
     def astype(self, dtype: Any) -> Tensor:
         """Convert to another type; a gradient comes back in this Tensor's own.
@@ -616,11 +401,8 @@ class Tensor(Traced):
         result: Tensor = elementwise.astype(self, dtype=dtype, source=self.dtype)
         return result
 
-def _make(data: Any, node: Node | None) -> Tensor:
-    tensor = new(Tensor)
-    tensor._data = data
-    tensor._node = node
-    return tensor
+
+_make = Tensor._make
 
 
 def _rebuild(kind: type[Tensor], data: np.ndarray, requires_grad: bool, grad: Any) -> Tensor:
@@ -678,7 +460,7 @@ def apply(rule: Rule, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
             data.append(arg._data)
             nodes.append(arg._node)
         else:
-            data.append(np.asarray(arg) if isinstance(arg, (list, tuple)) else arg)
+            data.append(arg if arg is None else constant(arg, rule))
             nodes.append(None)
     ans = rule.fn(*data, **params)
     if rule.saves:
@@ -688,5 +470,5 @@ def apply(rule: Rule, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         ans = np.asarray(ans)
     node = record(rule, data, nodes, params, ans)
     if rule.outputs:
-        return items(ans, node, _make) if node is not None else type(ans)(map(_make, ans))
+        return items(ans, node, _make)
     return _make(ans, node)

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from gradlite.errors import DtypeError, ShapeError
-from gradlite.tape import Node, enable_grad, walk
+from gradlite.modes import enable_grad
+from gradlite.tape import Node, walk
 from gradlite.tensor import Tensor, _make
 
 Function = Callable[..., Any]
@@ -54,7 +55,8 @@ def flatten(tree: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
 def _variable(x: Any, i: int) -> Tensor:
     """Make a new variable of value `x`; if that is on a tape already, the variable is too."""
     if isinstance(x, Tensor) and x.requires_grad:
-        return +x
+        variable: Tensor = +x
+        return variable
     if isinstance(x, int) and not isinstance(x, bool):
         x = float(x)
     try:
@@ -159,9 +161,7 @@ def _leads_beyond(output: Tensor, variables: frozenset[Node]) -> bool:
     return False
 
 
-def _run(
-    f: Function, primals: Sequence[Any], local: frozenset[Node] = frozenset()
-) -> Pullback:
+def _run(f: Function, primals: Sequence[Any], local: frozenset[Node] = frozenset()) -> Pullback:
     leaves, rebuild = flatten(tuple(primals))
     variables = [_variable(x, i) for i, x in enumerate(leaves)]
     with enable_grad():

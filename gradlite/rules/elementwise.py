@@ -319,9 +319,7 @@ def silu_slope(x: Any, s: Any) -> Any:
 
 
 defvjp(relu, lambda g, ans, x: g * (ans > 0))
-defvjp(
-    leaky_relu, lambda g, ans, x, negative_slope=0.01: np.where(x > 0, g, negative_slope * g)
-)
+defvjp(leaky_relu, lambda g, ans, x, negative_slope=0.01: np.where(x > 0, g, negative_slope * g))
 defvjp(elu, lambda g, ans, x, alpha=1.0: np.where(x > 0, g, g * (np.minimum(ans, 0) + alpha)))
 defvjp(sigmoid, lambda g, ans, x: g * (ans * (1.0 - ans)))
 defvjp(softplus, lambda g, ans, x: g * sigmoid(x))
@@ -332,17 +330,19 @@ defvjp(gelu, lambda g, ans, x: g * (normal_cdf(x) + x * normal_density(x)))
 
 # -- which rules can meet an infinite slope, and which choose between branches ----------------
 
-for fn in (
+SINGULAR: tuple[Any, ...] = (
     np.multiply, np.divide, np.reciprocal, np.square, np.power, np.sqrt, np.cbrt,
     np.exp, np.exp2, np.expm1, np.log, np.log2, np.log10, np.log1p, np.logaddexp, np.logaddexp2,
     np.tan, np.arcsin, np.arccos, np.sinh, np.cosh, np.tanh, np.arccosh, np.arctanh, np.arcsinh,
     np.arctan, np.sin, np.cos, np.hypot, np.arctan2, np.remainder, np.fmod, np.sinc,
-):  # fmt: skip
+)  # fmt: skip
+MASKS: tuple[Any, ...] = (
+    np.where, np.maximum, np.minimum, np.fmax, np.fmin, np.nan_to_num, clip, relu, leaky_relu, elu,
+)  # fmt: skip
+for fn in SINGULAR:
     RULES[fn].singular = True
-
-for fn in (np.where, np.maximum, np.minimum, np.fmax, np.fmin, np.nan_to_num, clip, relu, elu):
+for fn in MASKS:
     RULES[fn].masks = True
-RULES[leaky_relu].masks = True
 
 # -- no derivative: these give plain arrays ---------------------------------------------------
 

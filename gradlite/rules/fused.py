@@ -14,7 +14,7 @@ import numpy as np
 from gradlite.errors import DtypeError, ShapeError
 from gradlite.rule import defvjp, primitive
 from gradlite.rules.elementwise import clip, sigmoid
-from gradlite.rules.linalg import T, matmul_vjp_x, matmul_vjp_y
+from gradlite.rules.linalg import matmul_vjp_x, matmul_vjp_y
 from gradlite.rules.reductions import log_softmax, softmax
 
 # -- the linear layer -------------------------------------------------------------------------
@@ -283,8 +283,8 @@ def _mse_vjp(g: Any, prediction: Any, target: Any, reduction: str, saved: Any) -
 
 defvjp(
     mse,
-    lambda g, ans, prediction, target, reduction="mean", saved=None: (
-        _mse_vjp(g, prediction, target, reduction, saved)
+    lambda g, ans, prediction, target, reduction="mean", saved=None: _mse_vjp(
+        g, prediction, target, reduction, saved
     ),
     lambda g, ans, prediction, target, reduction="mean", saved=None: (
         -_mse_vjp(g, prediction, target, reduction, saved)
@@ -334,8 +334,8 @@ def _huber_vjp(
 
 defvjp(
     huber,
-    lambda g, ans, prediction, target, delta=1.0, reduction="mean", saved=None: (
-        _huber_vjp(g, prediction, target, delta, reduction, saved)
+    lambda g, ans, prediction, target, delta=1.0, reduction="mean", saved=None: _huber_vjp(
+        g, prediction, target, delta, reduction, saved
     ),
     lambda g, ans, prediction, target, delta=1.0, reduction="mean", saved=None: (
         -_huber_vjp(g, prediction, target, delta, reduction, saved)

@@ -49,9 +49,7 @@ def untake(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
     return out
 
 
-defvjp(
-    getitem, lambda g, ans, x, index: untake(g, index=index, shape=x.shape), name="getitem"
-)
+defvjp(getitem, lambda g, ans, x, index: untake(g, index=index, shape=x.shape), name="getitem")
 defvjp(untake, lambda g, ans, x, index, shape: g[index], name="untake")
 RULES[getitem].masks = True
 
@@ -62,7 +60,7 @@ def at(axis: int, index: Any, ndim: int) -> Any:
 
 
 @composite(np.take)
-def _take(a: Any, indices: Any, axis: int | None = None, out: None = None, mode: str = "raise") -> Any:
+def _take(a: Any, indices: Any, axis: int | None = None, *, mode: str = "raise") -> Any:
     if mode != "raise":
         n = a.size if axis is None else a.shape[axis]
         indices = np.asarray(indices) % n if mode == "wrap" else np.clip(indices, 0, n - 1)

@@ -231,8 +231,8 @@ def matrix_norm(x: Any, order: Any, axis: tuple[int, int], keepdims: bool) -> An
         return vector_norm(x, None, axis, keepdims)
     if order in (2, -2, "nuc"):
         values = np.linalg.svd(np.moveaxis(x, axis, (-2, -1)), compute_uv=False)
-        reduce = {2: np.max, -2: np.min, "nuc": np.sum}[order]
-        norm: Any = reduce(values, axis=-1)
+        reduce: Any = {2: np.max, -2: np.min, "nuc": np.sum}[order]
+        norm = reduce(values, axis=-1)
     elif order in (1, -1, np.inf, -np.inf):
         along = 0 if abs(order) == 1 else 1
         moved = np.sum(np.abs(np.moveaxis(x, axis, (-2, -1))), axis=along - 2)

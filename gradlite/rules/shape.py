@@ -5,7 +5,7 @@ Their derivative is the same movement backwards.
 
 from __future__ import annotations
 
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -33,9 +33,7 @@ defvjp(
     ),
 )
 defvjp(np.swapaxes, lambda g, ans, a, axis1, axis2: np.swapaxes(g, axis1, axis2))
-defvjp(
-    np.moveaxis, lambda g, ans, a, source, destination: np.moveaxis(g, destination, source)
-)
+defvjp(np.moveaxis, lambda g, ans, a, source, destination: np.moveaxis(g, destination, source))
 
 
 @composite(np.rollaxis)
@@ -202,7 +200,7 @@ def _array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
     else:
         edges = [0, *indices_or_sections, n]
     whole = (slice(None),) * (axis % ary.ndim)
-    return [ary[(*whole, slice(a, b))] for a, b in zip(edges, edges[1:], strict=False)]
+    return [ary[(*whole, slice(a, b))] for a, b in pairwise(edges)]
 
 
 @composite(np.split)
