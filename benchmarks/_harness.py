@@ -119,7 +119,7 @@ class Benchmark:
     def _parent(self, rounds: int, threads: int, quick: bool) -> int:
         present = [c for c in self.contenders if c.installed]
         print(describe_machine(c.package for c in present))
-        print(f"{rounds} rounds, {threads} thread{'s' if threads > 1 else ''} each")
+        print(f"rounds: {rounds}, threads: {threads}")
         for c in self.contenders:
             if not c.installed:
                 print(f"skipped {c.name}: it is not installed (pip install {c.package})")
@@ -226,9 +226,7 @@ def version(package: str) -> str:
         return "(version unknown)"
 
 
-def print_table(
-    title: str, unit: str, values: dict[str, list[float]], reference: str
-) -> None:
+def print_table(title: str, unit: str, values: dict[str, list[float]], reference: str) -> None:
     """Print the median of each contender's rounds, and of its ratios to the reference."""
     rows = [(title or "contender", unit, "[min - max]", f"/ {reference}", "[min - max]")]
     base = values.get(reference)

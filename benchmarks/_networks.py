@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-
-import gradlite as gl
 
 
 class Network(NamedTuple):
@@ -38,7 +37,7 @@ def problem(name: str) -> Problem:
     sizes, batch = NETWORKS[name]
     rng = np.random.default_rng(0)
     params: list[np.ndarray] = []
-    for n, m in zip(sizes, sizes[1:], strict=False):
+    for n, m in pairwise(sizes):
         params.append(rng.standard_normal((n, m), dtype=np.float32) * np.sqrt(2 / n, dtype="f"))
         # Not zero, so that a bias left out would show in the gradients.
         params.append(0.1 * rng.standard_normal(m, dtype=np.float32))
@@ -112,19 +111,22 @@ class HandWritten:
         np.dot(x.T, g, out=self.grads[0])
 
 
-def check_gradients(grads: Sequence[np.ndarray], name: str) -> None:
+def check_gradients(grads: Sequence[Any], name: str) -> None:
     """Assert that a contender's gradients are those of the hand-written step."""
     start = problem(name)
     reference = HandWritten(start.params, len(start.x))
     reference.step(start.x, start.targets)
     for grad, expected in zip(grads, reference.grads, strict=True):
-        assert grad.shape == expected.shape and grad.dtype == expected.dtype
+        assert grad.shape == expected.shape
+        assert grad.dtype == expected.dtype
         error = np.linalg.norm(grad - expected) / np.linalg.norm(expected)
         assert error < 1e-4, f"a gradient of shape {grad.shape} is wrong by {error:.1e}"
 
 
-def gradlite_step(name: str) -> tuple[Callable[[], object], list[gl.Tensor]]:
+def gradlite_step(name: str) -> tuple[Callable[[], object], list[Any]]:
     """Make the step in plain Tensor code, and the parameters whose ``grad`` it fills."""
+    import gradlite as gl  # here, so that no other contender has to load it
+
     start = problem(name)
     params = [gl.Tensor(p, requires_grad=True) for p in start.params]
     layers = list(zip(params[0::2], params[1::2], strict=True))

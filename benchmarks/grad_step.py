@@ -2,8 +2,8 @@
 
 float32, ReLU in the hidden layers, integer targets, mean loss, and gradients of all parameters.
 The reference "numpy" is written by hand with every array made beforehand (_networks.py); the
-others are written as each library's users write them. All start from the same weights, and the
-gradients of each are checked against the reference, to a relative error of 1e-4, before it is timed.
+others are written as each library's users write them. All start from the same weights, and
+before one is timed its gradients are checked against the reference, to a relative error of 1e-4.
 
     python benchmarks/grad_step.py
 """
@@ -19,7 +19,7 @@ from _networks import NETWORKS, HandWritten, check_gradients, gradlite_step, pro
 
 
 def measure_numpy(run: Run) -> Figures:
-    """Time the step written by hand. torch and the rest check it by being checked against it."""
+    """Time the step written by hand, which every other contender checks in checking itself."""
     start = problem(run.case)
     network = HandWritten(start.params, len(start.x))
     return {"": 1e6 * run.seconds(lambda: network.step(start.x, start.targets))}
@@ -64,7 +64,7 @@ def measure_mygrad(run: Run) -> Figures:
     from mygrad.nnet.losses import softmax_crossentropy
 
     start = problem(run.case)
-    params = [mg.tensor(p) for p in start.params]
+    params = [mg.Tensor(p) for p in start.params]
     layers = list(zip(params[0::2], params[1::2], strict=True))
 
     def step() -> Any:

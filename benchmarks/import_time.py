@@ -1,8 +1,9 @@
 """The time that `import gradlite` takes, beside that of `import numpy` alone.
 
 Each import happens in a fresh interpreter, which times it itself, so that its own start does not
-count; the two take turns. Then the modules that gradlite loads beyond NumPy's and its own are
-listed: they should all be of the standard library.
+count; the two take turns. Compiled modules are kept in a temporary folder, so that both are read
+as they are once installed, never compiled. Then the modules that gradlite loads beyond NumPy's and
+its own are listed: they should all be of the standard library.
 
     python benchmarks/import_time.py
 """
@@ -14,6 +15,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 from typing import Any
 
 from _harness import ROOT, describe_machine, interruptible, options, print_table, progress
@@ -25,19 +27,26 @@ import {}
 print(time.perf_counter() - start)
 """
 LOADED = """
-import numpy, sys
+import json, numpy, sys
 before = set(sys.modules)
-import gradlite, json
+import gradlite
 print(json.dumps(sorted(set(sys.modules) - before)))
 """
 
 
-def fresh(code: str) -> Any:
-    """Run `code` in a new interpreter, and read what it prints."""
+def environment(cache: str) -> dict[str, str]:
+    """Make the environment of the children: this checkout first, compiled modules in `cache`."""
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    env = {**os.environ, "PYTHONPATH": path, "PYTHONPYCACHEPREFIX": cache}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
+    return env
+
+
+def fresh(code: str, env: dict[str, str]) -> Any:
+    """Run `code` in a new interpreter, and read what it prints."""
     child = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": path},
+        env=env,
         capture_output=True,
         text=True,
         check=False,
@@ -47,15 +56,15 @@ def fresh(code: str) -> Any:
     return json.loads(child.stdout)
 
 
-def measure(rounds: int) -> dict[str, list[float]]:
+def measure(rounds: int, env: dict[str, str]) -> dict[str, list[float]]:
     """Give the times of both imports, in milliseconds."""
     times: dict[str, list[float]] = {"numpy": [], "gradlite": []}
-    for name in times:  # fills the caches: files, and Python's compiled modules
-        fresh(TIMED.format(name))
+    for name in times:  # fills the caches: files, and compiled modules
+        fresh(TIMED.format(name), env)
     for i in range(rounds):
         for name, found in times.items():
             progress(f"round {i + 1}/{rounds}: {name}")
-            found.append(1e3 * fresh(TIMED.format(name)))
+            found.append(1e3 * fresh(TIMED.format(name), env))
     progress("")
     return times
 
@@ -70,12 +79,14 @@ def foreign(modules: list[str]) -> tuple[list[str], list[str]]:
 def report(rounds: int) -> int:
     """Print the times, their difference, and what else was loaded."""
     print(describe_machine(["gradlite"]))
-    print(f"{rounds} rounds")
-    times = measure(rounds)
+    print(f"rounds: {rounds}")
+    with tempfile.TemporaryDirectory() as cache:
+        env = environment(cache)
+        times = measure(rounds, env)
+        standard, rest = foreign(fresh(LOADED, env))
     print_table("import", "ms", times, "numpy")
     extra = [g - n for g, n in zip(times["gradlite"], times["numpy"], strict=True)]
     print(f"\ngradlite adds {statistics.median(extra):.1f} ms (median of the rounds' differences)")
-    standard, rest = foreign(fresh(LOADED))
     print(f"modules loaded beyond numpy's, standard library: {', '.join(standard) or 'none'}")
     print(f"modules loaded beyond numpy's, others: {', '.join(rest) or 'none'}")
     return 0

@@ -1,4 +1,4 @@
-"""The cost of one operation, forward and backward, where arrays are so small that it is all there is.
+"""What one operation costs, forward and backward, on arrays too small for anything else to count.
 
 A chain of 41 operations on 3-element float64 arrays: ten times (multiply by `w`, tanh, add `x`,
 sin), then once more multiply by `w`; backward from a cotangent of ones to the gradients of `x` and
@@ -91,7 +91,7 @@ def measure_mygrad(run: Run) -> Figures:
     """Use MyGrad as installed, its memory guard on; a new operation empties old gradients."""
     import mygrad as mg
 
-    x, w = mg.tensor(X), mg.tensor(W)
+    x, w = mg.Tensor(X), mg.Tensor(W)
 
     def forward() -> Any:
         return chain(mg.tanh, mg.sin, x, w)

@@ -21,8 +21,7 @@ from __future__ import annotations
 import dis
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Sequence
-from itertools import count
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -40,8 +39,8 @@ class Traced:
 
     __slots__ = ()
 
-    def __array_function__(self, fn: Function, types: Any, args: Any, kwargs: Any) -> Any:
-        """Carry out `fn`, recording it (NumPy's protocol, NEP 18)."""
+    def _perform(self, fn: Function, args: Any, kwargs: Any) -> Any:
+        """Carry out `fn` and record it."""
         raise NotImplementedError
 
 
@@ -62,6 +61,8 @@ class Rule:
         ``(i, g, ans, *args, **params) -> cotangent of args[i]``.
     params : frozenset of str
         The keyword arguments that the rule understands.
+    into : tuple of bool
+        Which vjps take ``out=``: an array that they may write a gradient to, and return.
     saves : bool
         Whether `fn` returns ``(ans, saved)``; a first-order walk hands `saved` to the rule.
     outputs : bool
@@ -77,6 +78,7 @@ class Rule:
     __slots__ = (
         "_defaults",
         "fn",
+        "into",
         "kept",
         "masks",
         "name",
@@ -108,21 +110,25 @@ class Rule:
         self.kept: dict[int, tuple[bool, ...]] = {}
         self._defaults: dict[str, Any] | None = None
         known: set[str] = set()
+        into: list[bool] = []
         for vjp in (*self.vjps, variadic):
             code = getattr(vjp, "__code__", None)
+            names: tuple[str, ...] = ()
             if code is not None:
                 names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
                 known.update(names[2 + len(self.vjps) :])
-        self.params = frozenset(known - {"saved"})
+            into.append(code is not None and "out" in names)
+        self.params = frozenset(known - {"saved", "out"})
+        self.into = tuple(into) if any(into) else ()
 
     def __repr__(self) -> str:
         return f"<rule of {self.name}>"
 
-    def pullbacks(self) -> Iterator[Function | None]:
-        """Give the vjp of each array argument in turn."""
+    def pullbacks(self, count: int) -> Sequence[Function | None]:
+        """Give the vjp of each of `count` array arguments."""
         if self.variadic is None:
-            return iter(self.vjps)
-        return (functools.partial(self.variadic, i) for i in count())
+            return self.vjps
+        return [functools.partial(self.variadic, i) for i in range(count)]
 
     def keeps(self, needed: int) -> tuple[bool, ...]:
         """Tell what must be kept when the arguments in the bit set `needed` want a gradient.
@@ -260,7 +266,9 @@ def defvjp(
     Notes
     -----
     A rule whose code does not read an argument (or reads only its shape) lets the tape drop
-    that array early. A later definition for the same function replaces the earlier one.
+    that array early. A rule with a parameter ``out=None`` may be handed the gradient buffer of
+    a leaf, to write its result there and return it. A later definition for the same function
+    replaces the earlier one.
 
     Examples
     --------
@@ -312,7 +320,7 @@ def primitive(forward: F) -> F:
     def operation(*args: Any, **kwargs: Any) -> Any:
         for arg in (*args, *kwargs.values()) if kwargs else args:
             if isinstance(arg, Traced):
-                return arg.__array_function__(operation, (), args, kwargs)
+                return arg._perform(operation, args, kwargs)
         ans = forward(*args, **kwargs)
         return ans[0] if operation in RULES and RULES[operation].saves else ans
 

@@ -59,22 +59,19 @@ class Node:
         rule: Rule | None,
         parents: tuple[Node | None, ...] | None,
         args: Any,
-        params: dict[str, Any] | None,
         ans: Any,
         shape: Any,
-        serial: int,
-        sink: Sink | None = None,
-        note: Any = None,
+        params: dict[str, Any] | None = None,
     ) -> None:
         self.rule = rule
         self.parents = parents
         self.args = args
-        self.params = params
         self.ans = ans
         self.shape = shape
-        self.serial = serial
-        self.sink = sink
-        self.note = note
+        self.params = params
+        self.serial = serial()
+        self.sink: Sink | None = None
+        self.note: Any = None
 
     @property
     def ndim(self) -> int:
@@ -110,15 +107,25 @@ class Sink:
         self.retain = retain
 
     def add(self, g: Any) -> None:
-        """Add `g`: an array in place, a Tensor (of a walk with create_graph) out of place."""
-        if isinstance(g, Traced) or isinstance(self.buffer, Traced):
-            self.buffer = self.buffer + g if self.full else g
+        """Add the array `g`: in place, but for the first."""
+        if g is self.buffer:  # a rule wrote to it directly
+            self.full = True
         elif self.full:
             self.buffer += g
         elif self.buffer is None:
             self.buffer = np.array(g, dtype=self.dtype)
+            self.full = True
         else:
             np.copyto(self.buffer, g)
+            self.full = True
+
+    def free(self) -> Any:
+        """Give the buffer for a rule to write the first gradient to, if there is one."""
+        return None if self.full or self.hooks else self.buffer
+
+    def add_recorded(self, g: Any) -> None:
+        """Add the Tensor `g` of a recorded walk, so that the sum is recorded too."""
+        self.buffer = self.buffer + g if self.full else g
         self.full = True
 
     def clear(self, forget: bool = False) -> None:
@@ -247,9 +254,7 @@ def record(
                 ]
             )
             shape = tuple(map(np.shape, ans)) if rule.outputs else ans.shape
-            node = Node(
-                rule, parents, kept, params or None, ans if keep_ans else None, shape, serial()
-            )
+            node = Node(rule, parents, kept, ans if keep_ans else None, shape, params or None)
     if mode.inspector is not None:
         mode.inspector.forward(rule, args, ans, node)
     return node
@@ -261,7 +266,7 @@ def items(ans: Any, node: Node | None, wrap: Wrap) -> Any:
     def origin(i: int, part: Any) -> Node | None:
         if node is None:
             return None
-        return Node(ITEM, (node,), (node,), {"i": i}, None, part.shape, serial())
+        return Node(ITEM, (node,), (node,), None, part.shape, {"i": i})
 
     wrapped = [wrap(part, origin(i, part)) for i, part in enumerate(ans)]
     return tuple(wrapped) if type(ans) is tuple else type(ans)(*wrapped)
@@ -271,27 +276,39 @@ by_age = attrgetter("serial")
 ABSENT = object()
 
 
-def _reachable(root: Node, ends: Set[Node]) -> list[Node]:
-    """List `root` and the nodes behind it, parents before children, leaves left out."""
+def _waiting_list(root: Node, ends: Set[Node]) -> tuple[list[Node], dict[Node, Any]]:
+    """List `root` and the nodes behind it, parents before children, without leaves or `ends`.
+
+    Given `ends`, only what leads to them. The dict holds None for each: no cotangent yet.
+    """
     found = [root]
-    seen = {root}
+    waiting: dict[Node, Any] = {root: None}
     oldest = min((end.serial for end in ends), default=0)  # what is older cannot lead there
     for node in found:
-        if node.parents is None:
+        parents = node.parents
+        if parents is None:
             raise GraphError(
                 f"The graph behind {node.rule.name if node.rule else 'this node'} was let go by "
                 f"an earlier backward pass. Pass retain_graph=True to that pass to walk the "
                 f"graph again, or compute the result anew."
             )
-        if node in ends:
-            continue
-        for parent in node.parents:
-            if parent is not None and parent not in seen and parent.rule is not None:
-                seen.add(parent)
-                if parent.serial >= oldest:
-                    found.append(parent)
+        for parent in parents:
+            if (
+                parent is not None
+                and parent not in waiting
+                and parent.rule is not None
+                and (not ends or (parent.serial >= oldest and parent not in ends))
+            ):
+                waiting[parent] = None
+                found.append(parent)
     found.sort(key=by_age)
-    return found
+    if ends:
+        waiting = {}
+        for node in found:
+            if any(parent in waiting or parent in ends for parent in node.parents or ()):
+                waiting[node] = None
+        found = list(waiting)
+    return found, waiting
 
 
 def walk(
@@ -329,56 +346,69 @@ def walk(
     if root.rule is None or root in ends:
         deliver(root, g)
         return
-    order = _reachable(root, ends)
-    # A node is here while it waits for its turn; None until the first contribution arrives.
-    cotangents: dict[Node, Any] = dict.fromkeys(order)
-    if ends:
-        cotangents = {}
-        for node in order:
-            if node not in ends and any(p in cotangents or p in ends for p in node.parents or ()):
-                cotangents[node] = None
-        order = list(cotangents)
+    order, cotangents = _waiting_list(root, ends)
+    if not order:
+        return
     cotangents[root] = g
     inspector = current_mode().inspector
+    direct = wrap is None and not ends  # leaves' own buffers are where gradients go
+    special = inspector is not None or wrap is not None
     summed: set[Node] = set()
     masked = False
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         while order:
             node = order.pop()
             g = cotangents.pop(node)
-            if g is not None:
-                if node.sink is not None and not ends:
-                    g = node.sink.observe(g)
-                rule: Any = node.rule
-                parents: Any = node.parents
-                args, params, ans = node.args, node.params, node.ans
+            if g is None:
+                continue
+            if node.sink is not None and not ends:
+                g = node.sink.observe(g)
+            rule: Any = node.rule
+            args: Any = node.args
+            parents: Any = node.parents
+            params, ans = node.params, node.ans
+            if special:
                 if inspector is not None:
                     inspector.before(node)
                 if wrap is not None:
                     args, params, ans = _as_tensors(node, wrap)
-                for parent, vjp in zip(parents, rule.pullbacks(), strict=False):
-                    if parent is None or (ends and parent not in cotangents and parent not in ends):
-                        continue
-                    c = vjp(g, ans, *args, **params) if params else vjp(g, ans, *args)
-                    if masked and rule.singular:
-                        c = _unmask(g, c)
-                    if c.shape != parent.shape:
-                        c = _fit(c, parent, node)
-                    if inspector is not None:
-                        inspector.backward(node, g, c)
-                    # Each contribution is accounted for at once, so that no two multi-megabyte
-                    # gradients wait side by side.
-                    held = cotangents.get(parent, ABSENT)
-                    if held is None:
-                        cotangents[parent] = c
-                    elif held is ABSENT:
-                        deliver(parent, c)
-                    elif parent in summed and type(held) is np.ndarray:
-                        held += c
-                    else:  # a rule may have handed out `held` twice: add out of place
-                        cotangents[parent] = held + c
-                        summed.add(parent)
-                masked = masked or rule.masks
+            vjps = rule.vjps or rule.pullbacks(len(parents))
+            arity = 0 if params else len(parents)
+            into = direct and rule.into
+            i = -1
+            for parent in parents:
+                i += 1
+                if parent is None or (ends and parent not in cotangents and parent not in ends):
+                    continue
+                # Spelt out for one and two arguments, which spares half the cost of the call.
+                if into and into[i] and parent.sink is not None:
+                    c = vjps[i](g, ans, *args, **(params or {}), out=parent.sink.free())
+                elif arity == 1:
+                    c = vjps[0](g, ans, args[0])
+                elif arity == 2:
+                    c = vjps[i](g, ans, args[0], args[1])
+                else:
+                    c = vjps[i](g, ans, *args, **(params or {}))
+                if masked and rule.singular:
+                    c = _unmask(g, c)
+                if c.shape != parent.shape:
+                    c = _fit(c, parent, node)
+                if inspector is not None:
+                    inspector.backward(node, g, c)
+                # Each contribution is accounted for at once, so that no two multi-megabyte
+                # gradients wait side by side.
+                held = cotangents.get(parent, ABSENT)
+                if held is None:
+                    cotangents[parent] = c
+                elif held is ABSENT:
+                    deliver(parent, c)
+                elif parent in summed and type(held) is np.ndarray:
+                    held += c
+                else:  # a rule may have handed out `held` twice: add out of place
+                    cotangents[parent] = held + c
+                    summed.add(parent)
+            if rule.masks:
+                masked = True
             if not retain:
                 node.parents = node.args = node.params = node.ans = None
 

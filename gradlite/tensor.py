@@ -17,7 +17,7 @@ from gradlite.errors import DetachError, DtypeError, MissingRuleError, ShapeErro
 from gradlite.modes import RECORDING, current_mode
 from gradlite.rule import COMPOSITES, PLAIN, RULES, Function, Rule, Traced
 from gradlite.rules import elementwise, fused, indexing, linalg, reductions, shape  # noqa: F401
-from gradlite.tape import Node, items, record, serial
+from gradlite.tape import Node, items, record
 from gradlite.variable import Variable
 
 new = object.__new__
@@ -54,15 +54,8 @@ def unary(rule: Rule) -> Operation:
             node = record(rule, (data,), (node,), None, ans)
         else:
             keep_ans, keep_x = rule.kept.get(1) or rule.keeps(1)
-            node = Node(
-                rule,
-                (node,),
-                (data if keep_x else node,),
-                None,
-                ans if keep_ans else None,
-                ans.shape,
-                serial(),
-            )
+            kept = (data,) if keep_x else (node,)
+            node = Node(rule, (node,), kept, ans if keep_ans else None, ans.shape)
         out = new(Tensor)
         out._data = ans
         out._node = node
@@ -92,15 +85,41 @@ def binary(rule: Rule) -> Operation:
             node = record(rule, (a, b), (p, q), None, ans)
         else:
             keep_ans, keep_x, keep_y = rule.kept.get(needed) or rule.keeps(needed)
-            node = Node(
-                rule,
-                (p, q),
-                (a if keep_x or p is None else p, b if keep_y or q is None else q),
-                None,
-                ans if keep_ans else None,
-                ans.shape,
-                serial(),
-            )
+            kept = (a if keep_x or p is None else p, b if keep_y or q is None else q)
+            node = Node(rule, (p, q), kept, ans if keep_ans else None, ans.shape)
+        out = new(Tensor)
+        out._data = ans
+        out._node = node
+        return out
+
+    return operation
+
+
+def several(rule: Rule) -> Operation:
+    """Generate the operation of a rule for three or more arrays."""
+    fn = rule.fn
+
+    def operation(*args: Any) -> Any:
+        data, nodes, needed, bit = [], [], 0, 1
+        for arg in args:
+            if isinstance(arg, Tensor):
+                data.append(arg._data)
+                nodes.append(arg._node)
+                if arg._node is not None:
+                    needed += bit
+            else:
+                data.append(arg if arg is None else constant(arg, rule))
+                nodes.append(None)
+            bit += bit
+        ans = fn(*data)
+        if not needed or current_mode() is not RECORDING:
+            node = record(rule, data, nodes, None, ans)
+        else:
+            keep_ans, *keep = rule.kept.get(needed) or rule.keeps(needed)
+            for i, parent in enumerate(nodes):
+                if parent is not None and not keep[i]:
+                    data[i] = parent
+            node = Node(rule, tuple(nodes), tuple(data), ans if keep_ans else None, ans.shape)
         out = new(Tensor)
         out._data = ans
         out._node = node
@@ -149,14 +168,12 @@ CALLS: dict[Function, Operation] = {
 
 
 def generate(fn: Function) -> Operation | None:
-    """Generate the operation of a function whose rule takes one or two arrays, once."""
+    """Generate the operation of a function whose rule takes arrays alone, once."""
     rule = RULES.get(fn)
-    if rule is None or rule.params or rule.saves or rule.outputs or None in rule.vjps:
+    if rule is None or rule.variadic or rule.saves or rule.outputs or None in rule.vjps:
         return None
-    factory = {1: unary, 2: binary}.get(len(rule.vjps))
-    if factory is not None:
-        CALLS[fn] = factory(rule)
-    return CALLS.get(fn)
+    CALLS[fn] = {1: unary, 2: binary}.get(len(rule.vjps), several)(rule)
+    return CALLS[fn]
 
 
 class Tensor(Variable):
@@ -261,6 +278,13 @@ class Tensor(Variable):
                 f"gives a new Tensor. Leave out= away, or write to t.data."
             )
         return self.__array_function__(ufunc, (), inputs, kwargs)
+
+    def _perform(self, fn: Function, args: Any, kwargs: Any) -> Any:
+        if not kwargs:
+            call = CALLS.get(fn) or generate(fn)
+            if call is not None and len(args) == len(RULES[fn].vjps):
+                return call(*args)
+        return self.__array_function__(fn, (), args, kwargs)
 
     def __array_function__(self, fn: Function, types: Any, args: Any, kwargs: Any) -> Any:
         rule = RULES.get(fn)

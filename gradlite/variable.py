@@ -86,7 +86,8 @@ class Variable(Traced):
                     f"Only floating-point data can require a gradient, not {data.dtype}: "
                     f"write 1.0 in place of 1, or convert with astype(float)."
                 )
-            self._node = Node(None, (), (), None, data, data.shape, serial(), Sink(data.dtype))
+            self._node = Node(None, (), (), data, data.shape)
+            self._node.sink = Sink(data.dtype)
         elif not wanted and self._node is not None:
             if not self.is_leaf:
                 raise GraphError(
@@ -184,16 +185,14 @@ class Variable(Traced):
                 )
             if not create_graph and isinstance(gradient, Variable):
                 gradient = gradient._data
-        with_hooks: dict[Node, Any] = {}
+        add = Sink.add_recorded if create_graph else Sink.add
+        with_hooks: dict[Any, Any] = {}
 
-        def deliver(leaf: Node, g: Any) -> None:
-            sink: Any = leaf.sink
-            if sink is None:
-                return
-            if sink.hooks:  # hooks see the whole gradient, once
+        def deliver(leaf: Any, g: Any) -> None:
+            if leaf.sink.hooks:  # hooks see the whole gradient, once
                 with_hooks[leaf] = with_hooks[leaf] + g if leaf in with_hooks else g
             else:
-                sink.add(g)
+                add(leaf.sink, g)
 
         walk(
             node,
@@ -203,8 +202,7 @@ class Variable(Traced):
             wrap=self._make if create_graph else None,
         )
         for leaf, g in with_hooks.items():
-            if leaf.sink is not None:
-                leaf.sink.add(leaf.sink.through_hooks(g))
+            add(leaf.sink, leaf.sink.through_hooks(g))
 
     def zero_grad(self) -> None:
         """Empty ``grad`` (it reads None); its memory is kept for the next backward pass."""

@@ -1,12 +1,22 @@
-"""Rules of linear algebra."""
+"""Rules of linear algebra: products, solving, determinants, decompositions.
+
+All of them take stacks of matrices wherever NumPy does: a matrix is the last two axes. Products
+that are others in disguise are written out in those; the decompositions cite where the
+derivation of their formula can be read.
+"""
 
 from __future__ import annotations
 
+from math import prod, sqrt
 from typing import Any
 
 import numpy as np
 
-from gradlite.rule import defvjp
+from gradlite.errors import MissingRuleError, ShapeError
+from gradlite.rule import PLAIN, composite, defvjp, primitive
+from gradlite.rules import einsum  # noqa: F401  # tensordot and einsum
+from gradlite.rules.elementwise import nonzero
+from gradlite.rules.reductions import matrix_norm, vector_norm
 
 
 def T(x: Any) -> Any:
@@ -14,24 +24,420 @@ def T(x: Any) -> Any:
     return np.swapaxes(x, -1, -2)
 
 
+def row(x: Any) -> Any:
+    """Make vectors matrices of one row."""
+    return np.expand_dims(x, -2)
+
+
+def column(x: Any) -> Any:
+    """Make vectors matrices of one column."""
+    return np.expand_dims(x, -1)
+
+
+# -- products of matrices and vectors ---------------------------------------------------------
+
+
+def flat(x: Any) -> Any:
+    """Put the rows of a stack of matrices into one matrix."""
+    return np.reshape(x, (prod(x.shape[:-1]), x.shape[-1]))
+
+
 def matmul_vjp_x(g: Any, ans: Any, x: Any, y: Any) -> Any:
     """Give the cotangent of the left factor."""
     if y.ndim == 1:
-        return g * y if x.ndim == 1 else np.expand_dims(g, -1) * y
+        return g * y if x.ndim == 1 else column(g) * y
     if x.ndim == 1:
-        return np.squeeze(y @ np.expand_dims(g, -1), -1)
+        return np.squeeze(y @ column(g), -1)
     return g @ T(y)
 
 
 def matmul_vjp_y(g: Any, ans: Any, x: Any, y: Any) -> Any:
     """Give the cotangent of the right factor."""
     if x.ndim == 1:
-        return g * x if y.ndim == 1 else np.expand_dims(x, -1) * np.expand_dims(g, -2)
+        return g * x if y.ndim == 1 else column(x) * row(g)
     if y.ndim == 1:
-        return np.squeeze(T(x) @ np.expand_dims(g, -1), -1)
-    if y.ndim == 2:  # one matrix for the whole batch: one product instead of a batch to sum
-        return T(np.reshape(x, (-1, x.shape[-1]))) @ np.reshape(g, (-1, g.shape[-1]))
+        return np.reshape(g, (prod(g.shape),)) @ flat(x)
+    if y.ndim == 2 < x.ndim:  # one matrix for the whole stack: one product, not a stack to sum
+        return T(flat(x)) @ flat(g)
     return T(x) @ g
 
 
 defvjp(np.matmul, matmul_vjp_x, matmul_vjp_y)
+
+
+@composite(np.linalg.matmul)
+def _matmul(x1: Any, x2: Any) -> Any:
+    return np.matmul(x1, x2)
+
+
+@composite(np.dot)
+def _dot(a: Any, b: Any) -> Any:
+    if np.ndim(a) == 0 or np.ndim(b) == 0:
+        return a * b
+    if np.ndim(b) <= 2:
+        return np.matmul(a, b)
+    return np.tensordot(a, b, (-1, -2))
+
+
+@composite(np.inner)
+def _inner(a: Any, b: Any) -> Any:
+    return a * b if np.ndim(a) == 0 or np.ndim(b) == 0 else np.tensordot(a, b, (-1, -1))
+
+
+@composite(np.vdot)
+def _vdot(a: Any, b: Any) -> Any:
+    return np.matmul(np.ravel(a), np.ravel(b))
+
+
+@composite(np.outer)
+def _outer(a: Any, b: Any) -> Any:
+    return column(np.ravel(a)) * np.ravel(b)
+
+
+@composite(np.linalg.outer)
+def _vector_outer(x1: Any, x2: Any) -> Any:
+    if np.ndim(x1) != 1 or np.ndim(x2) != 1:
+        raise ShapeError(
+            f"np.linalg.outer takes two vectors, not shapes {np.shape(x1)} and {np.shape(x2)}."
+        )
+    return np.outer(x1, x2)
+
+
+@primitive
+def vecdot(x: Any, y: Any) -> Any:
+    """Multiply vectors along the last axis and sum."""
+    return np.vecdot(x, y)
+
+
+defvjp(
+    vecdot,
+    lambda g, ans, x, y: column(g) * y,
+    lambda g, ans, x, y: column(g) * x,
+    name="np.vecdot",
+)
+
+
+@composite(np.vecdot, np.linalg.vecdot)
+def _vecdot(x1: Any, x2: Any, axis: int = -1) -> Any:
+    return vecdot(np.moveaxis(x1, axis, -1), np.moveaxis(x2, axis, -1))
+
+
+if hasattr(np, "matvec"):  # NumPy 2.2
+
+    @composite(np.matvec)
+    def _matvec(x1: Any, x2: Any) -> Any:
+        return np.squeeze(np.matmul(x1, column(x2)), -1)
+
+    @composite(np.vecmat)
+    def _vecmat(x1: Any, x2: Any) -> Any:
+        return np.squeeze(np.matmul(row(x1), x2), -2)
+
+
+@composite(np.kron)
+def _kron(a: Any, b: Any) -> Any:
+    # Each axis of the result is a pair of axes, one of a and one of b, put together.
+    ndim = max(np.ndim(a), np.ndim(b))
+    rows, columns = ((1,) * (ndim - np.ndim(x)) + np.shape(x) for x in (a, b))
+    coarse = np.reshape(a, [n for m in rows for n in (m, 1)])
+    fine = np.reshape(b, [n for m in columns for n in (1, m)])
+    return np.reshape(coarse * fine, [n * m for n, m in zip(rows, columns, strict=True)])
+
+
+@primitive
+def cross(x: Any, y: Any) -> Any:
+    """Multiply vectors of three components, in the last axis, to one perpendicular to both."""
+    return np.cross(x, y)
+
+
+defvjp(cross, lambda g, ans, x, y: cross(y, g), lambda g, ans, x, y: cross(g, x), name="np.cross")
+
+
+@composite(np.cross)
+def _cross(
+    a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None
+) -> Any:
+    if axis is not None:
+        axisa = axisb = axisc = axis
+    a, b = np.moveaxis(a, axisa, -1), np.moveaxis(b, axisb, -1)
+    if a.shape[-1] != 3 or b.shape[-1] != 3:
+        raise ShapeError(
+            f"np.cross on a Tensor takes vectors of 3 components, not of {a.shape[-1]} and "
+            f"{b.shape[-1]}."
+        )
+    return np.moveaxis(cross(a, b), -1, axisc)
+
+
+@composite(np.linalg.cross)
+def _linalg_cross(x1: Any, x2: Any, *, axis: int = -1) -> Any:
+    return np.cross(x1, x2, axis=axis)
+
+
+# -- inverse, powers, chains ------------------------------------------------------------------
+
+defvjp(np.linalg.inv, lambda g, ans, a: -T(ans) @ g @ T(ans))
+
+
+def solve_vjp_b(g: Any, ans: Any, a: Any, b: Any) -> Any:
+    """Give the cotangent of the right-hand side; it is a vector only if 1-d, as in NumPy 2."""
+    if b.ndim == 1:
+        return np.squeeze(np.linalg.solve(T(a), column(g)), -1)
+    return np.linalg.solve(T(a), g)
+
+
+def solve_vjp_a(g: Any, ans: Any, a: Any, b: Any) -> Any:
+    """Give the cotangent of the matrix."""
+    c = solve_vjp_b(g, ans, a, b)
+    return -column(c) * row(ans) if b.ndim == 1 else -c @ T(ans)
+
+
+defvjp(np.linalg.solve, solve_vjp_a, solve_vjp_b)
+
+
+def pinv_vjp(g: Any, ans: Any, a: Any, rcond: Any = None, rtol: Any = None) -> Any:
+    """Differentiate the pseudo-inverse where the rank does not change.
+
+    Golub and Pereyra (1973), "The differentiation of pseudo-inverses and nonlinear least squares
+    problems whose variables separate", eq. 4.12.
+    """
+    left = T(g) @ (ans @ T(ans))
+    right = (T(ans) @ ans) @ T(g)
+    return left - a @ (ans @ left) + right - (right @ ans) @ a - T(ans) @ g @ T(ans)
+
+
+defvjp(np.linalg.pinv, pinv_vjp)
+
+
+def require_square(a: Any, name: str) -> None:
+    """Refuse matrices that are not square as NumPy does."""
+    if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
+        raise np.linalg.LinAlgError(f"{name} takes square matrices, not shape {a.shape}.")
+
+
+@composite(np.linalg.matrix_power)
+def _matrix_power(a: Any, n: int) -> Any:
+    require_square(a, "np.linalg.matrix_power")
+    if n < 0:
+        a, n = np.linalg.inv(a), -n
+    if n == 0:  # a constant, but on the tape
+        return np.where(True, np.eye(a.shape[-1], dtype=a.dtype), a)
+    power = None
+    for bit in reversed(bin(n)[2:]):  # by squaring: n = sum of the 2**k whose bit is set
+        if bit == "1":
+            power = a if power is None else power @ a
+        n //= 2
+        a = a @ a if n else a
+    return power
+
+
+@primitive
+def chain(*matrices: Any) -> Any:
+    """Multiply matrices in the order that costs least."""
+    return np.linalg.multi_dot(matrices)
+
+
+def chain_vjp(i: int, g: Any, ans: Any, *matrices: Any) -> Any:
+    """Differentiate (L M R) by M: L' g R'."""
+    before, after = map(T, reversed(matrices[:i])), map(T, reversed(matrices[i + 1 :]))
+    return chain(*before, g, *after)
+
+
+defvjp(chain, variadic=chain_vjp, name="np.linalg.multi_dot")
+
+
+@composite(np.linalg.multi_dot)
+def _multi_dot(arrays: Any) -> Any:
+    first, *middle, last = arrays
+    shape = np.shape(first)[:-1] + np.shape(last)[1:]
+    first = row(first) if np.ndim(first) == 1 else first
+    last = column(last) if np.ndim(last) == 1 else last
+    return np.reshape(chain(first, *middle, last), shape)
+
+
+# -- determinants -----------------------------------------------------------------------------
+
+
+@primitive
+def invertible(a: Any) -> bool:
+    """Tell whether all the matrices can be inverted to half the digits of their type."""
+    return a.size == 0 or not np.any(np.linalg.cond(a, 1) > 1.0 / sqrt(np.finfo(a.dtype).eps))
+
+
+PLAIN.add(invertible)
+
+
+def products(s: Any, left_out: Any) -> Any:
+    """Multiply the entries of `s` (last axis), leaving out those where a mask is true."""
+    return np.prod(np.where(left_out, 1, np.expand_dims(s, tuple(range(-left_out.ndim, -1)))), -1)
+
+
+def orientation(u: Any, vt: Any) -> Any:
+    """Give the sign of det(u) det(vt), whose derivative is zero as both are orthogonal."""
+    return np.expand_dims(np.sign(np.linalg.det(u) * np.linalg.det(vt)), (-2, -1))
+
+
+@primitive
+def cofactor(a: Any) -> Any:
+    """Compute the matrix of cofactors, the derivative of det, of singular matrices too.
+
+    It is ``det(a) * inv(a).T``, written with singular values so that nothing is divided by 0.
+    """
+    u, s, vt = np.linalg.svd(a)
+    others = products(s, np.eye(s.shape[-1], dtype=bool))
+    return orientation(u, vt) * ((u * row(others)) @ vt)
+
+
+def cofactor_vjp(g: Any, ans: Any, a: Any) -> Any:
+    """Differentiate the cofactors.
+
+    In the basis of singular vectors the second-order terms of a determinant are the 2 x 2
+    minors of the change, m[i,i] m[j,j] - m[i,j] m[j,i], times the other singular values.
+    """
+    u, s, vt = np.linalg.svd(a)
+    eye = np.eye(s.shape[-1], dtype=bool)
+    pairs = np.where(eye, 0, products(s, np.expand_dims(eye, 0) | np.expand_dims(eye, 1)))
+    m = T(u) @ g @ T(vt)
+    change = np.where(eye, pairs @ column(np.diagonal(m, 0, -2, -1)), -pairs * T(m))
+    return orientation(u, vt) * (u @ change @ vt)
+
+
+defvjp(cofactor, cofactor_vjp)
+
+
+def det_vjp(g: Any, ans: Any, a: Any) -> Any:
+    """Differentiate a determinant; of singular matrices right to second order."""
+    g, ans = np.expand_dims(g, (-2, -1)), np.expand_dims(ans, (-2, -1))
+    return g * ans * T(np.linalg.inv(a)) if invertible(a) else g * cofactor(a)
+
+
+def slogdet_vjp(g: Any, ans: Any, a: Any) -> Any:
+    """Differentiate the logarithm of a determinant; its sign is constant."""
+    _, g_log = g
+    return np.expand_dims(g_log, (-2, -1)) * T(np.linalg.inv(a))
+
+
+defvjp(np.linalg.det, det_vjp)
+defvjp(np.linalg.slogdet, slogdet_vjp, outputs=True)
+
+# -- decompositions ---------------------------------------------------------------------------
+
+
+def symmetric(x: Any) -> Any:
+    """Give the symmetric part of matrices."""
+    return 0.5 * (x + T(x))
+
+
+def cholesky_vjp(g: Any, ans: Any, a: Any, upper: bool = False) -> Any:
+    """Differentiate the Cholesky factor of a symmetric matrix; the gradient is symmetric.
+
+    Murray (2016), "Differentiation of the Cholesky decomposition" (arXiv:1602.07527), eq. 10.
+    """
+    factor, g = (T(ans), T(g)) if upper else (ans, g)
+    p, inverse = T(factor) @ g, np.linalg.inv(factor)
+    lower = 0.5 * (np.tril(p) + np.tril(p, -1))  # with half the diagonal
+    return symmetric(T(inverse) @ lower @ inverse)
+
+
+def eigh_vjp(g: Any, ans: Any, a: Any, UPLO: Any = "L") -> Any:
+    """Differentiate eigenvalues and -vectors of a symmetric matrix; the gradient is symmetric.
+
+    Giles (2008), "Collected matrix derivative results for forward and reverse mode algorithmic
+    differentiation", section 3.1. Eigenvectors of equal eigenvalues have no derivative: their
+    terms 1/(w[j] - w[i]) are taken as 0.
+    """
+    gw, gv = g
+    w, v = ans
+    turn = (T(v) @ gv) / nonzero(row(w) - column(w))
+    return symmetric((v * row(gw) + v @ turn) @ T(v))
+
+
+@primitive
+def svd(a: Any) -> Any:
+    """Compute the reduced singular value decomposition."""
+    return np.linalg.svd(a, full_matrices=False)
+
+
+def svd_vjp(g: Any, ans: Any, a: Any) -> Any:
+    """Differentiate singular values and vectors.
+
+    Townsend (2016), "Differentiating the singular value decomposition". Singular vectors of
+    equal singular values have no derivative: the terms 1/(s[j]**2 - s[i]**2) are taken as 0,
+    and 1/s[i] of a zero value too.
+    """
+    gu, gs, gvt = g
+    u, s, vt = ans
+    gap = nonzero((row(s) - column(s)) * (row(s) + column(s)))
+    left, right = T(u) @ gu, vt @ T(gvt)
+    turn = (left - T(left)) / gap * row(s) + column(s) * ((right - T(right)) / gap)
+    c = (u * row(gs) + u @ turn) @ vt
+    if a.shape[-2] > a.shape[-1]:  # parts outside the span of u; of a square u there are none
+        c = c + ((gu - u @ left) / nonzero(row(s))) @ vt
+    if a.shape[-2] < a.shape[-1]:
+        c = c + u @ ((gvt - T(right) @ vt) / nonzero(column(s)))
+    return c
+
+
+defvjp(np.linalg.cholesky, cholesky_vjp)
+defvjp(np.linalg.eigh, eigh_vjp, outputs=True)
+defvjp(svd, svd_vjp, outputs=True, name="np.linalg.svd")
+
+
+@composite(np.linalg.eigvalsh)
+def _eigvalsh(a: Any, UPLO: Any = "L") -> Any:
+    return np.linalg.eigh(a, UPLO).eigenvalues
+
+
+@composite(np.linalg.svd)
+def _svd(
+    a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False
+) -> Any:
+    if hermitian:
+        raise MissingRuleError(
+            "np.linalg.svd on a Tensor does not take hermitian=True: leave it out, or use "
+            "np.linalg.eigh."
+        )
+    if not compute_uv:
+        return svd(a).S
+    if full_matrices and a.shape[-2] != a.shape[-1]:
+        raise MissingRuleError(
+            f"np.linalg.svd of matrices of shape {a.shape[-2:]}: the vectors that complete the "
+            f"basis are arbitrary and have no derivative. Pass full_matrices=False."
+        )
+    return svd(a)
+
+
+@composite(np.linalg.svdvals)
+def _svdvals(x: Any) -> Any:
+    return svd(x).S
+
+
+# -- np.linalg's names for functions that are elsewhere ---------------------------------------
+
+
+@composite(np.linalg.matrix_transpose)
+def _matrix_transpose(x: Any) -> Any:
+    return np.matrix_transpose(x)
+
+
+@composite(np.linalg.diagonal)
+def _diagonal(x: Any, *, offset: int = 0) -> Any:
+    return np.diagonal(x, offset, -2, -1)
+
+
+@composite(np.linalg.trace)
+def _trace(x: Any, *, offset: int = 0) -> Any:
+    return np.trace(x, offset, -2, -1)
+
+
+@composite(np.linalg.vector_norm)
+def _vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
+    return vector_norm(x, ord, tuple(range(x.ndim)) if axis is None else axis, keepdims)
+
+
+@composite(np.linalg.matrix_norm)
+def _matrix_norm(x: Any, *, keepdims: bool = False, ord: Any = "fro") -> Any:
+    return matrix_norm(x, ord, (-2, -1), keepdims)
+
+
+# -- no derivative: these give plain arrays ---------------------------------------------------
+
+PLAIN.add(np.linalg.matrix_rank)
