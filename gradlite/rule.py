@@ -71,12 +71,15 @@ class Rule:
         Whether the local derivative can be infinite or NaN where the answer is not wanted.
     masks : bool
         Whether the rule sends exact zeros down a branch that was not taken.
+    differentiable : int
+        The bit set of the arguments that have a vjp.
     kept : dict
         What `keeps` has found so far.
     """
 
     __slots__ = (
         "_defaults",
+        "differentiable",
         "fn",
         "into",
         "kept",
@@ -107,7 +110,10 @@ class Rule:
         self.outputs = outputs
         self.singular = False
         self.masks = False
-        self.kept: dict[int, tuple[bool, ...]] = {}
+        self.differentiable = sum((vjp is not None) << i for i, vjp in enumerate(vjps))
+        if variadic is not None:
+            self.differentiable = -1
+        self.kept: dict[int, tuple[bool, int]] = {}
         self._defaults: dict[str, Any] | None = None
         known: set[str] = set()
         into: list[bool] = []
@@ -130,30 +136,33 @@ class Rule:
             return self.vjps
         return [functools.partial(self.variadic, i) for i in range(count)]
 
-    def keeps(self, needed: int) -> tuple[bool, ...]:
+    def keeps(self, needed: int) -> tuple[bool, int]:
         """Tell what must be kept when the arguments in the bit set `needed` want a gradient.
 
         Returns
         -------
-        tuple of bool
-            Whether to keep the answer, then whether to keep each argument (for a variadic
-            rule: all of them).
+        keep_ans : bool
+            Whether some rule reads the answer.
+        keep : int
+            The bit set of the arguments that some rule reads; -1, all, for a variadic rule that
+            reads any.
         """
         known = self.kept.get(needed)
         if known is None:
             known = self.kept[needed] = self._read_by(needed)
         return known
 
-    def _read_by(self, needed: int) -> tuple[bool, ...]:
+    def _read_by(self, needed: int) -> tuple[bool, int]:
         if self.variadic is not None:
             ans, *args = _reads(self.variadic, first=1)
-            return ans, any(args)
-        read = [False] * (1 + len(self.vjps))
+            return ans, -any(args)
+        keep_ans, keep = False, 0
         for i, vjp in enumerate(self.vjps):
             if vjp is not None and needed >> i & 1:
-                for j, flag in enumerate(_reads(vjp)[: len(read)]):
-                    read[j] = read[j] or flag
-        return tuple(read)
+                ans, *args = _reads(vjp)
+                keep_ans = keep_ans or ans
+                keep |= sum(flag << j for j, flag in enumerate(args[: len(self.vjps)]))
+        return keep_ans, keep
 
     def bind(self, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Sequence[Any], Any]:
         """Part the arguments of a call into arrays (by position) and parameters (by name).
@@ -164,7 +173,9 @@ class Rule:
             If the call has an argument that the rule does not know.
         """
         arrays = len(self.vjps)
-        if self.variadic is not None or (len(args) == arrays and kwargs.keys() <= self.params):
+        if len(args) == arrays and (not kwargs or kwargs.keys() <= self.params):
+            return args, kwargs
+        if self.variadic is not None:
             return args, kwargs
         if self._defaults is None:
             signature = inspect.signature(self.fn)

@@ -233,28 +233,24 @@ def record(
     mode = current_mode()
     node = None
     if mode.record:
-        needed = 0
-        if rule.variadic is None:
-            for i, (parent, vjp) in enumerate(zip(nodes, rule.vjps, strict=False)):
-                if parent is not None and vjp is not None:
-                    needed |= 1 << i
-        else:
-            needed = any(parent is not None for parent in nodes)
+        found, bit = 0, 1
+        for parent in nodes:
+            if parent is not None:
+                found |= bit
+            bit += bit
+        needed = found & rule.differentiable
         if needed:
-            keep_ans, *keep = rule.keeps(needed)
-            if rule.variadic is not None:
-                keep = keep * len(nodes)
-                parents = tuple(nodes)
-            else:
-                parents = tuple(n if needed >> i & 1 else None for i, n in enumerate(nodes))
-            kept = tuple(
-                [
-                    arg if parent is None or wanted else parent
-                    for arg, parent, wanted in zip(args, parents, keep, strict=True)
-                ]
-            )
+            if needed != found:
+                nodes = [n if needed >> i & 1 else None for i, n in enumerate(nodes)]
+            keep_ans, keep = rule.kept.get(needed) or rule.keeps(needed)
+            kept = list(args)
+            for i, parent in enumerate(nodes):
+                if parent is not None and not keep >> i & 1:
+                    kept[i] = parent
             shape = tuple(map(np.shape, ans)) if rule.outputs else ans.shape
-            node = Node(rule, parents, kept, ans if keep_ans else None, shape, params or None)
+            node = Node(
+                rule, tuple(nodes), tuple(kept), ans if keep_ans else None, shape, params or None
+            )
     if mode.inspector is not None:
         mode.inspector.forward(rule, args, ans, node)
     return node

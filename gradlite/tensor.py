@@ -22,7 +22,7 @@ from gradlite.variable import Variable
 
 new = object.__new__
 Operation = Callable[..., Any]
-NUMBERS = (float, int, np.floating, np.ndarray)
+NUMBERS = (float, int, np.floating)
 
 
 REDUCTIONS: dict[Any, Function] = {
@@ -35,8 +35,11 @@ REDUCTIONS: dict[Any, Function] = {
 
 def constant(x: Any, rule: Rule) -> Any:
     """Check an operand that is not a Tensor: real numbers, as a number or an array."""
-    x = x if isinstance(x, NUMBERS) else np.asarray(x)
-    if isinstance(x, np.ndarray) and x.dtype.kind not in "fiub":
+    if type(x) is not np.ndarray:
+        if isinstance(x, NUMBERS):
+            return x
+        x = np.asarray(x)
+    if x.dtype.kind not in "fiub":
         raise DtypeError(
             f"{rule.name} on a Tensor needs real numbers beside it, not {x.dtype} data."
         )
@@ -53,8 +56,8 @@ def unary(rule: Rule) -> Operation:
         if node is None or current_mode() is not RECORDING:
             node = record(rule, (data,), (node,), None, ans)
         else:
-            keep_ans, keep_x = rule.kept.get(1) or rule.keeps(1)
-            kept = (data,) if keep_x else (node,)
+            keep_ans, keep = rule.kept.get(1) or rule.keeps(1)
+            kept = (data,) if keep else (node,)
             node = Node(rule, (node,), kept, ans if keep_ans else None, ans.shape)
         out = new(Tensor)
         out._data = ans
@@ -84,42 +87,9 @@ def binary(rule: Rule) -> Operation:
         if not needed or current_mode() is not RECORDING:
             node = record(rule, (a, b), (p, q), None, ans)
         else:
-            keep_ans, keep_x, keep_y = rule.kept.get(needed) or rule.keeps(needed)
-            kept = (a if keep_x or p is None else p, b if keep_y or q is None else q)
+            keep_ans, keep = rule.kept.get(needed) or rule.keeps(needed)
+            kept = (a if p is None or keep & 1 else p, b if q is None or keep & 2 else q)
             node = Node(rule, (p, q), kept, ans if keep_ans else None, ans.shape)
-        out = new(Tensor)
-        out._data = ans
-        out._node = node
-        return out
-
-    return operation
-
-
-def several(rule: Rule) -> Operation:
-    """Generate the operation of a rule for three or more arrays."""
-    fn = rule.fn
-
-    def operation(*args: Any) -> Any:
-        data, nodes, needed, bit = [], [], 0, 1
-        for arg in args:
-            if isinstance(arg, Tensor):
-                data.append(arg._data)
-                nodes.append(arg._node)
-                if arg._node is not None:
-                    needed += bit
-            else:
-                data.append(arg if arg is None else constant(arg, rule))
-                nodes.append(None)
-            bit += bit
-        ans = fn(*data)
-        if not needed or current_mode() is not RECORDING:
-            node = record(rule, data, nodes, None, ans)
-        else:
-            keep_ans, *keep = rule.kept.get(needed) or rule.keeps(needed)
-            for i, parent in enumerate(nodes):
-                if parent is not None and not keep[i]:
-                    data[i] = parent
-            node = Node(rule, tuple(nodes), tuple(data), ans if keep_ans else None, ans.shape)
         out = new(Tensor)
         out._data = ans
         out._node = node
@@ -167,13 +137,22 @@ CALLS: dict[Function, Operation] = {
 }
 
 
-def generate(fn: Function) -> Operation | None:
-    """Generate the operation of a function whose rule takes arrays alone, once."""
-    rule = RULES.get(fn)
-    if rule is None or rule.variadic or rule.saves or rule.outputs or None in rule.vjps:
-        return None
-    CALLS[fn] = {1: unary, 2: binary}.get(len(rule.vjps), several)(rule)
-    return CALLS[fn]
+def generate(rule: Rule) -> Operation:
+    """Generate the operation of a rule."""
+    if not (rule.variadic or rule.params or rule.saves or rule.outputs or None in rule.vjps):
+        if len(rule.vjps) == 1:
+            return unary(rule)
+        if len(rule.vjps) == 2:
+            return binary(rule)
+    return lambda *args, **kwargs: apply(rule, args, kwargs)
+
+
+def operation_of(fn: Function) -> Operation | None:
+    """Give what a function does with Tensors, or None if it has no rule."""
+    call = CALLS.get(fn)
+    if call is None and fn in RULES:
+        call = CALLS[fn] = generate(RULES[fn])
+    return call
 
 
 class Tensor(Variable):
@@ -265,7 +244,7 @@ class Tensor(Variable):
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if method == "__call__" and not kwargs:
-            call = CALLS.get(ufunc) or generate(ufunc)
+            call = CALLS.get(ufunc) or operation_of(ufunc)
             if call is not None:
                 return call(*inputs)
         if method == "reduce" and ufunc in REDUCTIONS:
@@ -280,11 +259,12 @@ class Tensor(Variable):
         return self.__array_function__(ufunc, (), inputs, kwargs)
 
     def _perform(self, fn: Function, args: Any, kwargs: Any) -> Any:
-        if not kwargs:
-            call = CALLS.get(fn) or generate(fn)
-            if call is not None and len(args) == len(RULES[fn].vjps):
-                return call(*args)
-        return self.__array_function__(fn, (), args, kwargs)
+        call = CALLS.get(fn) or operation_of(fn)
+        if call is None:
+            raise MissingRuleError.for_function(fn)
+        if kwargs:
+            return apply(RULES[fn], args, kwargs)
+        return call(*args)
 
     def __array_function__(self, fn: Function, types: Any, args: Any, kwargs: Any) -> Any:
         rule = RULES.get(fn)
@@ -486,7 +466,7 @@ def apply(rule: Rule, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         else:
             data.append(arg if arg is None else constant(arg, rule))
             nodes.append(None)
-    ans = rule.fn(*data, **params)
+    ans = rule.fn(*data, **params) if params else rule.fn(*data)
     if rule.saves:
         ans, saved = ans
         params = {**params, "saved": saved}
@@ -495,4 +475,7 @@ def apply(rule: Rule, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     node = record(rule, data, nodes, params, ans)
     if rule.outputs:
         return items(ans, node, _make)
-    return _make(ans, node)
+    out = new(Tensor)
+    out._data = ans
+    out._node = node
+    return out

@@ -175,7 +175,7 @@ class Variable(Traced):
                     f"backward() of a Tensor of shape {self.shape} needs gradient= of that "
                     f"shape. For the gradient of one number, reduce first: .sum() or .mean()."
                 )
-            gradient = np.ones(self.shape, self.dtype)
+            gradient = np.ones_like(self._data) if self.ndim else self.dtype.type(1)
         else:
             if not isinstance(gradient, Variable):
                 gradient = np.asarray(gradient, self.dtype)

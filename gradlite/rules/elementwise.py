@@ -130,7 +130,8 @@ defvjp(np.fabs, lambda g, ans, x: g * np.sign(x))
 
 def chosen(g: Any, ans: Any, x: Any, y: Any) -> Any:
     """Give the cotangent to whichever argument is the answer; equal ones get half each."""
-    return np.where(x == y, g * 0.5, np.where(x == ans, g, 0))
+    # Products with masks: np.where is many times slower where the choice changes often.
+    return g * (x == ans) - (g * (x == y)) * 0.5
 
 
 for choice in (np.maximum, np.minimum, np.fmax, np.fmin):
@@ -168,9 +169,9 @@ def clip(x: Any, low: Any, high: Any) -> Any:
 # On a bound itself the cotangent goes to x.
 defvjp(
     clip,
-    lambda g, ans, x, low, high: np.where(ans == x, g, 0),
-    lambda g, ans, x, low, high: np.where(x < ans, g, 0),
-    lambda g, ans, x, low, high: np.where(x > ans, g, 0),
+    lambda g, ans, x, low, high: g * (x == ans),
+    lambda g, ans, x, low, high: g * (x < ans),
+    lambda g, ans, x, low, high: g * (x > ans),
     name="np.clip",
 )
 

@@ -77,19 +77,21 @@ def rows(x: Any) -> Any:
     return x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
 
 
-def weight_vjp(g: Any, x: Any, out: Any) -> Any:
-    """Give the cotangent of the weights, if possible written to their gradient's buffer."""
-    x, g = rows(x), rows(g)
-    if out is not None and out.flags.c_contiguous and out.dtype == g.dtype == x.dtype:
-        return np.dot(x.T, g, out)
-    return np.dot(x.T, g)
+def product(x: Any, y: Any, out: Any) -> Any:
+    """Multiply two matrices, if possible into the buffer of a gradient."""
+    if out is not None:
+        try:
+            return np.dot(x, y, out)
+        except ValueError:  # another type, or not contiguous
+            pass
+    return np.dot(x, y)
 
 
 defvjp(
     affine,
     lambda g, ans, x, W, b: np.dot(g, W.T),
-    lambda g, ans, x, W, b, out=None: weight_vjp(g, x, out),
-    lambda g, ans, x, W, b: np.dot(ones(g.size // g.shape[-1], g.dtype), rows(g)),
+    lambda g, ans, x, W, b, out=None: product(rows(x).T, rows(g), out),
+    lambda g, ans, x, W, b, out=None: product(ones(g.size // b.shape[0], g.dtype), rows(g), out),
 )
 
 # -- losses -----------------------------------------------------------------------------------
@@ -162,41 +164,50 @@ def cross_entropy(logits: Any, target: Any, reduction: str = "mean") -> Any:
     """
     check_reduction("cross_entropy", reduction)
     logits, target = np.asarray(logits), np.asarray(target)
-    classes = logits.shape[-1] if logits.ndim else 0
     hard = _is_hard(target)
-    if target.shape != (logits.shape[:-1] if hard else logits.shape) or not classes:
+    if logits.ndim == 0 or target.shape != (logits.shape[:-1] if hard else logits.shape):
         raise ShapeError(
             f"cross_entropy: logits of shape {logits.shape} take integer classes of shape "
             f"{logits.shape[:-1]} or probabilities of shape {logits.shape}, not "
             f"{target.dtype} of shape {target.shape}."
         )
-    z = rows(logits) - top(rows(logits))[:, None]
-    entries = z.reshape(-1)
+    z = rows(logits)
+    n, classes = z.shape
+    z = z - top(z)[:, None]
     if hard:
-        if target.size and target.view(f"u{target.itemsize}").max() >= classes:
-            raise IndexError(
-                f"cross_entropy: classes must be from 0 to {classes - 1}, not "
-                f"{target.min()} to {target.max()}."
-            )
-        at_target = np.arange(0, z.size, classes) + target.reshape(-1)
+        at_target = _positions(target, classes)
+        entries = z.reshape(-1)
         picked = entries[at_target]
-        weight: Any = None
-    else:
-        target = rows(target)
-        picked = np.sum(target * z, axis=-1)
-        weight = np.sum(target, axis=-1)
-    p = np.exp(z, out=z)
-    total = p.dot(ones(classes, p.dtype))
-    losses = np.log(total)
-    if hard:
+        p = np.exp(z, out=z)
+        total = p.dot(ones(classes, p.dtype))
+        losses = np.log(total)
+        losses -= picked
         p /= total[:, None]
         entries[at_target] -= 1
     else:
-        losses *= weight
+        target = rows(target)
+        weight = np.add.reduce(target, axis=1)
+        picked = np.add.reduce(target * z, axis=1)
+        p = np.exp(z, out=z)
+        total = p.dot(ones(classes, p.dtype))
+        losses = np.log(total) * weight - picked
         p *= (weight / total)[:, None]
         p -= target
-    losses -= picked
-    return reduced(losses.reshape(logits.shape[:-1]), reduction), p.reshape(logits.shape)
+    if reduction == "none":
+        return losses.reshape(logits.shape[:-1]), p.reshape(logits.shape)
+    loss = losses.dot(ones(n, losses.dtype))
+    return loss / n if reduction == "mean" else loss, p.reshape(logits.shape)
+
+
+def _positions(target: Any, classes: int) -> Any:
+    """Give the place of each row's class among all entries."""
+    # As unsigned numbers, negative classes are too large: one comparison finds both.
+    if target.size and target.view(f"u{target.itemsize}").max() >= classes:
+        raise IndexError(
+            f"cross_entropy: classes must be from 0 to {classes - 1}, not "
+            f"{target.min()} to {target.max()}."
+        )
+    return np.arange(0, target.size * classes, classes) + target.reshape(-1)
 
 
 def top(z: Any) -> Any:

@@ -152,7 +152,7 @@ def extreme_vjp(g: Any, ans: Any, a: Any, axis: Axis = None, keepdims: bool = Fa
     """Differentiate a maximum or minimum; elements that tie for it share equally."""
     hit = a == spread(ans, a.ndim, axis, keepdims)
     share = np.sum(hit, axis=axis, keepdims=True, dtype=g.dtype)
-    return np.where(hit, spread(g, a.ndim, axis, keepdims) / share, 0)
+    return hit * (spread(g, a.ndim, axis, keepdims) / share)
 
 
 for extreme in (np.max, np.min, np.amax, np.amin):
