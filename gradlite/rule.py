@@ -44,6 +44,32 @@ class Traced:
         raise NotImplementedError
 
 
+class Keeps(dict[int, tuple[bool, int]]):
+    """Tells what must be kept when certain arguments want a gradient, worked out once.
+
+    The key is their bit set. The value is whether some rule reads the answer, and the bit set
+    of the arguments that some rule reads (-1, all, for a variadic rule that reads any).
+    """
+
+    def __init__(self, vjps: Sequence[Function | None], variadic: Function | None) -> None:
+        super().__init__()
+        self.vjps = vjps
+        self.variadic = variadic
+
+    def __missing__(self, needed: int) -> tuple[bool, int]:
+        keep_ans, keep = False, 0
+        if self.variadic is not None:
+            keep_ans, *args = _reads(self.variadic, first=1)
+            keep = -any(args)
+        for i, vjp in enumerate(self.vjps):
+            if vjp is not None and needed >> i & 1:
+                ans, *args = _reads(vjp)
+                keep_ans = keep_ans or ans
+                keep |= sum(flag << j for j, flag in enumerate(args[: len(self.vjps)]))
+        self[needed] = keep_ans, keep
+        return keep_ans, keep
+
+
 class Rule:
     """The derivative of one function.
 
@@ -61,6 +87,8 @@ class Rule:
         ``(i, g, ans, *args, **params) -> cotangent of args[i]``.
     params : frozenset of str
         The keyword arguments that the rule understands.
+    arity : int
+        The number of array arguments, if the vjps take nothing else; otherwise 0.
     into : tuple of bool
         Which vjps take ``out=``: an array that they may write a gradient to, and return.
     saves : bool
@@ -73,16 +101,17 @@ class Rule:
         Whether the rule sends exact zeros down a branch that was not taken.
     differentiable : int
         The bit set of the arguments that have a vjp.
-    kept : dict
-        What `keeps` has found so far.
+    keeps : Keeps
+        What the tape keeps for the rule.
     """
 
     __slots__ = (
         "_defaults",
+        "arity",
         "differentiable",
         "fn",
         "into",
-        "kept",
+        "keeps",
         "masks",
         "name",
         "outputs",
@@ -113,7 +142,7 @@ class Rule:
         self.differentiable = sum((vjp is not None) << i for i, vjp in enumerate(vjps))
         if variadic is not None:
             self.differentiable = -1
-        self.kept: dict[int, tuple[bool, int]] = {}
+        self.keeps = Keeps(self.vjps, variadic)
         self._defaults: dict[str, Any] | None = None
         known: set[str] = set()
         into: list[bool] = []
@@ -126,6 +155,7 @@ class Rule:
             into.append(code is not None and "out" in names)
         self.params = frozenset(known - {"saved", "out"})
         self.into = tuple(into) if any(into) else ()
+        self.arity = 0 if variadic is not None or self.into else len(self.vjps)
 
     def __repr__(self) -> str:
         return f"<rule of {self.name}>"
@@ -135,34 +165,6 @@ class Rule:
         if self.variadic is None:
             return self.vjps
         return [functools.partial(self.variadic, i) for i in range(count)]
-
-    def keeps(self, needed: int) -> tuple[bool, int]:
-        """Tell what must be kept when the arguments in the bit set `needed` want a gradient.
-
-        Returns
-        -------
-        keep_ans : bool
-            Whether some rule reads the answer.
-        keep : int
-            The bit set of the arguments that some rule reads; -1, all, for a variadic rule that
-            reads any.
-        """
-        known = self.kept.get(needed)
-        if known is None:
-            known = self.kept[needed] = self._read_by(needed)
-        return known
-
-    def _read_by(self, needed: int) -> tuple[bool, int]:
-        if self.variadic is not None:
-            ans, *args = _reads(self.variadic, first=1)
-            return ans, -any(args)
-        keep_ans, keep = False, 0
-        for i, vjp in enumerate(self.vjps):
-            if vjp is not None and needed >> i & 1:
-                ans, *args = _reads(vjp)
-                keep_ans = keep_ans or ans
-                keep |= sum(flag << j for j, flag in enumerate(args[: len(self.vjps)]))
-        return keep_ans, keep
 
     def bind(self, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Sequence[Any], Any]:
         """Part the arguments of a call into arrays (by position) and parameters (by name).

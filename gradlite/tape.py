@@ -134,16 +134,11 @@ class Sink:
         if forget or isinstance(self.buffer, Traced):
             self.buffer = None
 
-    def observe(self, g: Any) -> Any:
-        """Take note of the gradient of a result inside the graph, on its way through."""
-        g = self.through_hooks(g)
-        if self.retain:
-            self.buffer = g if isinstance(g, Traced) else np.array(g, dtype=self.dtype)
-            self.full = True
-        return g
+    def observe(self, g: Any, is_leaf: bool) -> Any:
+        """Show a whole gradient to the hooks, in order; one that returns a value replaces it.
 
-    def through_hooks(self, g: Any) -> Any:
-        """Show `g` to the hooks in order; one that returns a value replaces it."""
+        An intermediate result may retain it as well, in place of that of an earlier pass.
+        """
         for hook in tuple(self.hooks.values()):
             replaced = hook(g)
             if replaced is not None:
@@ -153,6 +148,9 @@ class Sink:
                         f"one of shape {np.shape(g)}."
                     )
                 g = replaced
+        if self.retain and not is_leaf:
+            self.buffer = g if isinstance(g, Traced) else np.array(g, dtype=self.dtype)
+            self.full = True
         return g
 
 
@@ -242,7 +240,7 @@ def record(
         if needed:
             if needed != found:
                 nodes = [n if needed >> i & 1 else None for i, n in enumerate(nodes)]
-            keep_ans, keep = rule.kept.get(needed) or rule.keeps(needed)
+            keep_ans, keep = rule.keeps[needed]
             kept = list(args)
             for i, parent in enumerate(nodes):
                 if parent is not None and not keep >> i & 1:
@@ -275,7 +273,8 @@ ABSENT = object()
 def _waiting_list(root: Node, ends: Set[Node]) -> tuple[list[Node], dict[Node, Any]]:
     """List `root` and the nodes behind it, parents before children, without leaves or `ends`.
 
-    Given `ends`, only what leads to them. The dict holds None for each: no cotangent yet.
+    Given `ends`, only what leads to them. Leaves with hooks are listed too: hooks see the whole
+    gradient, so it has to be collected first. The dict holds None for each: no cotangent yet.
     """
     found = [root]
     waiting: dict[Node, Any] = {root: None}
@@ -292,7 +291,7 @@ def _waiting_list(root: Node, ends: Set[Node]) -> tuple[list[Node], dict[Node, A
             if (
                 parent is not None
                 and parent not in waiting
-                and parent.rule is not None
+                and (parent.rule is not None or (parent.sink is not None and parent.sink.hooks))
                 and (not ends or (parent.serial >= oldest and parent not in ends))
             ):
                 waiting[parent] = None
@@ -310,7 +309,7 @@ def _waiting_list(root: Node, ends: Set[Node]) -> tuple[list[Node], dict[Node, A
 def walk(
     root: Node,
     g: Any,
-    deliver: Callable[[Node, Any], None],
+    deliver: Callable[[Node, Any], None] | None = None,
     ends: Set[Node] = frozenset(),
     retain: bool = False,
     wrap: Wrap | None = None,
@@ -323,9 +322,9 @@ def walk(
         Where to start.
     g : array or Tensor
         The cotangent of its answer, of its shape.
-    deliver : callable
+    deliver : callable, optional
         ``deliver(node, cotangent)`` takes each contribution that reaches a leaf or one of
-        `ends`.
+        `ends`. By default each leaf's sink takes its own.
     ends : set of Node, optional
         Stop at these nodes, and visit only what leads to them.
     retain : bool
@@ -339,7 +338,7 @@ def walk(
     GraphError
         If an earlier walk has let part of the graph go.
     """
-    if root.rule is None or root in ends:
+    if root in ends and deliver is not None:
         deliver(root, g)
         return
     order, cotangents = _waiting_list(root, ends)
@@ -357,9 +356,16 @@ def walk(
             g = cotangents.pop(node)
             if g is None:
                 continue
-            if node.sink is not None and not ends:
-                g = node.sink.observe(g)
             rule: Any = node.rule
+            sink: Any = node.sink
+            if sink is not None and not ends:
+                g = sink.observe(g, is_leaf=rule is None)
+            if rule is None:  # a leaf with hooks, or the root itself
+                if deliver is None:
+                    sink.add(g)
+                else:
+                    deliver(node, g)
+                continue
             args: Any = node.args
             parents: Any = node.parents
             params, ans = node.params, node.ans
@@ -369,20 +375,18 @@ def walk(
                 if wrap is not None:
                     args, params, ans = _as_tensors(node, wrap)
             vjps = rule.vjps or rule.pullbacks(len(parents))
-            arity = 0 if params else len(parents)
-            into = direct and rule.into
             i = -1
             for parent in parents:
                 i += 1
                 if parent is None or (ends and parent not in cotangents and parent not in ends):
                     continue
                 # Spelt out for one and two arguments, which spares half the cost of the call.
-                if into and into[i] and parent.sink is not None:
-                    c = vjps[i](g, ans, *args, **(params or {}), out=parent.sink.free())
-                elif arity == 1:
+                if params is None and rule.arity == 1:
                     c = vjps[0](g, ans, args[0])
-                elif arity == 2:
+                elif params is None and rule.arity == 2:
                     c = vjps[i](g, ans, args[0], args[1])
+                elif direct and rule.into and rule.into[i] and parent.sink is not None:
+                    c = vjps[i](g, ans, *args, **(params or {}), out=parent.sink.free())
                 else:
                     c = vjps[i](g, ans, *args, **(params or {}))
                 if masked and rule.singular:
@@ -397,7 +401,10 @@ def walk(
                 if held is None:
                     cotangents[parent] = c
                 elif held is ABSENT:
-                    deliver(parent, c)
+                    if deliver is None:
+                        parent.sink.add(c)
+                    else:
+                        deliver(parent, c)
                 elif parent in summed and type(held) is np.ndarray:
                     held += c
                 else:  # a rule may have handed out `held` twice: add out of place
@@ -438,7 +445,7 @@ def _as_tensors(node: Node, wrap: Wrap) -> tuple[Any, Any, Any]:
         arg if parent is None or arg is parent else wrap(arg, parent)
         for arg, parent in zip(node.args, node.parents or (), strict=True)
     )
-    params = {k: v for k, v in (node.params or {}).items() if k != "saved"}
+    params = {k: v for k, v in (node.params or {}).items() if k != "saved"} or None
     ans = node.ans
     if ans is not None:
         ans = items(ans, node, wrap) if isinstance(ans, tuple) else wrap(ans, node)

@@ -17,7 +17,7 @@ from gradlite.errors import DetachError, DtypeError, MissingRuleError, ShapeErro
 from gradlite.modes import RECORDING, current_mode
 from gradlite.rule import COMPOSITES, PLAIN, RULES, Function, Rule, Traced
 from gradlite.rules import elementwise, fused, indexing, linalg, reductions, shape  # noqa: F401
-from gradlite.tape import Node, items, record
+from gradlite.tape import Node, items, record, serial
 from gradlite.variable import Variable
 
 new = object.__new__
@@ -56,9 +56,17 @@ def unary(rule: Rule) -> Operation:
         if node is None or current_mode() is not RECORDING:
             node = record(rule, (data,), (node,), None, ans)
         else:
-            keep_ans, keep = rule.kept.get(1) or rule.keeps(1)
+            keep_ans, keep = rule.keeps[1]
             kept = (data,) if keep else (node,)
-            node = Node(rule, (node,), kept, ans if keep_ans else None, ans.shape)
+            parents = (node,)
+            node = new(Node)
+            node.rule = rule
+            node.parents = parents
+            node.args = kept
+            node.ans = ans if keep_ans else None
+            node.shape = ans.shape
+            node.params = node.sink = node.note = None
+            node.serial = serial()
         out = new(Tensor)
         out._data = ans
         out._node = node
@@ -72,11 +80,11 @@ def binary(rule: Rule) -> Operation:
     fn = rule.fn
 
     def operation(x: Any, y: Any) -> Any:
-        if isinstance(x, Tensor):
+        if type(x) is Tensor or isinstance(x, Tensor):
             a, p = x._data, x._node
         else:
             a, p = constant(x, rule), None
-        if isinstance(y, Tensor):
+        if type(y) is Tensor or isinstance(y, Tensor):
             b, q = y._data, y._node
         else:
             b, q = constant(y, rule), None
@@ -87,9 +95,16 @@ def binary(rule: Rule) -> Operation:
         if not needed or current_mode() is not RECORDING:
             node = record(rule, (a, b), (p, q), None, ans)
         else:
-            keep_ans, keep = rule.kept.get(needed) or rule.keeps(needed)
+            keep_ans, keep = rule.keeps[needed]
             kept = (a if p is None or keep & 1 else p, b if q is None or keep & 2 else q)
-            node = Node(rule, (p, q), kept, ans if keep_ans else None, ans.shape)
+            node = new(Node)
+            node.rule = rule
+            node.parents = (p, q)
+            node.args = kept
+            node.ans = ans if keep_ans else None
+            node.shape = ans.shape
+            node.params = node.sink = node.note = None
+            node.serial = serial()
         out = new(Tensor)
         out._data = ans
         out._node = node

@@ -185,24 +185,10 @@ class Variable(Traced):
                 )
             if not create_graph and isinstance(gradient, Variable):
                 gradient = gradient._data
-        add = Sink.add_recorded if create_graph else Sink.add
-        with_hooks: dict[Any, Any] = {}
-
-        def deliver(leaf: Any, g: Any) -> None:
-            if leaf.sink.hooks:  # hooks see the whole gradient, once
-                with_hooks[leaf] = with_hooks[leaf] + g if leaf in with_hooks else g
-            else:
-                add(leaf.sink, g)
-
-        walk(
-            node,
-            gradient,
-            deliver,
-            retain=retain_graph or create_graph,
-            wrap=self._make if create_graph else None,
-        )
-        for leaf, g in with_hooks.items():
-            add(leaf.sink, leaf.sink.through_hooks(g))
+        if create_graph:
+            walk(node, gradient, _deliver_recorded, retain=True, wrap=self._make)
+        else:
+            walk(node, gradient, retain=retain_graph)
 
     def zero_grad(self) -> None:
         """Empty ``grad`` (it reads None); its memory is kept for the next backward pass."""
@@ -250,3 +236,8 @@ class Variable(Traced):
         if self._node.sink is None:
             self._node.sink = Sink(self.dtype, retain=retain)
         return self._node.sink
+
+
+def _deliver_recorded(leaf: Node, g: Any) -> None:
+    if leaf.sink is not None:
+        leaf.sink.add_recorded(g)
