@@ -10,7 +10,8 @@ import numpy as np
 from gradlite.errors import GradientError
 from gradlite.modes import no_grad
 from gradlite.tensor import Tensor
-from gradlite.transforms import flatten, jvp, vjp
+from gradlite.transforms import jvp, vjp
+from gradlite.trees import flatten
 
 Function = Callable[..., Any]
 ENTRIES_SEARCHED = 2000

@@ -17,8 +17,8 @@ import numpy as np
 
 from gradlite.errors import MutationError, NonFiniteError
 from gradlite.modes import Mode, ModeContext
+from gradlite.node import Node
 from gradlite.rule import Rule
-from gradlite.tape import Node
 
 PACKAGE = os.path.dirname(os.path.abspath(__file__))
 NUMPY = os.path.dirname(os.path.abspath(np.__file__))

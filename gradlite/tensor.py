@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.errors import DetachError, DtypeError, MissingRuleError, ShapeError
+from gradlite.errors import DetachError, DtypeError, MissingRuleError
 from gradlite.modes import RECORDING, current_mode
-from gradlite.rule import COMPOSITES, PLAIN, RULES, Function, Rule, Traced
-from gradlite.rules import elementwise, fused, indexing, linalg, reductions, shape  # noqa: F401
-from gradlite.tape import Node, items, record, serial
-from gradlite.variable import Variable
+from gradlite.node import Node, serial
+from gradlite.rule import COMPOSITES, PLAIN, RULES, Function, Rule
+from gradlite.rules import elementwise, indexing, shape
+from gradlite.tape import items, record
+from gradlite.variable import Variable, as_data, assemble, holds_traced
 
 new = object.__new__
 Operation = Callable[..., Any]
@@ -215,13 +216,13 @@ class Tensor(Variable):
         dtype: Any = None,
         copy: bool = True,
     ) -> None:
-        if _holds_traced(data):
-            made = _assemble(data)
+        if holds_traced(data):
+            made = assemble(data)
             if dtype is not None:
                 made = made.astype(dtype)
             self._data, self._node = made._data, made._node
         else:
-            self._data, self._node = _as_data(data, dtype, copy), None
+            self._data, self._node = as_data(data, dtype, copy), None
         if requires_grad:
             self.requires_grad = True
 
@@ -275,10 +276,8 @@ class Tensor(Variable):
 
     def _perform(self, fn: Function, args: Any, kwargs: Any) -> Any:
         call = CALLS.get(fn) or operation_of(fn)
-        if call is None:
-            raise MissingRuleError.for_function(fn)
-        if kwargs:
-            return apply(RULES[fn], args, kwargs)
+        if call is None or kwargs:
+            return self.__array_function__(fn, (), args, kwargs)
         return call(*args)
 
     def __array_function__(self, fn: Function, types: Any, args: Any, kwargs: Any) -> Any:
@@ -429,36 +428,6 @@ def _rebuild(kind: type[Tensor], data: np.ndarray, requires_grad: bool, grad: An
     if grad is not None:
         tensor.grad = grad
     return tensor
-
-
-def _holds_traced(data: Any) -> bool:
-    if isinstance(data, (list, tuple)):
-        return any(map(_holds_traced, data))
-    return isinstance(data, Traced)
-
-
-def _assemble(data: Any) -> Any:
-    """Put nested lists of Tensors and numbers together on the tape."""
-    if isinstance(data, (list, tuple)):
-        return np.stack([_assemble(part) for part in data])
-    if isinstance(data, Traced):
-        return np.copy(data)  # type: ignore[call-overload]  # a Tensor, by NumPy's dispatch
-    return np.asarray(data)
-
-
-def _as_data(data: Any, dtype: Any, copy: bool) -> np.ndarray:
-    if isinstance(data, np.ma.MaskedArray):
-        raise DtypeError("A masked array would lose its mask here: fill it first, or use np.where.")
-    try:
-        array = np.array(data, dtype=dtype, copy=True if copy else None)
-    except ValueError as error:
-        raise ShapeError(f"No array can be made of this: {error}") from None
-    if array.dtype.kind not in "fiub":
-        raise DtypeError(
-            f"A Tensor holds real numbers, not {array.dtype} data such as "
-            f"{array.flat[0] if array.size else data!r}."
-        )
-    return array
 
 
 def _to_data(x: Any) -> Any:

@@ -18,38 +18,12 @@ import numpy as np
 
 from gradlite.errors import DtypeError, ShapeError
 from gradlite.modes import enable_grad
-from gradlite.tape import Node, walk
+from gradlite.node import Node
+from gradlite.tape import walk
 from gradlite.tensor import Tensor, _make
+from gradlite.trees import flatten
 
 Function = Callable[..., Any]
-
-
-def flatten(tree: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
-    """List the leaves of nested tuples, lists and dicts, and give the way back.
-
-    Examples
-    --------
-    >>> leaves, rebuild = flatten({"w": 1.0, "b": (2.0, 3.0)})
-    >>> leaves
-    [1.0, 2.0, 3.0]
-    >>> rebuild(["x", "y", "z"])
-    {'w': 'x', 'b': ('y', 'z')}
-    """
-    if isinstance(tree, dict):
-        leaves, back = flatten(list(tree.values()))
-        return leaves, lambda new: dict(zip(tree, back(new), strict=True))
-    if not isinstance(tree, (tuple, list)):
-        return [tree], lambda new: new[0]
-    parts = [flatten(part) for part in tree]
-    edges = np.cumsum([0] + [len(leaves) for leaves, _ in parts])
-
-    def rebuild(new: Sequence[Any]) -> Any:
-        children = [
-            back(new[a:b]) for (_, back), a, b in zip(parts, edges[:-1], edges[1:], strict=True)
-        ]
-        return type(tree)(*children) if hasattr(tree, "_fields") else type(tree)(children)
-
-    return [leaf for leaves, _ in parts for leaf in leaves], rebuild
 
 
 def _variable(x: Any, i: int) -> Tensor:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from gradlite.errors import DtypeError, GraphError, ShapeError
+from gradlite.node import Node, Sink, serial
 from gradlite.rule import Traced
-from gradlite.tape import Node, Sink, serial, walk
+from gradlite.tape import walk
 
 
 class Variable(Traced):
@@ -241,3 +242,36 @@ class Variable(Traced):
 def _deliver_recorded(leaf: Node, g: Any) -> None:
     if leaf.sink is not None:
         leaf.sink.add_recorded(g)
+
+
+def holds_traced(data: Any) -> bool:
+    """Tell whether something is, or has inside, a Tensor."""
+    if isinstance(data, (list, tuple)):
+        return any(map(holds_traced, data))
+    return isinstance(data, Traced)
+
+
+def assemble(data: Any) -> Any:
+    """Put nested lists of Tensors and numbers together on the tape."""
+    if isinstance(data, (list, tuple)):
+        return np.stack([assemble(part) for part in data])
+    if isinstance(data, Traced):
+        return np.copy(data)  # type: ignore[call-overload]  # a Tensor, by NumPy's dispatch
+    return np.asarray(data)
+
+
+def as_data(data: Any, dtype: Any, copy: bool) -> np.ndarray:
+    """Make the array of a new Tensor, of real numbers."""
+    if isinstance(data, np.ma.MaskedArray):
+        raise DtypeError("A masked array would lose its mask here: fill it first, or use np.where.")
+    try:
+        array = np.array(data, dtype=dtype, copy=True if copy else None)
+    except ValueError as error:
+        kind = ShapeError if "inhomogeneous" in str(error) else DtypeError
+        raise kind(f"No array can be made of this data: {error}") from None
+    if array.dtype.kind not in "fiub":
+        raise DtypeError(
+            f"A Tensor holds real numbers, not {array.dtype} data such as "
+            f"{array.flat[0] if array.size else data!r}."
+        )
+    return array

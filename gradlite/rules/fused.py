@@ -15,6 +15,7 @@ import numpy as np
 from gradlite.errors import DtypeError, ShapeError
 from gradlite.rule import defvjp, primitive
 from gradlite.rules.elementwise import clip, sigmoid
+from gradlite.rules.products import flat
 from gradlite.rules.reductions import log_softmax, softmax
 
 # -- the linear layer -------------------------------------------------------------------------
@@ -72,11 +73,6 @@ def ones(n: int, dtype: Any) -> Any:
     return vector
 
 
-def rows(x: Any) -> Any:
-    """Put all axes but the last into one."""
-    return x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
-
-
 def product(x: Any, y: Any, out: Any) -> Any:
     """Multiply two matrices, if possible into the buffer of a gradient."""
     if out is not None:
@@ -90,8 +86,8 @@ def product(x: Any, y: Any, out: Any) -> Any:
 defvjp(
     affine,
     lambda g, ans, x, W, b: np.dot(g, W.T),
-    lambda g, ans, x, W, b, out=None: product(rows(x).T, rows(g), out),
-    lambda g, ans, x, W, b, out=None: product(ones(g.size // b.shape[0], g.dtype), rows(g), out),
+    lambda g, ans, x, W, b, out=None: product(flat(x).T, flat(g), out),
+    lambda g, ans, x, W, b, out=None: product(ones(g.size // b.shape[0], g.dtype), flat(g), out),
 )
 
 # -- losses -----------------------------------------------------------------------------------
@@ -171,7 +167,7 @@ def cross_entropy(logits: Any, target: Any, reduction: str = "mean") -> Any:
             f"{logits.shape[:-1]} or probabilities of shape {logits.shape}, not "
             f"{target.dtype} of shape {target.shape}."
         )
-    z = rows(logits)
+    z = flat(logits)
     n, classes = z.shape
     z = z - top(z)[:, None]
     if hard:
@@ -185,7 +181,7 @@ def cross_entropy(logits: Any, target: Any, reduction: str = "mean") -> Any:
         p /= total[:, None]
         entries[at_target] -= 1
     else:
-        target = rows(target)
+        target = flat(target)
         weight = np.add.reduce(target, axis=1)
         picked = np.add.reduce(target * z, axis=1)
         p = np.exp(z, out=z)
