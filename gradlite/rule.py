@@ -96,7 +96,8 @@ class Rule:
     outputs : bool
         Whether `fn` returns several arrays; `g` and `ans` are then sequences.
     singular : bool
-        Whether the local derivative can be infinite or NaN where the answer is not wanted.
+        Whether the function is elementwise and its derivative can be infinite or NaN somewhere:
+        assumed of ufuncs.
     masks : bool
         Whether the rule sends exact zeros down a branch that was not taken.
     differentiable : int
@@ -137,7 +138,7 @@ class Rule:
         self.variadic = variadic
         self.saves = saves
         self.outputs = outputs
-        self.singular = False
+        self.singular = isinstance(fn, np.ufunc) and fn.signature is None
         self.masks = False
         self.differentiable = sum((vjp is not None) << i for i, vjp in enumerate(vjps))
         if variadic is not None:
@@ -297,6 +298,7 @@ def defvjp(
     rule = Rule(fn, vjps, variadic, name, saves, outputs)
     known = RULES.setdefault(fn, rule)
     if known is not rule:  # the operators of Tensor hold the old object: change it where it is
+        rule.singular, rule.masks = known.singular, known.masks
         for slot in Rule.__slots__:
             setattr(known, slot, getattr(rule, slot))
 

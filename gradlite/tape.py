@@ -299,6 +299,8 @@ def _unmask(g: Any, c: Any) -> Any:
     infinite: 0 * inf is NaN in floating point and 0 here. Only entries that are not finite
     change, so second derivatives through an accidental zero stay right.
     """
+    if g.shape != c.shape:
+        return c
     if not isinstance(c, Traced):
         total = np.vdot(c, c)
         if total - total == 0:  # finite: the usual case, told by one fast pass

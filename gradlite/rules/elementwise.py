@@ -329,19 +329,17 @@ defvjp(erf, lambda g, ans, x: g * np.exp(-x * x) * (2.0 / sqrt(pi)))
 defvjp(normal_cdf, lambda g, ans, x: g * normal_density(x))
 defvjp(gelu, lambda g, ans, x: g * (normal_cdf(x) + x * normal_density(x)))
 
-# -- which rules can meet an infinite slope, and which choose between branches ----------------
+# -- which rules never meet an infinite slope, and which choose between branches --------------
 
-SINGULAR: tuple[Any, ...] = (
-    np.multiply, np.divide, np.reciprocal, np.square, np.power, np.sqrt, np.cbrt,
-    np.exp, np.exp2, np.expm1, np.log, np.log2, np.log10, np.log1p, np.logaddexp, np.logaddexp2,
-    np.tan, np.arcsin, np.arccos, np.sinh, np.cosh, np.tanh, np.arccosh, np.arctanh, np.arcsinh,
-    np.arctan, np.sin, np.cos, np.hypot, np.arctan2, np.remainder, np.fmod, np.sinc,
+REGULAR: tuple[Any, ...] = (
+    np.add, np.subtract, np.negative, np.positive, np.absolute, np.fabs, np.sign, np.floor,
+    np.ceil, np.trunc, np.rint, np.floor_divide, np.maximum, np.minimum, np.fmax, np.fmin,
 )  # fmt: skip
 MASKS: tuple[Any, ...] = (
     np.where, np.maximum, np.minimum, np.fmax, np.fmin, np.nan_to_num, clip, relu, leaky_relu, elu,
 )  # fmt: skip
-for fn in SINGULAR:
-    RULES[fn].singular = True
+for fn in REGULAR:
+    RULES[fn].singular = False
 for fn in MASKS:
     RULES[fn].masks = True
 
