@@ -74,7 +74,8 @@ def function_name(fn: Callable[..., Any]) -> str:
     name = getattr(fn, "__name__", repr(fn))
     module = getattr(fn, "__module__", None) or ("numpy" if type(fn).__name__ == "ufunc" else "")
     if module.startswith("numpy"):
-        return f"np.linalg.{name}" if module.startswith("numpy.linalg") else f"np.{name}"
+        room = (module.split(".") + [""])[1]
+        return f"np.{room}.{name}" if room in ("linalg", "fft", "random") else f"np.{name}"
     if module.startswith("gradlite"):
         return f"gl.{name}"
     return f"{module}.{name}" if module not in ("", "__main__") else name

@@ -7,13 +7,14 @@ function here. What a Tensor cannot do raises an error: nothing leaves the tape 
 
 from __future__ import annotations
 
+import inspect
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from gradlite.errors import DetachError, DtypeError, MissingRuleError
+from gradlite.errors import DetachError, DtypeError, MissingRuleError, function_name
 from gradlite.modes import RECORDING, current_mode
 from gradlite.node import Node, serial
 from gradlite.rule import COMPOSITES, PLAIN, RULES, Function, Rule
@@ -73,6 +74,7 @@ def unary(rule: Rule) -> Operation:
         out._node = node
         return out
 
+    operation.__qualname__ = rule.name
     return operation
 
 
@@ -111,6 +113,7 @@ def binary(rule: Rule) -> Operation:
         out._node = node
         return out
 
+    operation.__qualname__ = rule.name
     return operation
 
 
@@ -286,7 +289,11 @@ class Tensor(Variable):
             return apply(rule, args, kwargs)
         definition = COMPOSITES.get(fn)
         if definition is not None:
-            return definition(*args, **kwargs)
+            try:
+                return definition(*args, **kwargs)
+            except TypeError:
+                _check_call(fn, definition, args, kwargs)
+                raise
         if fn in PLAIN:
             return fn(*_to_data(args), **_to_data(kwargs))
         raise MissingRuleError.for_function(fn)
@@ -437,6 +444,14 @@ def _to_data(x: Any) -> Any:
     if isinstance(x, (tuple, list)):
         return type(x)(map(_to_data, x))
     return {k: _to_data(v) for k, v in x.items()} if isinstance(x, dict) else x
+
+
+def _check_call(fn: Function, definition: Function, args: Any, kwargs: Any) -> None:
+    """Refuse arguments that the definition of a composite does not have."""
+    try:
+        inspect.signature(definition).bind(*args, **kwargs)
+    except TypeError as error:
+        raise MissingRuleError(f"{function_name(fn)} on a Tensor: {error}.") from None
 
 
 def apply(rule: Rule, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:

@@ -332,14 +332,16 @@ defvjp(gelu, lambda g, ans, x: g * (normal_cdf(x) + x * normal_density(x)))
 # -- which rules never meet an infinite slope, and which choose between branches --------------
 
 REGULAR: tuple[Any, ...] = (
-    np.add, np.subtract, np.negative, np.positive, np.absolute, np.fabs, np.sign, np.floor,
-    np.ceil, np.trunc, np.rint, np.floor_divide, np.maximum, np.minimum, np.fmax, np.fmin,
+    np.add, np.subtract, np.negative, np.positive, np.sign, np.floor, np.ceil,
+    np.trunc, np.rint, np.floor_divide, np.maximum, np.minimum, np.fmax, np.fmin,
 )  # fmt: skip
 MASKS: tuple[Any, ...] = (
     np.where, np.maximum, np.minimum, np.fmax, np.fmin, np.nan_to_num, clip, relu, leaky_relu, elu,
 )  # fmt: skip
 for fn in REGULAR:
     RULES[fn].singular = False
+for fn in (np.sinc, elu, sigmoid, softplus, silu, erf, normal_cdf, gelu):  # not ufuncs
+    RULES[fn].singular = True
 for fn in MASKS:
     RULES[fn].masks = True
 
