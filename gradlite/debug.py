@@ -11,6 +11,7 @@ import linecache
 import os
 import sys
 import zlib
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,7 +29,7 @@ class Note(NamedTuple):
     """What debug mode writes down about a node."""
 
     where: str
-    checksums: tuple[int | None, ...]
+    checksums: list[int | None]
 
 
 class debug(ModeContext):
@@ -67,32 +68,21 @@ class debug(ModeContext):
     """
 
     def __init__(self, inf: bool = True) -> None:
-        super().__init__()
         self.inf = inf
-        self._quiet: list[Any] = []
 
-    def __enter__(self) -> debug:
-        # NumPy's warnings would come first, and say less.
-        self._quiet.append(np.errstate(all="ignore"))
-        self._quiet[-1].__enter__()
-        super().__enter__()
-        return self
-
-    def __exit__(self, *exc: Any) -> None:
-        super().__exit__(*exc)
-        self._quiet.pop().__exit__(*exc)
+    def _begin(self) -> Callable[..., Any]:
+        quiet = np.errstate(all="ignore")  # NumPy's warnings would come first, and say less
+        quiet.__enter__()
+        return quiet.__exit__
 
     def _change(self, mode: Mode) -> Mode:
         return mode._replace(inspector=self)
-
-    def _fresh(self) -> debug:
-        return type(self)(inf=self.inf)
 
     def forward(self, rule: Rule, args: Any, ans: Any, node: Node | None) -> None:
         """Check the answer of an operation just carried out, and fingerprint what is kept."""
         where = _user_line()
         if node is not None:
-            node.note = Note(where, tuple(map(_checksum, node.args)))
+            node.note = Note(where, [_checksum(saved) for _, saved in _saved(node)])
         for i, arg in enumerate(args):
             if _has(np.isnan, arg):
                 raise NonFiniteError(
@@ -107,12 +97,12 @@ class debug(ModeContext):
         """Compare the arrays that a rule is about to read with their fingerprints."""
         if node.note is None or node.rule is None:
             return
-        for i, (arg, known) in enumerate(zip(node.args, node.note.checksums, strict=True)):
-            if known != _checksum(arg):
+        for (what, saved), known in zip(_saved(node), node.note.checksums, strict=True):
+            if known != _checksum(saved):
                 raise MutationError(
-                    f"Argument {i} of {node.rule.name}, an array of shape {np.shape(arg)}, was "
-                    f"changed in place after it was used. Its derivative needs the old values: "
-                    f"change a copy instead, or call backward first.\n  at {node.note.where}"
+                    f"{what} of {node.rule.name}, of shape {np.shape(saved)}, was changed in "
+                    f"place after it was used. The derivative needs the old values: change a "
+                    f"copy instead, or call backward first.\n  at {node.note.where}"
                 )
 
     def backward(self, node: Node, g: Any, cotangent: Any) -> None:
@@ -150,6 +140,15 @@ def _is_float(x: Any) -> bool:
 
 def _has(test: Any, x: Any) -> bool:
     return _is_float(x) and bool(np.any(test(x)))
+
+
+def _saved(node: Node) -> Iterator[tuple[str, Any]]:
+    """Name all that a node has saved."""
+    for i, arg in enumerate(node.args):
+        yield f"Argument {i}", arg
+    for name, value in (node.params or {}).items():
+        yield f"The argument {name!r}", value
+    yield "The answer", node.ans
 
 
 def _checksum(x: Any) -> int | None:

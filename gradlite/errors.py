@@ -6,6 +6,7 @@ expect, so ``except ValueError`` and ``except gradlite.GradliteError`` both work
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -72,10 +73,18 @@ def function_name(fn: Callable[..., Any]) -> str:
     'np.linalg.solve'
     """
     name = getattr(fn, "__name__", repr(fn))
-    module = getattr(fn, "__module__", None) or ("numpy" if type(fn).__name__ == "ufunc" else "")
+    module = getattr(fn, "__module__", None) or _home(fn, name)
     if module.startswith("numpy"):
-        room = (module.split(".") + [""])[1]
+        room = module.partition(".")[2].partition(".")[0]
         return f"np.{room}.{name}" if room in ("linalg", "fft", "random") else f"np.{name}"
     if module.startswith("gradlite"):
         return f"gl.{name}"
     return f"{module}.{name}" if module not in ("", "__main__") else name
+
+
+def _home(fn: Callable[..., Any], name: str) -> str:
+    """Find the module of a ufunc, which does not know it."""
+    for module in ("numpy", "scipy.special"):
+        if getattr(sys.modules.get(module), name, None) is fn:
+            return module
+    return ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, NamedTuple, Protocol
 
@@ -37,48 +37,75 @@ class Mode(NamedTuple):
 
 RECORDING = Mode(True)
 MODE: ContextVar[Mode] = ContextVar("gradlite_mode", default=RECORDING)
+OUTER: ContextVar[tuple[tuple[Mode, Any], ...]] = ContextVar("gradlite_outer_modes", default=())
 current_mode = MODE.get
 
 
 class ModeContext:
-    """A context manager and decorator that sets the mode; it can be entered again."""
+    """A context manager and decorator that sets the mode.
 
-    def __init__(self) -> None:
-        self._tokens: list[Any] = []
+    It keeps no state of its own, so one object may be entered again and in several threads.
+    """
 
     def _change(self, mode: Mode) -> Mode:
         raise NotImplementedError
 
+    def _begin(self) -> Callable[..., Any] | None:
+        """Do what else belongs to the mode, and give what ends it."""
+        return None
+
     def __enter__(self) -> Any:
-        self._tokens.append(MODE.set(self._change(current_mode())))
+        mode = current_mode()
+        OUTER.set((*OUTER.get(), (mode, self._begin())))
+        MODE.set(self._change(mode))
         return self
 
     def __exit__(self, *exc: object) -> None:
-        MODE.reset(self._tokens.pop())
-
-    def _fresh(self) -> ModeContext:
-        return type(self)()
+        *rest, (mode, end) = OUTER.get()
+        OUTER.set(tuple(rest))
+        MODE.set(mode)
+        if end is not None:
+            end(*exc)
 
     def __call__(self, fn: Callable[..., Any]) -> Callable[..., Any]:
-        """Decorate a function; a generator function has the mode inside each step only."""
+        """Decorate a function; a generator has the mode inside its own steps only."""
         if inspect.isgeneratorfunction(fn):
 
             @functools.wraps(fn)
-            def generator(*args: Any, **kwargs: Any) -> Iterator[Any]:
+            def generator(*args: Any, **kwargs: Any) -> Any:
                 steps = fn(*args, **kwargs)
-                while True:
-                    with self._fresh():
+                step: Callable[[], Any] = steps.__next__
+                try:
+                    while True:
                         try:
-                            value = next(steps)
-                        except StopIteration:
-                            return
-                    yield value
+                            with self:
+                                value = step()
+                        except StopIteration as stop:
+                            return stop.value
+                        try:
+                            step = functools.partial(steps.send, (yield value))
+                        except GeneratorExit:
+                            raise
+                        except BaseException as error:
+                            step = functools.partial(steps.throw, error)
+                finally:
+                    with self:
+                        steps.close()
 
             return generator
 
+        if inspect.iscoroutinefunction(fn):
+
+            @functools.wraps(fn)
+            async def coroutine(*args: Any, **kwargs: Any) -> Any:
+                with self:
+                    return await fn(*args, **kwargs)
+
+            return coroutine
+
         @functools.wraps(fn)
         def function(*args: Any, **kwargs: Any) -> Any:
-            with self._fresh():
+            with self:
                 return fn(*args, **kwargs)
 
         return function

@@ -7,7 +7,7 @@ go of everything as it passes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Set
 from operator import attrgetter
 from typing import Any
 
@@ -63,10 +63,14 @@ class Bundle:
             self.parts[i] = self.parts[i] + g if i in self.parts else g
         return self
 
-    def __iter__(self) -> Iterator[Any]:
-        dtype = np.result_type(*(g.dtype for g in self.parts.values()))
-        for i, shape in enumerate(self.shape):
-            yield self.parts[i] if i in self.parts else np.zeros(shape, dtype)
+    def __len__(self) -> int:
+        return len(self.shape)
+
+    def __getitem__(self, i: int) -> Any:
+        i = range(len(self.shape))[i]
+        if i in self.parts:
+            return self.parts[i]
+        return np.zeros(self.shape[i], np.result_type(*(g.dtype for g in self.parts.values())))
 
 
 def item(results: Any, i: int) -> Any:
@@ -272,7 +276,7 @@ def walk(
                         parent.sink.add(c)
                     else:
                         deliver(parent, c)
-                elif parent in summed and type(held) is np.ndarray:
+                elif parent in summed and type(held) is np.ndarray is type(c):
                     held += c
                 else:  # a rule may have handed out `held` twice: add out of place
                     cotangents[parent] = held + c

@@ -21,7 +21,7 @@ from gradlite.modes import enable_grad
 from gradlite.node import Node
 from gradlite.tape import walk
 from gradlite.tensor import Tensor, _make
-from gradlite.trees import flatten
+from gradlite.trees import flatten, leaves_like
 
 Function = Callable[..., Any]
 
@@ -93,7 +93,6 @@ class Pullback:
             )
         found: dict[Node, Any] = {}
         if isinstance(output, Tensor) and output._node is not None:
-            recorded = self.recorded or isinstance(cotangent, Tensor)
             if not isinstance(cotangent, Tensor):
                 cotangent = np.asarray(cotangent, output.dtype)
 
@@ -107,8 +106,9 @@ class Pullback:
                     cotangent,
                     deliver,
                     self.ends,
-                    retain=retain or recorded,
-                    wrap=_make if recorded else None,
+                    retain=retain or self.recorded,
+                    # Linear in a cotangent that is a Tensor: recorded through it alone.
+                    wrap=_make if self.recorded else None,
                 )
         return self.rebuild(
             [
@@ -119,14 +119,17 @@ class Pullback:
 
 
 def _leads_beyond(output: Tensor, variables: frozenset[Node]) -> bool:
-    """Tell whether the graph of `output` reaches anything but nodes made from `variables`."""
+    """Tell whether the graph of `output` reaches anything older than `variables`.
+
+    What is younger was made on the way, like the variables of an inner transform.
+    """
     if output._node is None:
         return False
     oldest = min((node.serial for node in variables), default=0)
     stack, seen = [output._node], {output._node}
     while stack:
         node = stack.pop()
-        if node not in variables and (node.rule is None or node.serial < oldest):
+        if node.serial < oldest:
             return True
         for parent in node.parents or ():
             if parent is not None and parent not in seen:
@@ -135,9 +138,19 @@ def _leads_beyond(output: Tensor, variables: frozenset[Node]) -> bool:
     return False
 
 
-def _run(f: Function, primals: Sequence[Any], local: frozenset[Node] = frozenset()) -> Pullback:
+def _run(
+    f: Function,
+    primals: Sequence[Any],
+    positions: Sequence[int] | None = None,
+    local: frozenset[Node] = frozenset(),
+) -> Pullback:
+    """Evaluate `f` on variables made of the primals, whose places in the call errors name."""
     leaves, rebuild = flatten(tuple(primals))
-    variables = [_variable(x, i) for i, x in enumerate(leaves)]
+    variables = [
+        _variable(x, i)
+        for i, primal in zip(positions or range(len(primals)), primals, strict=True)
+        for x in flatten(primal)[0]
+    ]
     with enable_grad():
         output = f(*rebuild(variables))
     if not isinstance(output, Tensor):
@@ -213,7 +226,7 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
     (0.0, 2.0)
     """
     leaves, _ = flatten(tuple(primals))
-    directions, _ = flatten(tuple(tangents))
+    directions = leaves_like(tuple(tangents), tuple(primals), "jvp, tangents")
     if [np.shape(x) for x in leaves] != [np.shape(t) for t in directions]:
         raise ShapeError(
             f"jvp needs a tangent of the shape of each primal: primals "
@@ -233,12 +246,16 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
     return pull.ans, tangent[()] if isinstance(tangent, np.ndarray) else tangent
 
 
-def _select(argnums: int | Sequence[int], args: tuple[Any, ...], name: str) -> list[int]:
-    nums = [argnums] if isinstance(argnums, int) else list(argnums)
+def _select(
+    argnums: int | Sequence[int], args: tuple[Any, ...], name: str
+) -> tuple[list[int], bool]:
+    """Give the places that `argnums` names, and whether it is one number."""
+    one = isinstance(argnums, (int, np.integer))
+    nums: list[int] = [argnums] if one else list(argnums)  # type: ignore[arg-type, list-item]
     for i in nums:
         if not -len(args) <= i < len(args):
             raise TypeError(f"{name}: argnums={argnums} for a call with {len(args)} arguments.")
-    return [i % len(args) for i in nums]
+    return [int(i) % len(args) for i in nums], one
 
 
 def _only(f: Function, nums: list[int], args: tuple[Any, ...], kwargs: Any) -> Function:
@@ -286,8 +303,8 @@ def value_and_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
 
     @functools.wraps(f, updated=())
     def both(*args: Any, **kwargs: Any) -> Any:
-        nums = _select(argnums, args, "grad")
-        pull = _run(_only(f, nums, args, kwargs), [args[i] for i in nums])
+        nums, one = _select(argnums, args, "grad")
+        pull = _run(_only(f, nums, args, kwargs), [args[i] for i in nums], nums)
         shape = np.shape(pull.output)
         if np.prod(shape) != 1:
             raise ShapeError(
@@ -296,7 +313,7 @@ def value_and_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
                 f"use gl.jacobian for the derivative of every entry."
             )
         gradients = pull(np.ones(shape), retain=False)
-        return pull.ans, gradients[0] if isinstance(argnums, int) else gradients
+        return pull.ans, gradients[0] if one else gradients
 
     return both
 
@@ -363,11 +380,12 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
 
     @functools.wraps(f, updated=())
     def jacobian_of(*args: Any, **kwargs: Any) -> Any:
-        nums = _select(argnums, args, "jacobian")
+        nums, one = _select(argnums, args, "jacobian")
         primals = [args[i] for i in nums]
-        pull = _run(_only(f, nums, args, kwargs), primals)
+        pull = _run(_only(f, nums, args, kwargs), primals, nums)
         shape = np.shape(pull.output)
-        basis = np.eye(int(np.prod(shape))).reshape(-1, *shape)
+        size = int(np.prod(shape))
+        basis = np.eye(size).reshape(size, *shape)
         rows = [flatten(pull(e))[0] for e in basis]
         leaves, rebuild = flatten(tuple(primals))
         columns = [
@@ -377,7 +395,7 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
             for x, column in zip(leaves, zip(*rows, strict=True) if rows else leaves, strict=True)
         ]
         tree = rebuild(columns)
-        return tree[0] if isinstance(argnums, int) else tree
+        return tree[0] if one else tree
 
     return jacobian_of
 

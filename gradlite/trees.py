@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
 from typing import Any
 
+from gradlite.errors import ShapeError
+
 
 def flatten(tree: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
     """List the leaves of nested tuples, lists and dicts, and give the way back.
@@ -33,3 +35,41 @@ def flatten(tree: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
         return type(tree)(*children) if hasattr(tree, "_fields") else type(tree)(children)
 
     return [leaf for leaves, _ in parts for leaf in leaves], rebuild
+
+
+def leaves_like(tree: Any, like: Any, name: str = "tree") -> list[Any]:
+    """List the leaves of a tree that must be built as `like` is, in the order of that one.
+
+    Errors call it `name`.
+
+    Raises
+    ------
+    ShapeError
+        If the structures differ.
+
+    Examples
+    --------
+    >>> leaves_like({"b": 1.0, "a": 2.0}, {"a": 0.0, "b": 0.0})
+    [2.0, 1.0]
+    """
+    if isinstance(like, dict):
+        if not isinstance(tree, dict) or tree.keys() != like.keys():
+            raise ShapeError(f"{name}: {_build(tree)} where {_build(like)} is needed.")
+        return [leaf for key in like for leaf in leaves_like(tree[key], like[key], name)]
+    if isinstance(like, (tuple, list)):
+        if not isinstance(tree, (tuple, list)) or len(tree) != len(like):
+            raise ShapeError(f"{name}: {_build(tree)} where {_build(like)} is needed.")
+        pairs = zip(tree, like, strict=True)
+        return [leaf for part, model in pairs for leaf in leaves_like(part, model, name)]
+    if isinstance(tree, dict):
+        raise ShapeError(f"{name}: {_build(tree)} where one array or number is needed.")
+    return [tree]
+
+
+def _build(tree: Any) -> str:
+    """Say how a tree is built."""
+    if isinstance(tree, dict):
+        return f"a dict with the keys {sorted(map(str, tree))}"
+    if isinstance(tree, (tuple, list)):
+        return f"a {type(tree).__name__} of {len(tree)}"
+    return f"a {type(tree).__name__}"

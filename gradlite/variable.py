@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gradlite.errors import DtypeError, GraphError, ShapeError
+from gradlite.modes import enable_grad
 from gradlite.node import Node, Sink, serial
 from gradlite.rule import Traced
 from gradlite.tape import walk
@@ -187,7 +188,8 @@ class Variable(Traced):
             if not create_graph and isinstance(gradient, Variable):
                 gradient = gradient._data
         if create_graph:
-            walk(node, gradient, _deliver_recorded, retain=True, wrap=self._make)
+            with enable_grad():
+                walk(node, gradient, self._deliver_recorded, retain=True, wrap=self._make)
         else:
             walk(node, gradient, retain=retain_graph)
 
@@ -231,17 +233,17 @@ class Variable(Traced):
         hooks[key] = hook
         return lambda: hooks.pop(key, None) and None
 
+    def _deliver_recorded(self, leaf: Node, g: Any) -> None:
+        if leaf.sink is not None:
+            g = g if isinstance(g, Variable) else self._make(g, None)
+            leaf.sink.add_recorded(g if g.dtype == leaf.sink.dtype else g.astype(leaf.sink.dtype))
+
     def _own_sink(self, wanted_by: str, retain: bool = True) -> Sink:
         if self._node is None:
             raise GraphError(f"{wanted_by} needs a Tensor that requires a gradient.")
         if self._node.sink is None:
             self._node.sink = Sink(self.dtype, retain=retain)
         return self._node.sink
-
-
-def _deliver_recorded(leaf: Node, g: Any) -> None:
-    if leaf.sink is not None:
-        leaf.sink.add_recorded(g)
 
 
 def holds_traced(data: Any) -> bool:

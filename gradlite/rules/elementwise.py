@@ -8,7 +8,7 @@ needed (ties, points without a derivative).
 from __future__ import annotations
 
 import operator
-from math import log, pi, sqrt
+from math import log, nan, pi, sqrt
 from typing import Any
 
 import numpy as np
@@ -44,8 +44,14 @@ def power_base(g: Any, ans: Any, x: Any, y: Any) -> Any:
     return g * (y * x ** np.where(y == 0, 1, y - 1))
 
 
-# By y: x**y log x, taken as 0 at x = 0 (the limit for y > 0).
-defvjp(np.power, power_base, lambda g, ans, x, y: g * ans * np.log(np.where(x == 0, 1, x)))
+def power_exponent(g: Any, ans: Any, x: Any, y: Any) -> Any:
+    """Differentiate x**y by y: x**y log x, and 0 at x = 0 (the limit for y > 0)."""
+    if isinstance(x, (int, float)):
+        return g * ans * (log(x) if x > 0 else 0.0 if x == 0 else nan)
+    return g * ans * np.log(np.where(x == 0, 1, x))
+
+
+defvjp(np.power, power_base, power_exponent)
 RULES[np.power].fn = operator.pow  # knows short cuts for exponents 2, 0.5 and -1
 
 # -- powers, exponentials, logarithms ---------------------------------------------------------
@@ -147,15 +153,33 @@ defvjp(
     lambda g, ans, x, y: np.zeros(g.shape, g.dtype),
     lambda g, ans, x, y: np.zeros(g.shape, g.dtype),
 )
+
+
+@primitive
+def where(condition: Any, x: Any, y: Any) -> Any:
+    """Choose entries of `x` where the condition holds, of `y` elsewhere."""
+    return np.where(condition, x, y)
+
+
+@composite(np.where)
+def _where(condition: Any, *branches: Any) -> Any:
+    if not branches:
+        return np.nonzero(condition)
+    if len(branches) != 2:
+        raise ValueError("np.where takes both branches or neither.")
+    return where(condition, *branches)
+
+
 defvjp(
-    np.where,
+    where,
     None,
     lambda g, ans, condition, x, y: np.where(condition, g, 0),
     lambda g, ans, condition, x, y: np.where(condition, 0, g),
+    name="np.where",
 )
 defvjp(
     np.nan_to_num,
-    lambda g, ans, x, nan=0.0, posinf=None, neginf=None: np.where(np.isfinite(x), g, 0),
+    lambda g, ans, x, nan=0.0, posinf=None, neginf=None, copy=True: g * np.isfinite(x),
 )
 defvjp(np.copy, lambda g, ans, a: g)
 
@@ -336,7 +360,7 @@ REGULAR: tuple[Any, ...] = (
     np.trunc, np.rint, np.floor_divide, np.maximum, np.minimum, np.fmax, np.fmin,
 )  # fmt: skip
 MASKS: tuple[Any, ...] = (
-    np.where, np.maximum, np.minimum, np.fmax, np.fmin, np.nan_to_num, clip, relu, leaky_relu, elu,
+    where, np.maximum, np.minimum, np.fmax, np.fmin, np.nan_to_num, clip, relu, leaky_relu, elu,
 )  # fmt: skip
 for fn in REGULAR:
     RULES[fn].singular = False

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
 from gradlite.errors import MissingRuleError
 from gradlite.rule import PLAIN, RULES, composite, defvjp, primitive
@@ -56,7 +57,7 @@ RULES[getitem].masks = True
 
 def at(axis: int, index: Any, ndim: int) -> Any:
     """Make the index that applies `index` to one axis and leaves the others whole."""
-    return (slice(None),) * (axis % ndim) + (index,)
+    return (slice(None),) * normalize_axis_index(axis, ndim) + (index,)
 
 
 @composite(np.take)
@@ -73,7 +74,7 @@ def _take(a: Any, indices: Any, axis: int | None = None, *, mode: str = "raise")
 def _take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
     if axis is None:
         return np.ravel(arr)[indices]
-    axis %= arr.ndim
+    axis = normalize_axis_index(axis, arr.ndim)
     grid: list[Any] = [
         np.reshape(np.arange(n), [-1 if i == j else 1 for j in range(arr.ndim)])
         for i, n in enumerate(arr.shape)
@@ -142,7 +143,9 @@ def _pad_widths(pad_width: Any, ndim: int) -> tuple[tuple[int, int], ...]:
     if isinstance(pad_width, dict):
         found = dict.fromkeys(range(ndim), (0, 0))
         for axis, width in pad_width.items():
-            found[axis % ndim] = (width, width) if isinstance(width, int) else tuple(width)
+            found[normalize_axis_index(axis, ndim)] = (
+                (width, width) if isinstance(width, int) else tuple(width)
+            )
         return tuple(found.values())
     pairs = np.broadcast_to(np.asarray(pad_width), (ndim, 2))
     return tuple((int(before), int(after)) for before, after in pairs)

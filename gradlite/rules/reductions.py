@@ -7,9 +7,11 @@ rest.
 
 from __future__ import annotations
 
+from math import nan
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from gradlite.errors import MissingRuleError
 from gradlite.rule import PLAIN, RULES, composite, defvjp, primitive
@@ -51,6 +53,11 @@ defvjp(
 )
 
 
+def over(x: float, n: float) -> float:
+    """Divide by the degrees of freedom; where none are left, var is NaN."""
+    return x / n if n > 0 else nan
+
+
 def deviation(a: Any, axis: Axis) -> Any:
     """Subtract the mean along `axis`."""
     return a - np.mean(a, axis=axis, keepdims=True)
@@ -60,7 +67,7 @@ defvjp(
     np.var,
     lambda g, ans, a, axis=None, ddof=0, keepdims=False: (
         spread(g, a.ndim, axis, keepdims)
-        * (2.0 / (extent(a.shape, axis) - ddof))
+        * (over(2.0, extent(a.shape, axis) - ddof))
         * deviation(a, axis)
     ),
 )
@@ -69,7 +76,7 @@ defvjp(
     np.std,
     lambda g, ans, a, axis=None, ddof=0, keepdims=False: (
         spread(g / nonzero(ans), a.ndim, axis, keepdims)
-        * (1.0 / (extent(a.shape, axis) - ddof))
+        * (over(1.0, extent(a.shape, axis) - ddof))
         * deviation(a, axis)
     ),
 )
@@ -123,8 +130,20 @@ def _cumprod(a: Any, axis: int | None = None) -> Any:
     return cumprod(np.ravel(a), axis=0) if axis is None else cumprod(a, axis=axis)
 
 
+def reduced_axes(axis: Axis, ndim: int) -> tuple[int, ...]:
+    """List the axes that a reduction takes away."""
+    return tuple(range(ndim)) if axis is None else normalize_axis_tuple(axis, ndim)
+
+
+def rows_of(a: Any, axes: tuple[int, ...]) -> Any:
+    """Put the elements that are reduced together along one last axis."""
+    kept = tuple(n for i, n in enumerate(a.shape) if i not in axes)
+    moved = np.moveaxis(a, axes, tuple(range(-len(axes), 0)))
+    return np.reshape(moved, (*kept, extent(a.shape, axes)))
+
+
 def others(x: Any) -> Any:
-    """Multiply, for each element, all the others along the last axis."""
+    """Multiply, for each element, all the others along the last axis, without a division."""
     first = np.ones_like(x[..., :1])
     before = np.cumprod(np.concatenate([first, x[..., :-1]], axis=-1), axis=-1)
     after = np.cumprod(np.concatenate([first, np.flip(x, -1)[..., :-1]], axis=-1), axis=-1)
@@ -132,15 +151,15 @@ def others(x: Any) -> Any:
 
 
 def prod_vjp(g: Any, ans: Any, a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Differentiate a product: that of all the other factors, zeros included."""
-    g = spread(g, a.ndim, axis, keepdims)
-    if np.all(a != 0):
-        return g * spread(ans, a.ndim, axis, keepdims) / a
-    axes = tuple(range(a.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    last = tuple(range(-len(axes), 0))
-    moved = np.moveaxis(a, axes, last)
-    rows = np.reshape(moved, (*moved.shape[: a.ndim - len(axes)], -1))
-    return g * np.moveaxis(np.reshape(others(rows), moved.shape), last, axes)
+    """Differentiate a product: that of all the other factors, so zeros do no harm."""
+    axes = reduced_axes(axis, a.ndim)
+    moved_shape = tuple(n for i, n in enumerate(a.shape) if i not in axes) + tuple(
+        a.shape[i] for i in axes
+    )
+    products = np.reshape(others(rows_of(a, axes)), moved_shape)
+    return spread(g, a.ndim, axis, keepdims) * np.moveaxis(
+        products, tuple(range(-len(axes), 0)), axes
+    )
 
 
 defvjp(np.prod, prod_vjp)
@@ -167,31 +186,37 @@ def _ptp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 @composite(np.median)
 def _median(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    axes = tuple(range(a.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    last = tuple(range(-len(axes), 0))
-    moved = np.moveaxis(a, axes, last)
-    rows = np.sort(np.reshape(moved, (*moved.shape[: a.ndim - len(axes)], -1)), axis=-1)
+    axes = reduced_axes(axis, a.ndim)
+    rows = np.sort(rows_of(a, axes), axis=-1)
     n = rows.shape[-1]
     middle = np.mean(rows[..., (n - 1) // 2 : n // 2 + 1], axis=-1)
-    # NaN sorts last; NumPy's median is NaN wherever there is one.
-    middle = np.where(np.isnan(rows[..., -1]), np.nan, middle)
-    return spread(middle, a.ndim, axis or axes, keepdims=False) if keepdims else middle
+    if n:  # NaN sorts last; NumPy's median is NaN wherever there is one
+        middle = np.where(np.isnan(rows[..., -1]), np.nan, middle)
+    return np.expand_dims(middle, axes) if keepdims else middle
 
 
 @composite(np.average)
 def _average(
     a: Any, axis: Axis = None, weights: Any = None, returned: bool = False, keepdims: bool = False
 ) -> Any:
+    a = a if hasattr(a, "ndim") else np.asarray(a)
     if weights is None:
-        mean = np.mean(a, axis=axis, keepdims=keepdims)
-        return (mean, np.full_like(mean, extent(a.shape, axis))) if returned else mean
-    if np.shape(weights) != a.shape:
-        if not isinstance(axis, (int, np.integer)) or np.shape(weights) != (a.shape[axis],):
+        average = np.mean(a, axis=axis, keepdims=keepdims)
+        total = np.full_like(average, extent(a.shape, axis))
+        return (average, total) if returned else average
+    weights = weights if hasattr(weights, "ndim") else np.asarray(weights)
+    dtype = np.result_type(a.dtype, weights.dtype)
+    if weights.dtype != dtype:
+        weights = weights.astype(dtype)
+    if weights.shape != a.shape:
+        axes = reduced_axes(axis, a.ndim)
+        if axis is None or weights.shape != tuple(a.shape[i] for i in axes):
             raise TypeError(
-                f"np.average of shape {a.shape} needs weights of that shape, or axis= and as "
-                f"many weights as that axis is long, not shape {np.shape(weights)}."
+                f"np.average of shape {a.shape} needs weights of that shape, or axis= and "
+                f"weights shaped like those axes, not shape {weights.shape}."
             )
-        weights = np.reshape(weights, [-1 if i == axis % a.ndim else 1 for i in range(a.ndim)])
+        weights = np.transpose(weights, tuple(np.argsort(axes)))
+        weights = np.reshape(weights, [n if i in axes else 1 for i, n in enumerate(a.shape)])
     total = np.sum(np.broadcast_to(weights, a.shape), axis=axis, keepdims=keepdims)
     if np.any(total == 0):
         raise ZeroDivisionError("The weights of np.average sum to zero.")

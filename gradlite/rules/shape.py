@@ -9,16 +9,33 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
 from gradlite.errors import ShapeError
 from gradlite.rule import composite, defvjp, primitive
 
 # -- the same elements in another shape -------------------------------------------------------
 
+
+@primitive
+def reshape(x: Any, shape: Any, order: Any = "C") -> Any:
+    """Give the same elements in another shape."""
+    return np.reshape(x, shape, order=order)
+
+
 defvjp(
-    np.reshape,
-    lambda g, ans, a, shape, order="C": np.reshape(g, a.shape, order=order),
+    reshape,
+    lambda g, ans, x, shape, order="C": np.reshape(g, x.shape, order=order),
+    name="np.reshape",
 )
+
+
+@composite(np.reshape)
+def _reshape(a: Any, shape: Any = None, order: Any = "C", *, newshape: Any = None) -> Any:
+    # NumPy 2.0 calls the second argument newshape.
+    return reshape(a, shape=newshape if shape is None else shape, order=order)
+
+
 defvjp(np.ravel, lambda g, ans, a, order="C": np.reshape(g, a.shape, order=order))
 defvjp(np.expand_dims, lambda g, ans, a, axis: np.reshape(g, a.shape))
 defvjp(np.squeeze, lambda g, ans, a, axis=None: np.reshape(g, a.shape))
@@ -38,7 +55,8 @@ defvjp(np.moveaxis, lambda g, ans, a, source, destination: np.moveaxis(g, destin
 
 @composite(np.rollaxis)
 def _rollaxis(a: Any, axis: int, start: int = 0) -> Any:
-    axis, start = axis % a.ndim, start + a.ndim if start < 0 else start
+    axis = normalize_axis_index(axis, a.ndim)
+    start = normalize_axis_index(start, a.ndim + 1) if start >= 0 else start + a.ndim
     return np.moveaxis(a, axis, start - 1 if axis < start else start)
 
 
@@ -106,7 +124,7 @@ def _concatenate(arrays: Any, axis: int | None = 0, dtype: Any = None) -> Any:
         arrays, axis = [np.ravel(a) for a in arrays], 0
     if min(a.ndim for a in arrays) == 0:
         raise ShapeError("np.concatenate joins along an axis, and a 0-d array has none: np.stack.")
-    axis %= arrays[0].ndim
+    axis = normalize_axis_index(axis, arrays[0].ndim)
     starts = tuple(accumulate((a.shape[axis] for a in arrays), initial=0))
     joined = concat(*arrays, axis=axis, starts=starts)
     return joined if dtype is None else joined.astype(dtype)
@@ -189,6 +207,7 @@ def _meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str =
 
 @composite(np.array_split)
 def _array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
+    axis = normalize_axis_index(axis, ary.ndim)
     n = ary.shape[axis]
     if np.ndim(indices_or_sections) == 0:
         sections = int(indices_or_sections)
@@ -199,7 +218,7 @@ def _array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
         edges = [0, *accumulate(sizes)]
     else:
         edges = [0, *indices_or_sections, n]
-    whole = (slice(None),) * (axis % ary.ndim)
+    whole = (slice(None),) * axis
     return [ary[(*whole, slice(a, b))] for a, b in pairwise(edges)]
 
 

@@ -1,0 +1,129 @@
+"""What the tests of the rules share: drawing arguments, calling on them, looking at graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from hypothesis import settings
+
+import gradlite as gl
+
+
+def few(examples: int) -> settings:
+    """Try a few random examples, the same ones in every run."""
+    return settings(max_examples=examples, deadline=None, derandomize=True, database=None)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """An array yet to be drawn: its shape, and the function that draws it.
+
+    Floating-point arrays are what a test differentiates by; others are constants.
+    """
+
+    shape: tuple[int, ...]
+    domain: Callable[[np.random.Generator, tuple[int, ...]], Any]
+
+    def __repr__(self) -> str:
+        return f"{self.domain.__name__}({','.join(map(str, self.shape))})"
+
+
+@dataclass(frozen=True)
+class Slot:
+    """The place of the drawn floating-point array `number` among a call's arguments."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Call:
+    """One way to call a function: arguments in which `Draw` stands for arrays to be drawn.
+
+    `alone` is the reason why autograd is no witness of this call.
+    """
+
+    args: tuple[Any, ...]
+    params: dict[str, Any] = field(default_factory=dict)
+    alone: str = ""
+
+    def __post_init__(self) -> None:
+        if any(isinstance(value, Draw) for value in self.params.values()):
+            object.__setattr__(self, "alone", "autograd does not follow keyword arguments")
+
+    def __repr__(self) -> str:
+        shown = [brief(arg) for arg in self.args]
+        return "; ".join(shown + [f"{k}={brief(v)}" for k, v in self.params.items()]) or "()"
+
+    def draw(self, dtype: Any = np.float64, seed: int = 0) -> tuple[list[np.ndarray], Any]:
+        """Draw the arrays; give the floating-point ones, and what makes the call on such."""
+        rng = np.random.default_rng(seed)
+        points: list[np.ndarray] = []
+
+        def visit(part: Any) -> Any:
+            if isinstance(part, Draw):
+                array = np.asarray(part.domain(rng, part.shape))
+                if array.dtype.kind != "f":
+                    return array
+                points.append(array.astype(dtype))
+                return Slot(len(points) - 1)
+            if isinstance(part, (list, tuple)):
+                return type(part)(map(visit, part))
+            return part
+
+        args = visit(self.args)
+        params = {name: visit(value) for name, value in self.params.items()}
+
+        def run(fn: Callable[..., Any], *xs: Any) -> Any:
+            return fn(*fill(args, xs), **{name: fill(value, xs) for name, value in params.items()})
+
+        return points, run
+
+
+def brief(x: Any) -> str:
+    """Show an argument in the name of a test."""
+    if isinstance(x, (list, tuple)):
+        return ("[{}]" if isinstance(x, list) else "({})").format(",".join(map(brief, x)))
+    if isinstance(x, np.ndarray):
+        return f"{x.dtype}({','.join(map(str, x.shape))})"
+    return f"{x}" if not isinstance(x, slice) else f"{x.start}:{x.stop}:{x.step}"
+
+
+def fill(part: Any, xs: Any) -> Any:
+    """Put arrays in the slots of a structure."""
+    if isinstance(part, Slot):
+        return xs[part.number]
+    if isinstance(part, (list, tuple)):
+        return type(part)(fill(inner, xs) for inner in part)
+    return part
+
+
+def as_one(answer: Any) -> Any:
+    """Put several answers into one vector, to differentiate them together."""
+    if isinstance(answer, (tuple, list)):
+        return np.concatenate([np.ravel(part) for part in answer])
+    return answer
+
+
+def leaves(*arrays: Any) -> list[gl.Tensor]:
+    """Make Tensors that require a gradient, without copying."""
+    return [gl.Tensor(x, requires_grad=True, copy=False) for x in arrays]
+
+
+def nodes_behind(tensor: gl.Tensor) -> Iterator[Any]:
+    """Give every recorded operation behind a Tensor, once."""
+    pending, seen = [tensor._node], set()
+    while pending:
+        node = pending.pop()
+        if node is not None and node not in seen and node.rule is not None:
+            seen.add(node)
+            yield node
+            pending.extend(node.parents)
+
+
+def gradients(f: Callable[..., Any], *arrays: Any, cotangent: Any = None) -> list[Any]:
+    """Give the gradient of ``sum(f(*arrays))`` by each of the arrays (or of f, weighted)."""
+    answer, pull = gl.vjp(f, *arrays)
+    return list(pull(np.ones_like(answer) if cotangent is None else cotangent))
