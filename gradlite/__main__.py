@@ -163,7 +163,7 @@ def compare(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
         rows.append(("scikit-learn MLPClassifier", accuracy, seconds))
     show("", True)
     print(f"{'-'.join(map(str, sizes))} ReLU network, {len(x)} training images,", end=" ")
-    print(f"{args.epochs} epochs in batches of {args.batch_size}\n")
+    print(f"{args.epochs} epoch{'s' * (args.epochs > 1)} in batches of {args.batch_size}\n")
     print(f"{'':26}{'held-out accuracy':>19}{'seconds':>10}{'ratio':>8}")
     for name, accuracy, seconds in rows:
         print(f"{name:26}{accuracy:19.4f}{seconds:10.2f}{seconds / rows[0][2]:8.2f}")

@@ -336,7 +336,8 @@ def primitive(forward: F) -> F:
         for arg in (*args, *kwargs.values()) if kwargs else args:
             if isinstance(arg, Traced):
                 return arg._perform(operation, args, kwargs)
-        ans = forward(*args, **kwargs)
+        arrays = [np.asarray(arg) if isinstance(arg, (list, tuple)) else arg for arg in args]
+        ans = forward(*arrays, **kwargs)
         return ans[0] if operation in RULES and RULES[operation].saves else ans
 
     operation.forward = forward  # type: ignore[attr-defined]  # functions take attributes

@@ -159,14 +159,14 @@ def _waiting_list(root: Node, ends: Set[Node]) -> tuple[list[Node], dict[Node, A
                 f"graph again, or compute the result anew."
             )
         for parent in parents:
-            if (
-                parent is not None
-                and parent not in waiting
-                and (parent.rule is not None or (parent.sink is not None and parent.sink.hooks))
-                and (not ends or (parent.serial >= oldest and parent not in ends))
-            ):
-                waiting[parent] = None
-                found.append(parent)
+            if parent is None or parent in waiting:
+                continue
+            if parent.rule is None and not (parent.sink is not None and parent.sink.hooks):
+                continue
+            if ends and (parent.serial < oldest or parent in ends):
+                continue
+            waiting[parent] = None
+            found.append(parent)
     found.sort(key=by_age)
     if ends:
         waiting = {}
@@ -246,15 +246,16 @@ def walk(
                 if wrap is not None:
                     args, params, ans = _as_tensors(node, wrap)
             vjps = rule.vjps or rule.pullbacks(len(parents))
+            arity = rule.arity if params is None else 0
             i = -1
             for parent in parents:
                 i += 1
                 if parent is None or (ends and parent not in cotangents and parent not in ends):
                     continue
                 # Spelt out for one and two arguments, which spares half the cost of the call.
-                if params is None and rule.arity == 1:
+                if arity == 1:
                     c = vjps[0](g, ans, args[0])
-                elif params is None and rule.arity == 2:
+                elif arity == 2:
                     c = vjps[i](g, ans, args[0], args[1])
                 elif direct and rule.into and rule.into[i] and parent.rule is None:
                     c = vjps[i](g, ans, *args, **(params or {}), out=parent.sink.free())

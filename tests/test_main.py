@@ -135,7 +135,7 @@ def test_a_closed_pipe_ends_the_run_quietly(both):
 @pytest.mark.parametrize("stage", ["gradlite: epoch 1/", "scikit-learn: training"])
 def test_ctrl_c_ends_the_run_with_one_line(stage):
     # No stage may end before the signal comes.
-    epochs = "100000" if stage.startswith("gradlite") else "1500"
+    epochs = "100000" if stage.startswith("gradlite") else "1000"
     args = [*COMMAND, "--epochs", epochs, "--hidden", "8", "--batch-size", "1437"]
     pipe = subprocess.PIPE
     with subprocess.Popen(args, stdout=pipe, stderr=pipe, **PLACE) as process:

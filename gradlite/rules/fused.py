@@ -182,6 +182,7 @@ def cross_entropy(logits: Any, target: Any, reduction: str = "mean") -> Any:
         entries[at_target] -= 1
     else:
         target = flat(target)
+        np.maximum(z, np.finfo(z.dtype).min, out=z)  # 0 times -inf is to be 0
         weight = np.add.reduce(target, axis=1)
         picked = np.add.reduce(target * z, axis=1)
         p = np.exp(z, out=z)
