@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -117,7 +118,7 @@ def _check(
             by_jvp = float(np.sum(u * tangent))
         for analytic in (by_vjp, by_jvp):
             if not abs(analytic - numeric) <= allowed:
-                report = _worst_entry(value, points, cotangents, u, eps)
+                report = _worst_entry(value, pull, points, cotangents, u, eps)
                 raise GradientError(
                     f"derivative of order {done + 1} of {getattr(f, '__name__', 'f')}, "
                     + (report or _projection(by_vjp, by_jvp, numeric))
@@ -134,32 +135,50 @@ def _check(
 
 
 def _worst_entry(
-    value: Function, points: list[Any], cotangents: Sequence[Any], u: Any, eps: float
+    value: Function,
+    pull: Function,
+    points: list[Any],
+    cotangents: Sequence[Any],
+    u: Any,
+    eps: float,
 ) -> str | None:
-    """Find the entry whose derivative of <u, f> is furthest from its finite difference."""
-    worst, report = 0.0, None
+    """Find the entry of the Jacobian that is furthest from its finite difference."""
+    worst, place, column = 0.0, None, None
     for i, (x, c) in enumerate(zip(points, cotangents, strict=True)):
-        for index in list(np.ndindex(x.shape))[:ENTRIES_SEARCHED]:
+        for index in islice(np.ndindex(x.shape), ENTRIES_SEARCHED):
             step = np.zeros(x.shape)
             step[index] = eps
             there = value([*points[:i], x + step, *points[i + 1 :]])
             back = value([*points[:i], x - step, *points[i + 1 :]])
-            numeric = float(np.sum(u * (there - back)) / (2 * eps))
-            analytic = float(np.asarray(c)[index])
-            off = abs(analytic - numeric)
-            if not off <= worst + 1e-6 * abs(numeric):
+            with np.errstate(all="ignore"):
+                numeric = (there - back) / (2 * eps)
+                expected = np.sum(u * numeric)
+                off = abs(np.asarray(c)[index] - expected)
+            if not off <= worst + 1e-6 * abs(expected):
                 worst = np.inf if np.isnan(off) else off
-                report = (
-                    f"argument {i}, entry {tuple(int(k) for k in index)}:\n"
-                    f"  by its rules            {analytic / _unit(u):.9g}\n"
-                    f"  by finite differences   {numeric / _unit(u):.9g}"
-                )
+                place, column = (i, index), numeric
+    if place is None:
+        return None
+    i, index = place
+    worst, report = -1.0, ""
+    for k in islice(np.ndindex(np.shape(u)), ENTRIES_SEARCHED):
+        unit = np.zeros(np.shape(u))
+        unit[k] = 1.0
+        analytic, numeric = float(np.asarray(pull(unit)[i])[index]), float(np.asarray(column)[k])
+        off = abs(analytic - numeric)
+        if not off <= worst:
+            worst = np.inf if np.isnan(off) else off
+            of = f" (of answer entry {_place(k)})" if k else ""
+            report = (
+                f"argument {i}, entry {_place(index)}{of}:\n"
+                f"  by its rules            {analytic:.9g}\n"
+                f"  by finite differences   {numeric:.9g}"
+            )
     return report
 
 
-def _unit(u: Any) -> float:
-    """Show a derivative of one number as such, without the random weight."""
-    return float(u.reshape(-1)[0]) if u.size == 1 else 1.0
+def _place(index: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(int(k) for k in index)
 
 
 def _projection(by_vjp: float, by_jvp: float, numeric: float) -> str:

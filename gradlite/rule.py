@@ -261,6 +261,7 @@ def defvjp(
     ----------
     fn : callable
         A NumPy function, a ufunc of any library (``scipy.special`` too), or a `primitive`.
+        Other functions take part as primitives.
     *vjps : callable or None
         ``vjps[i](g, ans, *args, **params)`` gives the cotangent of argument `i`: `g` is the
         cotangent of the answer `ans`, and has its shape. Write it in NumPy functions that have
@@ -295,6 +296,12 @@ def defvjp(
     """
     if not vjps and variadic is None:
         raise TypeError(f"defvjp({function_name(fn)}, ...) needs a rule for each array argument.")
+    if not any(hasattr(fn, mark) for mark in ("forward", "_implementation", "nin")):
+        raise TypeError(
+            f"{function_name(fn)} is a plain Python function, which NumPy does not hand Tensors "
+            f"to: make it an operation with gl.primitive first, or define the rule of the ufunc "
+            f"that it calls."
+        )
     rule = Rule(fn, vjps, variadic, name, saves, outputs)
     known = RULES.setdefault(fn, rule)
     if known is not rule:  # the operators of Tensor hold the old object: change it where it is
