@@ -167,6 +167,16 @@ class Rule:
             return self.vjps
         return [functools.partial(self.variadic, i) for i in range(count)]
 
+    def _signature(self) -> dict[str, Any]:
+        """Give the names and defaults of the function's parameters."""
+        try:
+            parameters = inspect.signature(self.fn).parameters
+        except ValueError:  # ufuncs before NumPy 2.4 do not tell: the rule does
+            vjp = next(vjp for vjp in self.vjps if vjp is not None)
+            names = list(inspect.signature(vjp).parameters)[2:]
+            return dict.fromkeys(names, inspect.Parameter.empty)
+        return {name: p.default for name, p in parameters.items()}
+
     def bind(self, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Sequence[Any], Any]:
         """Part the arguments of a call into arrays (by position) and parameters (by name).
 
@@ -181,8 +191,7 @@ class Rule:
         if self.variadic is not None:
             return args, kwargs
         if self._defaults is None:
-            signature = inspect.signature(self.fn)
-            self._defaults = {name: p.default for name, p in signature.parameters.items()}
+            self._defaults = self._signature()
         names = list(self._defaults)
         if len(args) > len(names):
             raise TypeError(f"{self.name} takes {len(names)} arguments, not {len(args)}.")
