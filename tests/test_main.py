@@ -137,6 +137,9 @@ def test_ctrl_c_ends_the_run_with_one_line(stage):
     # No stage may end before the signal comes.
     epochs = "100000" if stage.startswith("gradlite") else "1000"
     args = [*COMMAND, "--epochs", epochs, "--hidden", "8", "--batch-size", "1437"]
+    # A test run in the background ignores SIGINT, and its children would inherit that.
+    heed = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+    args = [sys.executable, "-c", f"{heed}os.execv(sys.argv[1], sys.argv[1:])", *args]
     pipe = subprocess.PIPE
     with subprocess.Popen(args, stdout=pipe, stderr=pipe, **PLACE) as process:
         while stage not in process.stderr.readline():

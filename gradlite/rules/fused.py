@@ -65,9 +65,14 @@ def affine(x: Any, W: Any, b: Any = None) -> Any:
     return ans
 
 
-@lru_cache(maxsize=32)
 def ones(n: int, dtype: Any) -> Any:
-    """Make a vector of ones: a product with it is the fastest sum along an axis."""
+    """Give a vector of ones: a product with it is the fastest sum along an axis."""
+    return remembered_ones(n, dtype) if n <= 65536 else np.ones(n, dtype)
+
+
+@lru_cache(maxsize=32)
+def remembered_ones(n: int, dtype: Any) -> Any:
+    """Make a vector of ones, read-only as it is shared."""
     vector = np.ones(n, dtype)
     vector.flags.writeable = False
     return vector
@@ -87,7 +92,7 @@ defvjp(
     affine,
     lambda g, ans, x, W, b: np.dot(g, W.T),
     lambda g, ans, x, W, b, out=None: product(flat(x).T, flat(g), out),
-    lambda g, ans, x, W, b, out=None: product(ones(g.size // b.shape[0], g.dtype), flat(g), out),
+    lambda g, ans, x, W, b, out=None: product(ones(len(flat(g)), g.dtype), flat(g), out),
 )
 
 # -- losses -----------------------------------------------------------------------------------
