@@ -26,7 +26,7 @@ def marks(spec: Any, run: Any) -> Any:
         try:
             with np.errstate(all="ignore"):
                 run(spec.prepared())
-        except (TypeError, AttributeError) as error:
+        except (TypeError, ValueError, AttributeError) as error:
             return pytest.mark.skip(f"NumPy {np.__version__} does not take this call: {error}")
         except Exception:
             return ()
