@@ -103,10 +103,13 @@ def record(
     node = None
     if mode.record:
         found, bit = 0, 1
-        for parent in nodes:
-            if parent is not None:
-                found |= bit
-            bit += bit
+        if rule.variadic is None:
+            for parent in nodes:
+                if parent is not None:
+                    found |= bit
+                bit += bit
+        elif any(parent is not None for parent in nodes):
+            found = -1  # all, whichever they are
         needed = found & rule.differentiable
         if needed:
             if needed != found:
@@ -222,8 +225,7 @@ def walk(
     summed: set[Node] = set()
     masked = False
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        while order:
-            node = order.pop()
+        for node in reversed(order):
             g = cotangents.pop(node)
             if g is None:
                 continue
@@ -273,10 +275,12 @@ def walk(
                 if held is None:
                     cotangents[parent] = c
                 elif held is ABSENT:
-                    if deliver is None:
-                        parent.sink.add(c)
-                    else:
+                    if deliver is not None:
                         deliver(parent, c)
+                    elif parent.sink.full:
+                        parent.sink.buffer += c
+                    else:
+                        parent.sink.add(c)
                 elif parent in summed and type(held) is np.ndarray is type(c):
                     held += c
                 else:  # a rule may have handed out `held` twice: add out of place

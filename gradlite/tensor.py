@@ -59,8 +59,8 @@ def unary(rule: Rule) -> Operation:
             node = record(rule, (data,), (node,), None, ans)
         else:
             keep_ans, keep = rule.keeps[1]
-            kept = (data,) if keep else (node,)
             parents = (node,)
+            kept = (data,) if keep else parents
             node = new(Node)
             node.rule = rule
             node.parents = parents
@@ -99,10 +99,13 @@ def binary(rule: Rule) -> Operation:
             node = record(rule, (a, b), (p, q), None, ans)
         else:
             keep_ans, keep = rule.keeps[needed]
-            kept = (a if p is None or keep & 1 else p, b if q is None or keep & 2 else q)
+            parents = (p, q)
+            kept = parents
+            if keep or needed != 3:
+                kept = (a if p is None or keep & 1 else p, b if q is None or keep & 2 else q)
             node = new(Node)
             node.rule = rule
-            node.parents = (p, q)
+            node.parents = parents
             node.args = kept
             node.ans = ans if keep_ans else None
             node.shape = ans.shape

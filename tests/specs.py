@@ -476,7 +476,7 @@ ELEMENTWISE = [
     ),
     *(
         Spec("elementwise", step, each(between_steps), flat=True)
-        for step in (np.sign, np.floor, np.ceil, np.trunc, np.rint, np.fix)
+        for step in (np.sign, np.floor, np.ceil, np.trunc, np.rint)
     ),
     *(
         Spec(

@@ -185,6 +185,8 @@ def test_a_numpy_function_never_gives_a_silent_constant(fn):
                 result = fn(*[x] * arguments)
         except (TypeError, ValueError, AttributeError, IndexError, np.linalg.LinAlgError):
             continue
+        except DeprecationWarning:  # the next NumPy will raise
+            continue
         if result is None:
             continue
         for part in result if isinstance(result, (tuple, list)) else [result]:

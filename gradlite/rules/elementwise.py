@@ -145,7 +145,6 @@ for choice in (np.maximum, np.minimum, np.fmax, np.fmin):
 
 for step in (np.sign, np.floor, np.ceil, np.trunc, np.rint):
     defvjp(step, lambda g, ans, x: np.zeros(g.shape, g.dtype))
-defvjp(np.fix, lambda g, ans, x: np.zeros(g.shape, g.dtype))
 defvjp(np.round, lambda g, ans, a, decimals=0: np.zeros(g.shape, g.dtype))
 defvjp(np.around, lambda g, ans, a, decimals=0: np.zeros(g.shape, g.dtype))
 defvjp(
