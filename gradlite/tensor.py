@@ -130,13 +130,14 @@ def plain(fn: Function) -> Operation:
     return lambda self, other: fn(self._data, _to_data(other))
 
 
-def method(fn: Function) -> Operation:
+def method(fn: Function, note: str = "") -> Operation:
     """Make the method that does what a NumPy function does."""
 
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         return self.__array_function__(fn, (), (self, *args), kwargs)
 
-    call.__doc__ = f"Do what `numpy.{fn.__name__}` does."
+    call.__name__ = fn.__name__
+    call.__doc__ = f"Do what `numpy.{fn.__name__}` does.{note}"
     return call
 
 
@@ -390,7 +391,8 @@ class Tensor(Variable):
 
     sum, mean, prod = method(np.sum), method(np.mean), method(np.prod)
     var, std = method(np.var), method(np.std)
-    max, min = method(np.max), method(np.min)
+    max = method(np.max, note=" Elements that tie share the gradient equally.")
+    min = method(np.min, note=" Elements that tie share the gradient equally.")
     cumsum, cumprod = method(np.cumsum), method(np.cumprod)
     trace, diagonal = method(np.trace), method(np.diagonal)
     ravel, swapaxes, squeeze = method(np.ravel), method(np.swapaxes), method(np.squeeze)

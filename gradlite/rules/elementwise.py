@@ -219,6 +219,16 @@ defvjp(astype, lambda g, ans, x, dtype, source: astype(g, dtype=source, source=d
 def relu(x: Any) -> Any:
     """Rectify: ``max(x, 0)``, elementwise; the derivative at 0 is taken as 0.
 
+    Parameters
+    ----------
+    x : array_like or Tensor
+        Any shape; floating-point.
+
+    Returns
+    -------
+    array or Tensor
+        Of the shape and dtype of `x`.
+
     Examples
     --------
     >>> import numpy as np, gradlite as gl
@@ -231,6 +241,18 @@ def relu(x: Any) -> Any:
 @primitive
 def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
     """Compute ``x`` where it is positive, ``negative_slope * x`` elsewhere.
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        Any shape; floating-point.
+    negative_slope : float, default 0.01
+        The slope below 0, and at 0.
+
+    Returns
+    -------
+    array or Tensor
+        Of the shape and dtype of `x`.
 
     Examples
     --------
@@ -245,6 +267,21 @@ def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
 def elu(x: Any, alpha: float = 1.0) -> Any:
     """Compute ``x`` where it is positive, ``alpha * (exp(x) - 1)`` elsewhere.
 
+    Clevert, Unterthiner and Hochreiter, "Fast and accurate deep network learning by exponential
+    linear units" (arXiv:1511.07289).
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        Any shape; floating-point.
+    alpha : float, default 1.0
+        The limit far below 0 is ``-alpha``.
+
+    Returns
+    -------
+    array or Tensor
+        Of the shape and dtype of `x`.
+
     Examples
     --------
     >>> import numpy as np, gradlite as gl
@@ -257,6 +294,16 @@ def elu(x: Any, alpha: float = 1.0) -> Any:
 @primitive
 def sigmoid(x: Any) -> Any:
     """Compute the logistic function ``1 / (1 + exp(-x))``, elementwise, for any finite x.
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        Any shape; floating-point.
+
+    Returns
+    -------
+    array or Tensor
+        Of the shape and dtype of `x`.
 
     Examples
     --------
@@ -272,6 +319,16 @@ def sigmoid(x: Any) -> Any:
 def softplus(x: Any) -> Any:
     """Compute ``log(1 + exp(x))``, elementwise, for any finite x.
 
+    Parameters
+    ----------
+    x : array_like or Tensor
+        Any shape; floating-point.
+
+    Returns
+    -------
+    array or Tensor
+        Of the shape and dtype of `x`.
+
     Examples
     --------
     >>> import numpy as np, gradlite as gl
@@ -285,6 +342,16 @@ def softplus(x: Any) -> Any:
 def silu(x: Any) -> Any:
     """Compute ``x * sigmoid(x)``, elementwise (also called swish).
 
+    Parameters
+    ----------
+    x : array_like or Tensor
+        Any shape; floating-point.
+
+    Returns
+    -------
+    array or Tensor
+        Of the shape and dtype of `x`.
+
     Examples
     --------
     >>> import numpy as np, gradlite as gl
@@ -297,6 +364,16 @@ def silu(x: Any) -> Any:
 @primitive
 def erf(x: Any) -> Any:
     """Compute the error function, elementwise (that of `scipy.special`, loaded on first use).
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        Any shape; floating-point.
+
+    Returns
+    -------
+    array or Tensor
+        Of the shape and dtype of `x`.
 
     Examples
     --------
@@ -322,6 +399,16 @@ def gelu(x: Any) -> Any:
     """Compute ``x * P(Z <= x)`` for a standard normal Z, elementwise.
 
     The exact form of Hendrycks and Gimpel, "Gaussian Error Linear Units" (arXiv:1606.08415).
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        Any shape; floating-point.
+
+    Returns
+    -------
+    array or Tensor
+        Of the shape and dtype of `x`.
 
     Examples
     --------
