@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import gradlite as gl
 from gradlite.rule import PLAIN
 from tests.helpers import Draw, few, gradients, leaves
-from tests.specs import ELEMENTWISE
+from tests.specs.elementwise import ELEMENTWISE
 
 SEVERAL = [
     pytest.param(spec, [arg.domain for arg in spec.calls[0].args], id=spec.name)

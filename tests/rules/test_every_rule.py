@@ -1,4 +1,4 @@
-"""What holds for every rule: the tests that read the table in tests/specs.py."""
+"""What holds for every rule: the tests that read the table in tests/specs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ import gradlite as gl
 from gradlite.errors import GradientError, MissingRuleError, function_name
 from gradlite.rule import COMPOSITES, PLAIN, RULES
 from tests.helpers import as_one, gradients, leaves
-from tests.specs import NAMED, NAMED_PLAIN, SAME, SPECS, resolve
+from tests.specs import NAMED, NAMED_PLAIN, SPECS, resolve
+from tests.specs.kit import SAME
 
 OLD_NUMPY = np.lib.NumpyVersion(np.__version__) < "2.4.0"
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import gradlite as gl
 from gradlite.errors import MissingRuleError
 from tests.helpers import few, gradients, leaves, nodes_behind
-from tests.specs import _added_at
+from tests.specs.indexing import _added_at
 
 SHAPE = (3, 4, 2)
 X = np.random.default_rng(0).standard_normal(SHAPE)

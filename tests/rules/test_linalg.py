@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import gradlite as gl
 from gradlite.errors import MissingRuleError, ShapeError
 from tests.helpers import as_one, few, gradients, leaves
-from tests.specs import positive_definite, regular, spread_out, symmetric, symmetrised
+from tests.specs.kit import positive_definite, regular, spread_out, symmetric, symmetrised
 
 RNG = np.random.default_rng
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import gradlite as gl
 from gradlite.errors import MissingRuleError
 from tests.helpers import few, gradients, leaves
-from tests.specs import R, real
+from tests.specs.kit import R, real
 
 
 @pytest.mark.parametrize("name", ["sum", "mean", "prod", "var", "std", "max", "min"])
