@@ -10,7 +10,7 @@ from gradlite.debug import debug
 from gradlite.errors import GradliteError
 from gradlite.modes import enable_grad, no_grad
 from gradlite.rule import defvjp, primitive
-from gradlite.rules.elementwise import (
+from gradlite.rules.activations import (
     elu,
     erf,
     gelu,

@@ -21,6 +21,7 @@ ROOMS = [
     "tape",
     "debug",
     "rules/elementwise",
+    "rules/activations",
     "rules/reductions",
     "rules/indexing",
     "rules/shape",

@@ -1,6 +1,7 @@
 """The derivative rules: one line a function, siblings beside siblings."""
 
 from gradlite.rules import (
+    activations,
     einsum,
     elementwise,
     fused,
@@ -12,6 +13,7 @@ from gradlite.rules import (
 )
 
 __all__ = [
+    "activations",
     "einsum",
     "elementwise",
     "fused",

@@ -14,7 +14,8 @@ import numpy as np
 
 from gradlite.errors import DtypeError, ShapeError
 from gradlite.rule import defvjp, primitive
-from gradlite.rules.elementwise import clip, sigmoid
+from gradlite.rules.activations import sigmoid
+from gradlite.rules.elementwise import clip
 from gradlite.rules.products import flat
 from gradlite.rules.reductions import log_softmax, softmax
 

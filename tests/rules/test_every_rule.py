@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests.helpers import as_one, gradients, leaves
 from tests.specs import NAMED, NAMED_PLAIN, SPECS, resolve
 from tests.specs.kit import SAME
 
+HOUSE = os.path.dirname(gl.__file__)
 OLD_NUMPY = np.lib.NumpyVersion(np.__version__) < "2.4.0"
 
 
@@ -71,7 +73,8 @@ def twin(spec: Any) -> Any:
 
 def ours(fn: Any) -> bool:
     """Tell whether gradlite itself made a definition (doctests and users may add more)."""
-    return str(getattr(fn, "__module__", "")).startswith("gradlite.")
+    code = getattr(fn, "__code__", None)
+    return code is not None and code.co_filename.startswith(HOUSE)
 
 
 # -- the table is complete --------------------------------------------------------------------
