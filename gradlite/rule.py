@@ -156,7 +156,7 @@ class Rule:
             into.append(code is not None and "out" in names)
         self.params = frozenset(known - {"saved", "out"})
         self.into = tuple(into) if any(into) else ()
-        self.arity = 0 if variadic is not None or self.into else len(self.vjps)
+        self.arity = 0 if variadic is not None or known or self.into else len(self.vjps)
 
     def __repr__(self) -> str:
         return f"<rule of {self.name}>"

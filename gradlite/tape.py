@@ -248,7 +248,7 @@ def walk(
                 if wrap is not None:
                     args, params, ans = _as_tensors(node, wrap)
             vjps = rule.vjps or rule.pullbacks(len(parents))
-            arity = rule.arity if params is None else 0
+            arity = rule.arity
             i = -1
             for parent in parents:
                 i += 1
