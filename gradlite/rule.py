@@ -88,7 +88,7 @@ class Rule:
     params : frozenset of str
         The keyword arguments that the rule understands.
     arity : int
-        The number of array arguments, if the vjps take nothing else; otherwise 0.
+        The number of array arguments, if the vjps surely take nothing else; otherwise 0.
     into : tuple of bool
         Which vjps take ``out=``: an array that they may write a gradient to, and return.
     saves : bool
@@ -156,7 +156,8 @@ class Rule:
             into.append(code is not None and "out" in names)
         self.params = frozenset(known - {"saved", "out"})
         self.into = tuple(into) if any(into) else ()
-        self.arity = 0 if variadic is not None or known or self.into else len(self.vjps)
+        simple = all(vjp is None or hasattr(vjp, "__code__") for vjp in self.vjps)
+        self.arity = len(self.vjps) if simple and not known and not self.into else 0
 
     def __repr__(self) -> str:
         return f"<rule of {self.name}>"
