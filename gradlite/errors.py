@@ -31,6 +31,18 @@ class DetachError(GradliteError, TypeError):
     """A conversion would have lost a gradient silently."""
 
 
+class DomainError(GradliteError, ValueError):
+    """A function of one number was asked where it has no value."""
+
+
+class DivisionError(GradliteError, ZeroDivisionError):
+    """A number was divided by zero, or a derivative is infinite."""
+
+
+class RangeError(GradliteError, OverflowError):
+    """A number would be too large for a float."""
+
+
 class NonFiniteError(GradliteError, FloatingPointError):
     """Debug mode met the first NaN or Inf."""
 

@@ -35,12 +35,28 @@ METADATA = frozenset({"shape", "ndim", "size"})
 
 
 class Traced:
-    """Base of everything whose operations a tape records (Tensor, and the scalar Value)."""
+    """Base of everything whose operations a tape records (Tensor, and the scalar Value).
+
+    Attributes
+    ----------
+    _data : array or NumPy scalar
+        The number or numbers.
+    _node : Node or None
+        The way back, for an operation on Tensors that takes this in.
+    """
 
     __slots__ = ()
 
+    _data: Any
+    _node: Any
+
     def _perform(self, fn: Function, args: Any, kwargs: Any) -> Any:
         """Carry out `fn` and record it."""
+        raise NotImplementedError
+
+    @staticmethod
+    def _join(parts: Any) -> Any:
+        """Put an array of these and numbers together as a Tensor."""
         raise NotImplementedError
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from gradlite.errors import DetachError, DtypeError, MissingRuleError, function_name
 from gradlite.modes import RECORDING, current_mode
 from gradlite.node import Node, serial
-from gradlite.rule import COMPOSITES, PLAIN, RULES, Function, Rule
+from gradlite.rule import COMPOSITES, PLAIN, RULES, Function, Rule, Traced
 from gradlite.rules import elementwise, indexing, shape
 from gradlite.tape import items, record
 from gradlite.variable import Variable, as_data, assemble, holds_traced
@@ -83,11 +83,11 @@ def binary(rule: Rule) -> Operation:
     fn = rule.fn
 
     def operation(x: Any, y: Any) -> Any:
-        if type(x) is Tensor or isinstance(x, Tensor):
+        if type(x) is Tensor or isinstance(x, Traced):
             a, p = x._data, x._node
         else:
             a, p = constant(x, rule), None
-        if type(y) is Tensor or isinstance(y, Tensor):
+        if type(y) is Tensor or isinstance(y, Traced):
             b, q = y._data, y._node
         else:
             b, q = constant(y, rule), None
@@ -444,7 +444,7 @@ def _rebuild(kind: type[Tensor], data: np.ndarray, requires_grad: bool, grad: An
 
 def _to_data(x: Any) -> Any:
     """Replace Tensors by their arrays, inside tuples, lists and dicts too."""
-    if isinstance(x, Tensor):
+    if isinstance(x, Traced):
         return x._data
     if isinstance(x, (tuple, list)):
         return type(x)(map(_to_data, x))
@@ -464,7 +464,7 @@ def apply(rule: Rule, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     args, params = rule.bind(args, kwargs)
     data, nodes = [], []
     for arg in args:
-        if isinstance(arg, Tensor):
+        if isinstance(arg, Traced):
             data.append(arg._data)
             nodes.append(arg._node)
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -254,12 +254,25 @@ def holds_traced(data: Any) -> bool:
 
 
 def assemble(data: Any) -> Any:
-    """Put nested lists of Tensors and numbers together on the tape."""
+    """Put nested lists of Tensors, Values and numbers together on the tape."""
+    inside = list(_leaves(data))
+    value = next((x for x in inside if isinstance(x, Traced) and not isinstance(x, Variable)), None)
+    if value is not None and not any(isinstance(x, (Variable, np.ndarray)) for x in inside):
+        return value._join(np.array(data, dtype=object))
     if isinstance(data, (list, tuple)):
         return np.stack([assemble(part) for part in data])
     if isinstance(data, Traced):
         return np.copy(data)  # type: ignore[call-overload]  # a Tensor, by NumPy's dispatch
     return np.asarray(data)
+
+
+def _leaves(data: Any) -> Iterator[Any]:
+    """Give what is inside nested lists."""
+    if isinstance(data, (list, tuple)):
+        for part in data:
+            yield from _leaves(part)
+    else:
+        yield data
 
 
 def as_data(data: Any, dtype: Any, copy: bool) -> np.ndarray:

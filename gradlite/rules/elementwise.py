@@ -40,7 +40,7 @@ defvjp(np.fmod, lambda g, ans, x, y: g, lambda g, ans, x, y: -g * np.trunc(x / y
 def power_base(g: Any, ans: Any, x: Any, y: Any) -> Any:
     """Differentiate x**y by x: y x**(y-1), and 0 where y = 0 even at x = 0."""
     if isinstance(y, (int, float)):
-        return g * (y * x ** (y - 1)) if y else np.zeros(g.shape, g.dtype)
+        return g * (y * x ** (y - 1)) if y else np.zeros_like(g)
     return g * (y * x ** np.where(y == 0, 1, y - 1))
 
 

@@ -1,0 +1,10 @@
+"""The scalar API that gradlite began as: micrograd's, whole, and as arrays underneath.
+
+`Value` is one number with a gradient; `Neuron`, `Layer` and `MLP` are built of Values and run as
+matrices. The two-file version's classes are in `gradlite.scalar.neural_net`.
+"""
+
+from gradlite.scalar.engine import Value
+from gradlite.scalar.nn import MLP, Layer, Module, Neuron
+
+__all__ = ["MLP", "Layer", "Module", "Neuron", "Value"]
