@@ -8,6 +8,7 @@ import pytest
 
 import gradlite as gl
 from gradlite import errors
+from gradlite.engine import Value
 
 ALL = [
     kind
@@ -91,7 +92,22 @@ def provoke_missing():
     np.percentile(gl.Tensor([1.0]), 5)
 
 
+def provoke_domain():
+    Value(-1.0).log()
+
+
+def provoke_division():
+    3 / Value(0.0)
+
+
+def provoke_range():
+    Value(1e200) ** 2
+
+
 PROVOKE = {
+    errors.DomainError: provoke_domain,
+    errors.DivisionError: provoke_division,
+    errors.RangeError: provoke_range,
     errors.ShapeError: provoke_shape,
     errors.DtypeError: provoke_dtype,
     errors.GraphError: provoke_graph,

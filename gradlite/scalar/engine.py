@@ -407,9 +407,9 @@ class Value(Traced):
     __add__ = __radd__ = add
     __mul__ = __rmul__ = multiply
 
-    # As in the original, x - 2 is x + -2, and x / 2 is x * 0.5.
+    # As in the original, x - 2 is x + -2, and x / 2 is x * 2**-1.
     __sub__ = binary("-", operator.sub, SUBTRACT, SHIFT, lambda x, c: add(x, -c))
-    __truediv__ = binary("/", quotient, DIVIDE, SCALE, lambda x, c: multiply(x, quotient(1.0, c)))
+    __truediv__ = binary("/", quotient, DIVIDE, SCALE, lambda x, c: multiply(x, power(c, -1)))
     __rsub__ = reflected("-", operator.sub, SUBTRACT_FROM)
     __rtruediv__ = reflected("/", quotient, DIVIDE_INTO)
     __pow__ = binary("**", power, POWER, RAISE)

@@ -134,7 +134,7 @@ def power(x: Any, y: Any) -> Any:
     try:
         ans = x**y
     except ZeroDivisionError:
-        raise DivisionError(f"{x!r} ** {y!r} divides by zero.") from None
+        raise DivisionError(f"{x!r} ** {y!r} is a division by zero.") from None
     except OverflowError:
         raise RangeError(f"{x!r} ** {y!r} is too large for a float.") from None
     if type(ans) is complex:
@@ -147,7 +147,7 @@ def quotient(x: Any, y: Any) -> Any:
     try:
         return x / y
     except ZeroDivisionError:
-        raise DivisionError(f"{x!r} / {y!r} divides by zero.") from None
+        raise DivisionError(f"{x!r} / {y!r} is a division by zero.") from None
 
 
 def logistic(x: float) -> float:
