@@ -45,8 +45,8 @@ class Batch:
     """
 
     __slots__ = (
-        "arrived", "has_values", "inputs", "network", "passed", "pending", "results", "rows",
-        "siblings", "thread", "weights",
+        "__weakref__", "arrived", "has_values", "inputs", "network", "passed", "results",
+        "rows", "siblings", "thread", "weights",
     )  # fmt: skip
 
     def __init__(self, network: Any) -> None:
@@ -59,7 +59,6 @@ class Batch:
         self.passed: list[np.ndarray] = []
         self.results: list[list[float]] = []
         self.siblings: dict[int, list[Any]] = {}  # the results of a call, where they are several
-        self.pending: dict[int, list[float]] = {}  # what arrived at them in this walk
         self.arrived: list[tuple[list[int], np.ndarray]] = []  # what arrived in all walks
 
     def add(self, inputs: list[Any], numbers: list[float], inner: tuple[Value, ...]) -> list[Any]:
@@ -102,30 +101,31 @@ class Batch:
             self.results = h.tolist()
             self.passed = passed
 
-    def arrive(self, row: int, i: int, g: float) -> None:
-        """Take the gradient of a result."""
-        if row not in self.pending:
-            self.pending[row] = [0.0] * self.network.width
-        self.pending[row][i] += g
-
     def backward(self, values: Sequence[Any]) -> None:
         """Carry back the gradients of results of several calls."""
-        for value in values:
-            _, row, i = value._extra
-            self.arrive(row, i, value.grad)
-        self.carry_back(list(dict.fromkeys([value._extra[1] for value in values])))
+        width = self.network.width
+        if width == 1:
+            arrived = {value._extra[1]: [value.grad] for value in values}
+        else:
+            arrived = {}
+            for value in values:
+                _, row, i = value._extra
+                if row not in arrived:
+                    arrived[row] = [0.0] * width
+                arrived[row][i] += value.grad
+        self.carry_back(arrived)
 
     @np.errstate(all="ignore")
-    def carry_back(self, rows: list[int]) -> None:
+    def carry_back(self, cotangents: dict[int, list[float]]) -> None:
         """Add to the gradients of weights and inputs what arrived at some of the calls."""
         network = self.network
         network.refresh()
         if not self.passed:
             self.compute()
-        passed = self.passed
-        if rows != list(range(len(self.rows))):
+        passed, rows = self.passed, sorted(cotangents)
+        if len(rows) < len(self.rows):
             passed = [h[rows] for h in passed]
-        g = np.array([self.pending.pop(row) for row in rows])
+        g = np.array([cotangents[row] for row in rows])
         self.arrived.append((rows, g))
         for i, layer in network.backwards:
             if layer.vjp is not None:
@@ -157,15 +157,21 @@ class Call:
     It has the attributes by which the walk knows a Value.
     """
 
-    __slots__ = ("_inputs", "_made_by", "_serial", "batch", "grad", "row")
+    __slots__ = ("_inputs", "_made_by", "_serial", "arrived", "batch", "grad", "row")
 
     def __init__(self, batch: Batch, row: int, inputs: tuple[Value, ...], age: float) -> None:
         self.batch = batch
         self.row = row
+        self.arrived = [0.0] * batch.network.width  # at the results, in this walk
         self._inputs = inputs
         self._made_by = CALL
         self._serial = age - 0.5
         self.grad = 0.0
+
+    def backward(self) -> None:
+        """Carry back what has arrived."""
+        arrived, self.arrived = self.arrived, [0.0] * len(self.arrived)
+        self.batch.carry_back({self.row: arrived})
 
 
 class Result(Value):
@@ -187,7 +193,7 @@ class Result(Value):
     data = property(_look, _write)
 
 
-CALL = Op("call", lambda call: call.batch.carry_back([call.row]))
+CALL = Op("call", Call.backward)
 
 
 def result_ops(activation: str) -> tuple[Op, Op]:
@@ -201,5 +207,5 @@ def result_ops(activation: str) -> tuple[Op, Op]:
 
 
 def _arrive(value: Any) -> None:
-    batch, row, i = value._extra
-    batch.arrive(row, i, value.grad)
+    (call,) = value._inputs
+    call.arrived[value._extra[2]] += value.grad

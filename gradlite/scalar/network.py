@@ -12,18 +12,21 @@ from functools import partial
 from operator import attrgetter
 from threading import get_ident
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
 from gradlite.errors import ShapeError
 from gradlite.node import Node, Sink
-from gradlite.rule import RULES
+from gradlite.rule import RULES, Traced
 from gradlite.rules.activations import relu
 from gradlite.rules.fused import affine
 from gradlite.scalar.calls import LIMIT, Batch, result_ops
 from gradlite.scalar.engine import Value
 from gradlite.scalar.ops import FUNCTIONS, number, short
 from gradlite.tensor import Tensor
+
+FLOAT = frozenset({float})
 
 # What follows the weighted sums, on arrays and on Tensors, and what it makes 1 of: a neuron
 # with that bias and no weights gives the 1 that multiplies the biases of the next layer.
@@ -162,7 +165,8 @@ class Network:
         self.read = -1
         self.refresh()
         self.outer_op, self.inner_op = result_ops(layers[-1].activation)
-        self.batch = Batch(self)
+        # Weak, so that what nobody waits for is forgotten, and nothing goes round in a circle.
+        self.waiting: Callable[[], Batch | None] = lambda: None
 
     def refresh(self) -> None:
         """Bring the matrices up to date with the parameters; old ones stay as they are."""
@@ -183,50 +187,59 @@ class Network:
     def __call__(self, x: Any) -> Any:
         """Compute the network: of single numbers as Values, of a batch as a Tensor."""
         kind = type(x)
-        if (kind is np.ndarray and x.ndim != 1) or kind is Tensor:
+        if kind is Tensor or (kind is np.ndarray and x.ndim != 1):
             return self.on_tape(x)
         inputs = list(x) if kind is list else self.listed(x)
-        numbers = []
+        if len(inputs) != self.inputs:
+            for x in inputs:
+                self.one(x)
+            raise ShapeError(f"{self.name} takes {self.inputs} inputs, not {len(inputs)}.")
+        numbers = inputs
         inner: tuple[Value, ...] = ()
         has_values = False
-        for i, xi in enumerate(inputs):
-            if type(xi) is not float:
-                if not isinstance(xi, Value):
-                    xi = inputs[i] = Value(xi) if isinstance(xi, Tensor) else float(number(xi))
-                if type(xi) is not float:
-                    has_values = True
-                    if xi._made_by is not None:
-                        inner += (xi,)
-                    xi = xi.data
-            numbers.append(xi)
-        if len(numbers) != self.inputs:
-            raise ShapeError(f"{self.name} takes {self.inputs} inputs, not {len(numbers)}.")
-        numbers.append(1.0)
+        if not FLOAT.issuperset(map(type, inputs)):
+            inputs = [self.one(x) for x in inputs]
+            numbers = [x.data if isinstance(x, Value) else x for x in inputs]
+            inner = tuple([x for x in inputs if type(x) is not float and x._made_by is not None])
+            has_values = True
         self.refresh()
-        batch = self.batch
+        batch = self.waiting()
         if (
-            batch.weights is not self.weights
+            batch is None
+            or batch.weights is not self.weights
             or batch.passed
             or len(batch.rows) >= LIMIT
             or batch.thread != get_ident()
         ):
-            batch = self.batch = Batch(self)
+            batch = Batch(self)
+            self.waiting = ref(batch)
         if has_values:
             batch.has_values = True
-        results = batch.add(inputs, numbers, inner)
+        results = batch.add(inputs, [*numbers, 1.0], inner)
         return results[0] if self.width == 1 else results
 
     def listed(self, x: Any) -> list[Any]:
         """Make a list of the inputs of a call."""
         try:
             if not isinstance(x, (str, bytes)):
-                return list(x)
+                return x.tolist() if isinstance(x, np.ndarray) else list(x)
         except TypeError:
             pass
         raise ShapeError(
             f"{self.name} takes a sequence of {self.inputs} numbers or Values, or a batch as an "
             f"array of shape (n, {self.inputs}), not {short(x)}."
         )
+
+    def one(self, x: Any) -> Any:
+        """Make one input a float, unless it is a Value or, of a Tensor, can become one."""
+        if isinstance(x, (list, tuple)):
+            raise ShapeError(
+                f"{self.name} takes {self.inputs} numbers, not {short(x)} among them. A batch is "
+                f"an array of shape (n, {self.inputs}): np.array(...) makes one of nested lists."
+            )
+        if isinstance(x, Traced):
+            return x if isinstance(x, Value) else Value(x)
+        return float(number(x))
 
     def on_tape(self, x: Any) -> Any:
         """Compute a batch on the tape: (n, inputs) to (n,), or (n, width) of several results."""
