@@ -16,6 +16,8 @@ from gradlite.rule import Rule, Traced
 from gradlite.scalar.walk import behind, quiet_walk, walk
 from gradlite.tape import walk as walk_tape
 
+FROM_TENSOR = "tensor"  # the name of the operation that takes a Value out of a Tensor
+
 
 class Nowhere(Sink):
     """A sink that gradients vanish in."""
@@ -64,7 +66,7 @@ class Bridge(Node):
             order, before = behind([value for _, value in self.values])
             for value in order:
                 value.grad = before.get(value, 0.0)
-            nodes = [value._made_by.pull(value) for value in order if value._op == "tensor"]
+            nodes = [x._made_by.pull(x) for x in order if x._made_by.name == FROM_TENSOR]
             self._parents = (ANCHOR, *dict.fromkeys(nodes))
         return self._parents
 

@@ -19,7 +19,7 @@ from gradlite.modes import RECORDING, current_mode
 from gradlite.node import Node, serial
 from gradlite.rule import Function, Traced
 from gradlite.scalar import ops
-from gradlite.scalar.bridge import Bridge, back_through_tensors
+from gradlite.scalar.bridge import FROM_TENSOR, Bridge, back_through_tensors
 from gradlite.scalar.ops import FUNCTIONS, NUMPY_NUMBERS, Op, number, power, quotient, short
 from gradlite.scalar.walk import walk
 from gradlite.tensor import Tensor
@@ -203,7 +203,7 @@ SUBTRACT_FROM = Op("+", ops.of_second(ops.DIFFERENCE[1]), _spell_subtract_from)
 DIVIDE = Op("*", ops.of_two(*ops.QUOTIENT), _spell_divide)
 DIVIDE_INTO = Op("*", ops.of_second(ops.QUOTIENT[1]), _spell_divide_into)
 EXPONENTIAL = Op("**", ops.of_second(ops.POWER[1]), _spell_exponential)
-FROM_TENSOR = Op("tensor", lambda value: value._extra)
+UNPACK = Op(FROM_TENSOR, lambda value: value._extra)
 
 add = binary("+", operator.add, ADD, SHIFT)
 multiply = binary("*", operator.mul, MULTIPLY, SCALE)
@@ -303,7 +303,7 @@ class Value(Traced):
                 f"list(map(Value, tensor))."
             )
         if data._node is not None:
-            self._made_by, self._extra = FROM_TENSOR, data.reshape(())._node
+            self._made_by, self._extra = UNPACK, data.reshape(())._node
             self._serial = serial()
         return data.item()
 

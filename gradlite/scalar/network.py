@@ -25,6 +25,7 @@ from gradlite.scalar.calls import LIMIT, Batch, result_ops
 from gradlite.scalar.engine import Value
 from gradlite.scalar.ops import FUNCTIONS, number, short
 from gradlite.tensor import Tensor
+from gradlite.variable import as_data
 
 FLOAT = frozenset({float})
 
@@ -110,7 +111,8 @@ class Dense:
     ) -> None:
         self.parameters = parameters
         self.width = width
-        self.inputs = len(parameters) // width - 1
+        step = len(parameters) // width
+        self.inputs = step - 1
         self.activation = activation
         self.feeds = feeds
         self.function, self.on_tensors, makes_one = ACTIVATIONS[activation]
@@ -118,17 +120,16 @@ class Dense:
         self.vjp: Any = RULES[FUNCTIONS[activation][1]].vjps[0] if activation else None
         row = [Value(0.0)] * self.inputs + [Value(makes_one)]
         self.entries = [*parameters, *row] if feeds else parameters
+        of_each = [parameters[i::step] for i in range(step)]  # weights of an input, then biases
+        rows = [p for row in zip(*of_each[:-1], strict=True) for p in row]
+        self.sinks = LiveSink(rows), LiveSink(of_each[-1])
 
     def on_tape(self, x: Any, weights: np.ndarray) -> Any:
         """Compute the layer for a batch, (n, inputs) to (n, width), on the tape."""
-        bias = self.inputs
-        rows = range(self.width)
-        slopes = [p for j in rows for p in self.parameters[j * (bias + 1) : j * (bias + 1) + bias]]
-        z = affine(
-            x,
-            live_tensor(weights[:, :bias].T, LiveSink(slopes)),
-            live_tensor(weights[:, bias], LiveSink(self.parameters[bias :: bias + 1])),
-        )
+        of_weights, of_biases = self.sinks
+        W = live_tensor(weights[:, :-1].T, of_weights)
+        b = live_tensor(weights[:, -1], of_biases)
+        z = affine(x, W, b)
         return z if self.on_tensors is None else self.on_tensors(z)
 
 
@@ -187,7 +188,7 @@ class Network:
     def __call__(self, x: Any) -> Any:
         """Compute the network: of single numbers as Values, of a batch as a Tensor."""
         kind = type(x)
-        if kind is Tensor or (kind is np.ndarray and x.ndim != 1):
+        if kind is Tensor or (kind is not list and getattr(x, "ndim", 1) != 1):
             return self.on_tape(x)
         inputs = list(x) if kind is list else self.listed(x)
         if len(inputs) != self.inputs:
@@ -243,13 +244,13 @@ class Network:
 
     def on_tape(self, x: Any) -> Any:
         """Compute a batch on the tape: (n, inputs) to (n,), or (n, width) of several results."""
+        if not isinstance(x, Tensor):
+            x = as_data(x, None, copy=False)
         if x.ndim not in (1, 2) or x.shape[-1] != self.inputs:
             raise ShapeError(
                 f"{self.name} takes {self.inputs} inputs: a batch has the shape "
                 f"(n, {self.inputs}), not {x.shape}."
             )
-        if not isinstance(x, Tensor):
-            x = np.asarray(x, dtype=float)
         self.refresh()
         for layer, weights in zip(self.layers, self.weights, strict=True):
             x = layer.on_tape(x, weights[: layer.width])
