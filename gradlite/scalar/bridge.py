@@ -53,11 +53,12 @@ class Bridge(Node):
     def __init__(self, values: list[Any], shape: Shape) -> None:
         self._parents: tuple[Node, ...] | None = None
         self.values = [(i, value) for i, value in enumerate(values) if isinstance(value, Traced)]
-        self.arrived: dict[Node, float] | None = None
-        super().__init__(CROSS, None, (), None, shape, {"bridge": self})
+        self.arrived: tuple[Any, dict[Node, float]] | None = None  # for which g, and what
+        super().__init__(CROSS, None, (), None, shape)
 
     # The nodes behind are looked for when a walk first wants them. The walk lets a node go by
-    # setting its attributes to None; a Bridge holds nothing that would have to be let go.
+    # setting its attributes to None; a Bridge holds nothing that would have to be let go, and
+    # no reference to itself either.
 
     @property
     def parents(self) -> tuple[Node, ...]:
@@ -83,6 +84,15 @@ class Bridge(Node):
     def args(self, value: Any) -> None:
         pass
 
+    @property
+    def params(self) -> dict[str, Any]:
+        """What the rule needs besides."""
+        return {"bridge": self}
+
+    @params.setter
+    def params(self, value: Any) -> None:
+        pass
+
     def seeds(self, g: Any) -> list[tuple[Any, float]]:
         """Give each Value its part of the cotangent `g`."""
         if isinstance(g, Traced):
@@ -97,10 +107,10 @@ class Bridge(Node):
 def cross(i: int, g: Any, ans: Any, *args: Any, bridge: Any) -> Any:
     """Walk back through the Values; give what arrives at input `i`."""
     if i == 0:
-        bridge.arrived = walk(bridge.seeds(g))
-    elif bridge.arrived is None:
-        bridge.arrived = quiet_walk(bridge.seeds(g))
-    return np.float64(bridge.arrived.get(args[i], 0.0))
+        bridge.arrived = g, walk(bridge.seeds(g), add_up=True)
+    elif bridge.arrived is None or bridge.arrived[0] is not g:  # not of this pass
+        bridge.arrived = g, quiet_walk(bridge.seeds(g))
+    return np.float64(bridge.arrived[1].get(args[i], 0.0))
 
 
 CROSS = Rule(cross, (), variadic=cross, name="Values")

@@ -59,7 +59,7 @@ class Batch:
         self.passed: list[np.ndarray] = []
         self.results: list[list[float]] = []
         self.siblings: dict[int, list[Any]] = {}  # the results of a call, where they are several
-        self.arrived: list[tuple[list[int], np.ndarray]] = []  # what arrived in all walks
+        self.arrived: dict[int, list[float]] = {}  # what arrived last, at several results
 
     def add(self, inputs: list[Any], numbers: list[float], inner: tuple[Value, ...]) -> list[Any]:
         """Take a call down, and give its results."""
@@ -126,7 +126,8 @@ class Batch:
         if len(rows) < len(self.rows):
             passed = [h[rows] for h in passed]
         g = np.array([cotangents[row] for row in rows])
-        self.arrived.append((rows, g))
+        if network.width > 1:
+            self.arrived.update(cotangents)
         for i, layer in network.backwards:
             if layer.vjp is not None:
                 h = passed[i + 1]
@@ -141,14 +142,6 @@ class Batch:
                 for x, slope in zip(self.inputs[row], slopes, strict=True):
                     if type(x) is not float:
                         x.grad += slope
-
-    def cotangent(self, row: int) -> np.ndarray:
-        """Add up what ever arrived at the results of a call."""
-        total = np.zeros(self.network.width)
-        for rows, g in self.arrived:
-            if row in rows:
-                total += g[rows.index(row)]
-        return total
 
 
 class Call:

@@ -229,8 +229,8 @@ class Value(Traced):
     data : float
         The number. Assigning to it is not recorded.
     grad : float
-        The derivative of what `backward` was called on, 0.0 at first. It adds up over calls:
-        set it to 0 in between.
+        The derivative of what `backward` was called on, 0.0 at first. In leaves it adds up over
+        calls, so set it to 0 in between; a result shows that of the last call.
     label : str
         A name for pictures.
 
@@ -245,7 +245,7 @@ class Value(Traced):
     whether two Values are the same object; ``<`` and its like compare the numbers.
 
     One thing differs from the original on purpose: a second ``backward`` adds the right amount
-    to every gradient, where the original counts again what the first had left in between.
+    to every leaf, where the original counts again what the first had left in between.
 
     Examples
     --------
@@ -268,6 +268,8 @@ class Value(Traced):
         "grad",
     )
     __array_priority__ = 1000.0  # NumPy's numbers and arrays leave their operators to ours
+    shape: tuple[int, ...] = ()
+    ndim, size = 0, 1
 
     data: Any
     grad: Any
@@ -308,7 +310,9 @@ class Value(Traced):
         return data.item()
 
     def backward(self) -> None:
-        """Add to ``grad`` of this Value and of every one behind it the derivative by it.
+        """Add to ``grad`` of every leaf behind this Value its derivative by that leaf.
+
+        The results in between show theirs.
 
         Raises
         ------
@@ -442,10 +446,12 @@ class Value(Traced):
         name = METHODS.get(fn)
         if name is not None and len(args) == 1 and not kwargs:
             return getattr(self, name)()
-        tensors = [Tensor(arg) if isinstance(arg, Value) else arg for arg in args]
-        return fn(
-            *tensors, **{k: Tensor(v) if isinstance(v, Value) else v for k, v in kwargs.items()}
-        )
+        return fn(*_as_tensors(args), **_as_tensors(kwargs))
+
+    def __array_function__(self, fn: Function, types: Any, args: Any, kwargs: Any) -> Any:
+        # NumPy's ufuncs find the methods of Values (np.tanh(value) is a Value); its other
+        # functions work on Tensors.
+        return fn(*_as_tensors(args), **_as_tensors(kwargs))
 
     @staticmethod
     def _join(values: np.ndarray) -> Tensor:
@@ -456,6 +462,15 @@ class Value(Traced):
 
 
 METHODS = {fn: name for name, (_, fn, _, _) in FUNCTIONS.items()}
+
+
+def _as_tensors(x: Any) -> Any:
+    """Replace Values by Tensors, inside tuples, lists and dicts too."""
+    if isinstance(x, Value):
+        return Tensor(x)
+    if isinstance(x, (tuple, list)):
+        return [_as_tensors(part) for part in x]
+    return {k: _as_tensors(v) for k, v in x.items()} if isinstance(x, dict) else x
 
 
 def _comparable(x: Any) -> Any:

@@ -24,7 +24,10 @@ def expand(value: Any) -> None:
     layers = batch.network.layers
     if not batch.passed:
         batch.compute()
-    cotangents = _cotangents(batch, row)
+    results = [ref() for ref in batch.siblings[row]] if row in batch.siblings else [value]
+    last = batch.arrived.get(row) or [0.0] * len(results)
+    g = [g if x is None else x.grad for x, g in zip(results, last, strict=True)]
+    cotangents = _cotangents(batch, row, np.array(g, float))
     # As old as the call: older than its results, younger than its inputs.
     count = sum(2 * len(layer.parameters) + layer.width for layer in layers)
     ages = iter(value._serial - (count - k) / (count + 1) for k in range(count))
@@ -43,17 +46,14 @@ def expand(value: Any) -> None:
             neurons = sums
         else:
             neurons = [_made(h[j], dh[j], op, (sums[j],), ages) for j in range(layer.width)]
-    results = batch.siblings.get(row, [lambda: value])
-    for ref, neuron in zip(results, neurons, strict=True):
-        result = ref()
+    for result, neuron in zip(results, neurons, strict=True):
         if result is not None:
             result._made_by, result._inputs = neuron._made_by, neuron._inputs
 
 
-def _cotangents(batch: Any, row: int) -> list[tuple[list[float], list[float]]]:
-    """Give for each layer the cotangents of its weighted sums, and of its results."""
+def _cotangents(batch: Any, row: int, g: Any) -> list[tuple[list[float], list[float]]]:
+    """Carry `g` back; give for each layer the cotangents of its weighted sums and its results."""
     layers = batch.network.layers
-    g = batch.cotangent(row)
     found = []
     with np.errstate(all="ignore"):
         for i in range(len(layers) - 1, -1, -1):

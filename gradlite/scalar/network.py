@@ -188,7 +188,7 @@ class Network:
     def __call__(self, x: Any) -> Any:
         """Compute the network: of single numbers as Values, of a batch as a Tensor."""
         kind = type(x)
-        if kind is Tensor or (kind is not list and getattr(x, "ndim", 1) != 1):
+        if kind is Tensor or (kind is not list and getattr(x, "ndim", 1) > 1):
             return self.on_tape(x)
         inputs = list(x) if kind is list else self.listed(x)
         if len(inputs) != self.inputs:
@@ -223,7 +223,7 @@ class Network:
         """Make a list of the inputs of a call."""
         try:
             if not isinstance(x, (str, bytes)):
-                return x.tolist() if isinstance(x, np.ndarray) else list(x)
+                return x.tolist() if isinstance(x, np.ndarray) and x.ndim else list(x)
         except TypeError:
             pass
         raise ShapeError(

@@ -47,16 +47,17 @@ def behind(roots: Sequence[Any]) -> tuple[list[Any], dict[Any, float]]:
     return found, before
 
 
-def walk(seeds: Seeds) -> dict[Node, float]:
-    """Add to ``grad`` of every Value behind the seeds what the seeds' cotangents contribute.
+def walk(seeds: Seeds, add_up: bool = False) -> dict[Node, float]:
+    """Add to ``grad`` of every leaf behind the seeds what the seeds' cotangents contribute.
 
-    Gradients add up over walks, in leaves and in results alike: a result passes on what arrived
-    in this walk, and shows the sum.
+    A result shows and passes on what arrived in this walk alone.
 
     Parameters
     ----------
     seeds : sequence of (Value, float)
         Where to start, and the cotangents there.
+    add_up : bool
+        Let the results show the sum over several walks, which are parts of one backward pass.
 
     Returns
     -------
@@ -90,8 +91,9 @@ def walk(seeds: Seeds) -> dict[Node, float]:
             arrived[receiver] = sum(value.grad for value in values)
         else:
             receiver.backward(values)
-    for value, g in before.items():
-        value.grad += g
+    if add_up:
+        for value, g in before.items():
+            value.grad += g
     return arrived
 
 
@@ -101,7 +103,8 @@ def quiet_walk(seeds: Seeds) -> dict[Node, float]:
     for value in order:
         value.grad = before.get(value, 0.0)
     for value in order:
-        value._prev  # noqa: B018  # neurons that ran as arrays become Values
+        if value._made_by.expand is not None:  # neurons that ran as arrays become Values
+            value._made_by.expand(value)
     touched: dict[Any, float] = {value: value.grad for value, _ in seeds}
     pending = [value for value, _ in seeds]
     while pending:
