@@ -8,6 +8,7 @@ reference counting alone frees a graph.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from itertools import count
 from typing import Any
 
@@ -19,6 +20,9 @@ from gradlite.rule import Rule, Traced
 Shape = tuple[int, ...]
 
 serial = count().__next__
+
+SEEN: ContextVar[set[int]] = ContextVar("gradlite_seen")
+"""The ids of the Values that a backward pass has met: it may reach them in several places."""
 
 
 class Node:

@@ -288,6 +288,8 @@ class Tensor(Variable):
         return call(*args)
 
     def __array_function__(self, fn: Function, types: Any, args: Any, kwargs: Any) -> Any:
+        if len(types) > 1 and not all(issubclass(kind, (Variable, np.ndarray)) for kind in types):
+            return NotImplemented  # Values among them: these turn themselves into Tensors
         rule = RULES.get(fn)
         if rule is not None:
             return apply(rule, args, kwargs)

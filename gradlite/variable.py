@@ -9,7 +9,7 @@ import numpy as np
 
 from gradlite.errors import DtypeError, GraphError, ShapeError
 from gradlite.modes import enable_grad
-from gradlite.node import Node, Sink, serial
+from gradlite.node import SEEN, Node, Sink, serial
 from gradlite.rule import Traced
 from gradlite.tape import walk
 
@@ -187,6 +187,7 @@ class Variable(Traced):
                 )
             if not create_graph and isinstance(gradient, Variable):
                 gradient = gradient._data
+        SEEN.set(set())
         if create_graph:
             with enable_grad():
                 walk(node, gradient, self._deliver_recorded, retain=True, wrap=self._make)

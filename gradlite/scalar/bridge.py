@@ -6,12 +6,13 @@ back through the graph of Values; what arrives at Tensors behind them goes on al
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
 
 from gradlite.errors import GraphError
-from gradlite.node import Node, Shape, Sink
+from gradlite.node import SEEN, Node, Shape, Sink
 from gradlite.rule import Rule, Traced
 from gradlite.scalar.walk import behind, quiet_walk, walk
 from gradlite.tape import walk as walk_tape
@@ -35,6 +36,7 @@ class Nowhere(Sink):
 # grad(f) must leave no traces in ``grad`` of Values.
 ANCHOR = Node(None, (), (), None, ())
 ANCHOR.sink = Nowhere(np.dtype(float))
+ANCHOR.serial = sys.maxsize  # it is no variable that a derivative may depend on
 
 
 class Bridge(Node):
@@ -87,7 +89,7 @@ class Bridge(Node):
     @property
     def params(self) -> dict[str, Any]:
         """What the rule needs besides."""
-        return {"bridge": self}
+        return {"bridge": self, "saved": True}
 
     @params.setter
     def params(self, value: Any) -> None:
@@ -95,19 +97,22 @@ class Bridge(Node):
 
     def seeds(self, g: Any) -> list[tuple[Any, float]]:
         """Give each Value its part of the cotangent `g`."""
-        if isinstance(g, Traced):
-            raise GraphError(
-                "Derivatives of Values cannot be differentiated again: leave create_graph away, "
-                "or write the expression in Tensors."
-            )
         entries = np.ravel(g).tolist()
         return [(value, entries[i]) for i, value in self.values]
 
 
-def cross(i: int, g: Any, ans: Any, *args: Any, bridge: Any) -> Any:
+def cross(i: int, g: Any, ans: Any, *args: Any, bridge: Any, saved: Any = None) -> Any:
     """Walk back through the Values; give what arrives at input `i`."""
+    if saved is None:  # the walk is recorded
+        raise GraphError(
+            "Derivatives of Values cannot be differentiated again: leave create_graph away, or "
+            "write the expression in Tensors."
+        )
     if i == 0:
-        bridge.arrived = g, walk(bridge.seeds(g), add_up=True)
+        seen = SEEN.get()
+        arrived, order = walk(bridge.seeds(g), seen)
+        seen.update(map(id, order))
+        bridge.arrived = g, arrived
     elif bridge.arrived is None or bridge.arrived[0] is not g:  # not of this pass
         bridge.arrived = g, quiet_walk(bridge.seeds(g))
     return np.float64(bridge.arrived[1].get(args[i], 0.0))
@@ -116,8 +121,9 @@ def cross(i: int, g: Any, ans: Any, *args: Any, bridge: Any) -> Any:
 CROSS = Rule(cross, (), variadic=cross, name="Values")
 
 
-def back_through_tensors(arrived: dict[Node, float]) -> None:
+def back_through_tensors(arrived: dict[Node, float], seen: set[int]) -> None:
     """Carry on along the tape what a walk through Values brought to Tensors."""
+    SEEN.set(seen)
     nodes = tuple(arrived)
     rule = Rule(cross, (), variadic=lambda i, g, ans, *args: np.float64(arrived[nodes[i]]))
     walk_tape(Node(rule, nodes, nodes, None, ()), np.float64(1.0))

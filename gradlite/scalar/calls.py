@@ -33,7 +33,7 @@ class Batch:
     network : Network
         What was called.
     weights : list of array
-        The matrices of its layers.
+        The matrices of its layers. The last way back went through `weights_back`.
     inputs : list of list of (float or Value)
         On what, a list for each call.
     rows : list of list of float
@@ -46,12 +46,12 @@ class Batch:
 
     __slots__ = (
         "__weakref__", "arrived", "has_values", "inputs", "network", "passed", "results",
-        "rows", "siblings", "thread", "weights",
+        "rows", "siblings", "thread", "weights", "weights_back",
     )  # fmt: skip
 
     def __init__(self, network: Any) -> None:
         self.network = network
-        self.weights = network.weights
+        self.weights = self.weights_back = network.weights
         self.thread = get_ident()
         self.inputs: list[list[Any]] = []
         self.has_values = False
@@ -59,7 +59,7 @@ class Batch:
         self.passed: list[np.ndarray] = []
         self.results: list[list[float]] = []
         self.siblings: dict[int, list[Any]] = {}  # the results of a call, where they are several
-        self.arrived: dict[int, list[float]] = {}  # what arrived last, at several results
+        self.arrived: dict[int, list[float]] = {}  # what arrived last at the results of a call
 
     def add(self, inputs: list[Any], numbers: list[float], inner: tuple[Value, ...]) -> list[Any]:
         """Take a call down, and give its results."""
@@ -126,8 +126,8 @@ class Batch:
         if len(rows) < len(self.rows):
             passed = [h[rows] for h in passed]
         g = np.array([cotangents[row] for row in rows])
-        if network.width > 1:
-            self.arrived.update(cotangents)
+        self.arrived.update(cotangents)
+        self.weights_back = network.weights
         for i, layer in network.backwards:
             if layer.vjp is not None:
                 h = passed[i + 1]

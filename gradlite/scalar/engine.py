@@ -88,9 +88,11 @@ def binary(
             out._extra = other
         elif isinstance(other, Value):
             out = new(Value)
-            out.data = fn(self.data, other.data)
+            out.data = fn(self.data, y := other.data)
             out._made_by = of_values
             out._inputs = (self, other)
+            if of_values.expand is not None:
+                out._extra = y
         elif kind in NUMPY_NUMBERS:
             return operation(self, other.item())
         else:
@@ -132,6 +134,8 @@ def elsewhere(symbol: str, operation: Operation, self: Any, other: Any) -> Any:
 
 
 # -- how the original engine wrote what is one operation here ---------------------------------
+#
+# `_passed` is the gradient that a value has passed on: only then have its inputs got theirs.
 
 
 def _spell(value: Any, op: Op, *inputs: Any) -> None:
@@ -139,56 +143,62 @@ def _spell(value: Any, op: Op, *inputs: Any) -> None:
     value._made_by, value._inputs = op, inputs
 
 
-def _between(value: Any, data: Any, op: Op, x: Any, extra: Any, g: Any) -> Any:
-    """Make a result that the original engine would have made on the way to `value`."""
+def _between(value: Any, data: Any, op: Op, x: Any, slope: Any) -> Any:
+    """Make a result that the original would have made on the way: ``x`` and -1 in `op`."""
     made = new(Value)
-    made.data, made.grad = data, value.grad * g
-    made._made_by, made._inputs, made._extra = op, (x,), extra
+    made.data, made.grad = data, getattr(value, "_passed", 0.0) * slope
+    made._made_by, made._inputs, made._extra = op, (x,), -1
+    made._passed = made.grad
     made._serial = value._serial - 0.5  # younger than the inputs of `value`
     return made
 
 
-def _constant(value: Any, g: Any = 1.0) -> Any:
+def _constant(value: Any, slope: Any) -> Any:
     """Make a Value of the constant that `value` was made with."""
     made = Value(value._extra)
-    made.grad = value.grad * g
+    made.grad = getattr(value, "_passed", 0.0) * slope
     return made
 
 
 def _spell_add(value: Any) -> None:
-    _spell(value, ADD, *value._inputs, _constant(value))
+    _spell(value, ADD, *value._inputs, _constant(value, 1.0))
 
 
 def _spell_multiply(value: Any) -> None:
     (x,) = value._inputs
-    _spell(value, MULTIPLY, x, _constant(value, x.data))
+    # x as it was: a leaf may have been changed since.
+    factor = value.data / value._extra if value._extra else x.data
+    _spell(value, MULTIPLY, x, _constant(value, factor))
 
 
 def _spell_subtract(value: Any) -> None:  # x - y is x + y * -1
     x, y = value._inputs
-    _spell(value, ADD, x, _between(value, -y.data, SCALE, y, -1, 1.0))
+    _spell(value, ADD, x, _between(value, -value._extra, SCALE, y, 1.0))
 
 
 def _spell_subtract_from(value: Any) -> None:  # c - y is y * -1 + c
     (y,) = value._inputs
-    _spell(value, ADD, _between(value, -y.data, SCALE, y, -1, 1.0), _constant(value))
+    minus_y = _between(value, value.data - value._extra, SCALE, y, 1.0)
+    _spell(value, ADD, minus_y, _constant(value, 1.0))
 
 
 def _spell_divide(value: Any) -> None:  # x / y is x * y**-1
     x, y = value._inputs
-    _spell(value, MULTIPLY, x, _between(value, 1.0 / y.data, RAISE, y, -1, x.data))
+    was = value._extra
+    _spell(value, MULTIPLY, x, _between(value, 1.0 / was, RAISE, y, value.data * was))
 
 
 def _spell_divide_into(value: Any) -> None:  # c / y is y**-1 * c
     (y,) = value._inputs
-    inverse = _between(value, 1.0 / y.data, RAISE, y, -1, value._extra)
+    c = value._extra
+    inverse = _between(value, value.data / c if c else 1.0 / y.data, RAISE, y, c)
     _spell(value, MULTIPLY, inverse, _constant(value, inverse.data))
 
 
 def _spell_exponential(value: Any) -> None:  # the constant base of c ** y
     (y,) = value._inputs
     base = _constant(value, 0.0)
-    base.grad = ops.POWER[0](value.grad, value.data, base.data, y.data)
+    base.grad = ops.POWER[0](getattr(value, "_passed", 0.0), value.data, base.data, y.data)
     _spell(value, POWER, base, y)
 
 
@@ -198,9 +208,9 @@ POWER = Op("**", ops.of_two(*ops.POWER))
 SHIFT = Op("+", ops.of_first(ops.SUM[0]), _spell_add)  # by a constant
 SCALE = Op("*", ops.of_first(ops.PRODUCT[0]), _spell_multiply)  # by a constant
 RAISE = Op("**{}", ops.of_first(ops.POWER[0]))  # to a constant power
-SUBTRACT = Op("+", ops.of_two(*ops.DIFFERENCE), _spell_subtract)
+SUBTRACT = Op("+", ops.noted(ops.of_two(*ops.DIFFERENCE)), _spell_subtract)
 SUBTRACT_FROM = Op("+", ops.of_second(ops.DIFFERENCE[1]), _spell_subtract_from)
-DIVIDE = Op("*", ops.of_two(*ops.QUOTIENT), _spell_divide)
+DIVIDE = Op("*", ops.noted(ops.of_two(*ops.QUOTIENT)), _spell_divide)
 DIVIDE_INTO = Op("*", ops.of_second(ops.QUOTIENT[1]), _spell_divide_into)
 EXPONENTIAL = Op("**", ops.of_second(ops.POWER[1]), _spell_exponential)
 UNPACK = Op(FROM_TENSOR, lambda value: value._extra)
@@ -277,6 +287,7 @@ class Value(Traced):
     _made_by: Op | None
     _inputs: tuple[Any, ...]
     _extra: Any
+    _passed: float
     _serial: float
 
     def __init__(self, data: Any, _children: Any = (), _op: str = "", label: str = "") -> None:
@@ -319,9 +330,9 @@ class Value(Traced):
         DivisionError, RangeError
             If a derivative is infinite or too large, as that of ``x ** 0.5`` at 0.
         """
-        arrived = walk([(self, 1.0)])
+        arrived, order = walk([(self, 1.0)])
         if arrived:
-            back_through_tensors(arrived)
+            back_through_tensors(arrived, set(map(id, order)))
 
     # -- the white box ----------------------------------------------------------------------
 
@@ -362,10 +373,15 @@ class Value(Traced):
     def _backward(self, closure: Callable[[], Any]) -> None:
         op = self._own_op()
         op.closure = closure
-        op.pull = lambda value: closure() and None
+
+        def pull(value: Any) -> None:
+            closure()
+
+        op.pull = pull
 
     def _own_op(self) -> Op:
         """Give an Op of this Value's own, to be changed."""
+        self._prev  # noqa: B018  # what can be expanded is, before it has another Op
         if self._made_by is None:
             self._serial = serial()
             self._made_by = Op("", lambda value: None)
@@ -448,16 +464,17 @@ class Value(Traced):
             return getattr(self, name)()
         return fn(*_as_tensors(args), **_as_tensors(kwargs))
 
-    def __array_function__(self, fn: Function, types: Any, args: Any, kwargs: Any) -> Any:
-        # NumPy's ufuncs find the methods of Values (np.tanh(value) is a Value); its other
-        # functions work on Tensors.
-        return fn(*_as_tensors(args), **_as_tensors(kwargs))
+    def __array_function__(self, fn: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        # Among Tensors, a Value is one. Otherwise NumPy makes arrays of objects, as ever.
+        if any(issubclass(kind, Variable) for kind in types):
+            return fn(*_as_tensors(args), **_as_tensors(kwargs))
+        return fn._implementation(*args, **kwargs)
 
     @staticmethod
     def _join(values: np.ndarray) -> Tensor:
         """Put an array of Values and numbers on the tape as a Tensor."""
         data = np.array([v.data if isinstance(v, Value) else number(v) for v in values.flat])
-        node = Bridge(values.ravel().tolist(), values.shape)
+        node = Bridge(values.ravel().tolist(), values.shape) if current_mode().record else None
         return Tensor._make(data.astype(float).reshape(values.shape), node)
 
 

@@ -25,9 +25,8 @@ def expand(value: Any) -> None:
     if not batch.passed:
         batch.compute()
     results = [ref() for ref in batch.siblings[row]] if row in batch.siblings else [value]
-    last = batch.arrived.get(row) or [0.0] * len(results)
-    g = [g if x is None else x.grad for x, g in zip(results, last, strict=True)]
-    cotangents = _cotangents(batch, row, np.array(g, float))
+    arrived = batch.arrived.get(row) or [0.0] * len(results)
+    cotangents = _cotangents(batch, row, np.array(arrived))
     # As old as the call: older than its results, younger than its inputs.
     count = sum(2 * len(layer.parameters) + layer.width for layer in layers)
     ages = iter(value._serial - (count - k) / (count + 1) for k in range(count))
@@ -37,9 +36,10 @@ def expand(value: Any) -> None:
         dz, dh = cotangents[i]
         h = batch.passed[i + 1][row].tolist()
         weights = batch.weights[i].tolist()
+        x = batch.passed[i][row].tolist()
         step = layer.inputs + 1
         sums = [
-            _weighted_sum(layer.parameters[j * step :], weights[j], neurons, dz[j], ages)
+            _weighted_sum(layer.parameters[j * step :], weights[j], neurons, x, dz[j], ages)
             for j in range(layer.width)
         ]
         if layer.vjp is None:
@@ -60,7 +60,7 @@ def _cotangents(batch: Any, row: int, g: Any) -> list[tuple[list[float], list[fl
             layer = layers[i]
             dz = layer.vjp(g, batch.passed[i + 1][row, : layer.width], None) if layer.vjp else g
             found.append((dz.tolist(), g.tolist()))
-            g = dz.dot(batch.weights[i][: layer.width, :-1])
+            g = dz.dot(batch.weights_back[i][: layer.width, :-1])
     return found[::-1]
 
 
@@ -76,18 +76,19 @@ def _weighted_sum(
     parameters: Sequence[Any],
     weights: Sequence[float],
     inputs: Sequence[Any],
+    numbers: Sequence[float],
     g: float,
     ages: Iterator[float],
 ) -> Any:
     """Build the weighted sum of one neuron: b + w1 x1 + w2 x2 + ..., from left to right."""
     total: Any = parameters[len(inputs)]
     data = weights[-1]
-    for p, w, x in zip(parameters, weights, inputs, strict=False):
+    for p, w, x, number in zip(parameters, weights, inputs, numbers, strict=False):
         if isinstance(x, Value):
-            product = _made(w * x.data, g, MULTIPLY, (p, x), ages)
+            product = _made(w * number, g, MULTIPLY, (p, x), ages)
         else:
-            product = _made(w * x, g, SCALE, (p,), ages)
-            product._extra = x
+            product = _made(w * number, g, SCALE, (p,), ages)
+            product._extra, product._passed = x, g
         data += product.data
         total = _made(data, g, ADD, (total, product), ages)
     return total

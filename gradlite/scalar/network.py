@@ -233,7 +233,7 @@ class Network:
 
     def one(self, x: Any) -> Any:
         """Make one input a float, unless it is a Value or, of a Tensor, can become one."""
-        if isinstance(x, (list, tuple)):
+        if isinstance(x, (list, tuple)) or (isinstance(x, Tensor) and x.ndim):
             raise ShapeError(
                 f"{self.name} takes {self.inputs} numbers, not {short(x)} among them. A batch is "
                 f"an array of shape (n, {self.inputs}): np.array(...) makes one of nested lists."

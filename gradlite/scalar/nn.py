@@ -17,6 +17,7 @@ from gradlite.errors import ShapeError
 from gradlite.scalar.engine import Value
 from gradlite.scalar.network import Dense, Network, Parameter
 from gradlite.scalar.ops import short
+from gradlite.tensor import Tensor
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ class Module:
 
     _network: Network | None = None
     _compiled = -1
+    _assigned: Sequence[tuple[list[Any], list[Any]]] = ()
 
     def zero_grad(self) -> None:
         """Set the gradient of every parameter to 0."""
@@ -97,49 +99,66 @@ class Module:
     def __setattr__(self, name: str, value: Any) -> None:
         if name in STRUCTURAL:
             Structure.changes += 1
-            if type(value) is list:
-                value = Parts(value)
         object.__setattr__(self, name, value)
 
     def __getstate__(self) -> dict[str, Any]:
-        hidden = ("_network", "_compiled")
+        hidden = ("_network", "_compiled", "_assigned")
         return {k: v for k, v in self.__dict__.items() if k not in hidden}
 
     def _compile(self) -> Network | None:
         """Give the network that does what this module does, or None if there is none."""
-        if self._compiled != Structure.changes:
-            self._network = compiled(self._neurons(), type(self).__name__)
-            self._compiled = Structure.changes
+        if (
+            self._compiled == Structure.changes
+            and (Neuron.__call__, Layer.__call__, Value.relu, Value.tanh) == OURS
+            and (not self._assigned or all(parts == then for parts, then in self._assigned))
+        ):
+            return self._network
+        layers = self._neurons()
+        self._network = compiled(layers, type(self).__name__)
+        self._assigned = assigned(self, layers or [])
+        self._compiled = Structure.changes
         return self._network
 
+    def __call__(self, x: Any) -> Any:
+        """Compute the module: for subclasses to define."""
+        raise NotImplementedError(f"{type(self).__name__} has no __call__.")
 
-def pristine(module: Any, kind: type[Module]) -> bool:
-    """Tell whether a part does what its class here does."""
-    own = type(module)
-    return own.__call__ is kind.__call__ and own.parameters is kind.parameters
+    def _each_row(self, x: Any) -> Any:
+        """Compute a batch row by row, where the module is no Network."""
+        return Tensor([self(row) for row in x])
 
 
 def compiled(layers: list[list[Neuron]] | None, name: str) -> Network | None:
     """Make the Network of layers of neurons, if they have that form."""
-    if not layers or not all(layers):
+    replaced = (Neuron.__call__, Layer.__call__, Value.relu, Value.tanh) != OURS
+    if replaced or not layers or not all(layers):
         return None
     neurons = [neuron for layer in layers for neuron in layer]
-    if any(not pristine(neuron, Neuron) for neuron in neurons):
+    if {(type(n).__call__, type(n).parameters) for n in neurons} != {
+        (Neuron.__call__, Neuron.parameters)
+    }:
         return None
     parameters = [p for neuron in neurons for p in (*neuron.w, neuron.b)]
     if any(type(p) is not Parameter for p in parameters) or len(set(parameters)) < len(parameters):
         return None
     inputs = len(layers[0][0].w)
-    for layer in layers:
-        alike = all(len(n.w) == inputs and n.activation == layer[0].activation for n in layer)
+    dense = []
+    for i, layer in enumerate(layers):
+        activation = layer[0].activation
+        alike = all(len(n.w) == inputs and n.activation == activation for n in layer)
         if not alike or not inputs:
             return None
         inputs = len(layer)
-    dense = []
-    for i, layer in enumerate(layers):
         rows = [p for neuron in layer for p in (*neuron.w, neuron.b)]
-        dense.append(Dense(rows, len(layer), layer[0].activation, i < len(layers) - 1))
+        dense.append(Dense(rows, len(layer), activation, i < len(layers) - 1))
     return Network(dense, name)
+
+
+def assigned(module: Module, layers: list[list[Neuron]]) -> list[tuple[list[Any], list[Any]]]:
+    """Find lists that were assigned, and may be changed under another name; with copies."""
+    lists = [*module.__dict__.values(), *layers]
+    lists += [part for layer in layers for n in layer for part in n.__dict__.values()]
+    return [(parts, parts.copy()) for parts in lists if type(parts) is list]
 
 
 def count(n: Any, what: str) -> int:
@@ -147,7 +166,7 @@ def count(n: Any, what: str) -> int:
     try:
         if int(n) == n and n >= 1:
             return int(n)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         pass
     raise ShapeError(f"{what} must be a whole number from 1, not {short(n)}.")
 
@@ -189,7 +208,7 @@ class Neuron(Module):
         if dialect is not None:
             self.dialect = dialect
         kind = self._dialect()
-        self.w = [Parameter(random.uniform(-1, 1)) for _ in range(count(nin, "nin"))]
+        self.w = Parts([Parameter(random.uniform(-1, 1)) for _ in range(count(nin, "nin"))])
         self.b = Parameter(random.uniform(-1, 1) if kind.random_bias else 0.0)
         self.nonlin = nonlin
 
@@ -230,7 +249,9 @@ class Neuron(Module):
         network = self._compile()
         if network is not None:
             return network(x)
-        x = list(x)
+        if getattr(x, "ndim", 1) == 2:
+            return self._each_row(x)
+        x = [Value(xi) if isinstance(xi, Tensor) else xi for xi in x]
         if len(x) != len(self.w):
             raise ShapeError(f"{self!r} takes {len(self.w)} inputs, not {len(x)}.")
         total = sum((w * xi for w, xi in zip(self.w, x, strict=True)), self.b)
@@ -289,6 +310,8 @@ class Layer(Module):
         network = self._compile()
         if network is not None:
             return network(x)
+        if getattr(x, "ndim", 1) == 2:
+            return self._each_row(x)
         out = [neuron(x) for neuron in self.neurons]
         return out[0] if len(out) == 1 else out
 
@@ -350,10 +373,12 @@ class MLP(Module):
         if not sizes[1:]:
             raise ShapeError("nouts needs the width of one layer at least, as in MLP(3, [1]).")
         kind = dialect or self.dialect
-        self.layers = [
-            self._Layer(n, m, nonlin=i < len(sizes) - 2, dialect=kind)
-            for i, (n, m) in enumerate(pairwise(sizes))
-        ]
+        self.layers = Parts(
+            [
+                self._Layer(n, m, nonlin=i < len(sizes) - 2, dialect=kind)
+                for i, (n, m) in enumerate(pairwise(sizes))
+            ]
+        )
 
     @property
     def layer(self) -> list[Any]:
@@ -365,7 +390,8 @@ class MLP(Module):
         self.layers = layers
 
     def _neurons(self) -> list[list[Neuron]] | None:
-        if any(not pristine(layer, Layer) for layer in self.layers):
+        own = {(type(layer).__call__, type(layer).parameters) for layer in self.layers}
+        if own != {(Layer.__call__, Layer.parameters)}:
             return None
         return [layer.neurons for layer in self.layers]
 
@@ -391,8 +417,10 @@ class MLP(Module):
         network = self._compile()
         if network is not None:
             return network(x)
+        if getattr(x, "ndim", 1) == 2:
+            return self._each_row(x)
         for layer in self.layers:
-            x = layer(x if isinstance(x, Sequence) or not isinstance(x, Value) else [x])
+            x = layer([x] if isinstance(x, Value) else x)
         return x
 
     def parameters(self) -> list[Any]:
@@ -404,3 +432,7 @@ class MLP(Module):
 
     def __repr__(self) -> str:
         return f"MLP of [{', '.join(map(repr, self.layers))}]"
+
+
+# Who replaces one of these methods wants it called, and gets neurons one by one.
+OURS = Neuron.__call__, Layer.__call__, Value.relu, Value.tanh

@@ -18,7 +18,7 @@ from gradlite.rule import RULES, Function
 from gradlite.rules.activations import relu, sigmoid
 
 Pull = Callable[[Any], Any]
-NUMPY_NUMBERS = frozenset(np.dtype(code).type for code in np.typecodes["AllInteger"] + "?efd")
+NUMPY_NUMBERS = frozenset(np.dtype(code).type for code in np.typecodes["AllInteger"] + "efd")
 
 
 class Op:
@@ -80,7 +80,8 @@ def of_first(vjp: Function) -> Pull:
 
     def pull(value: Any) -> None:
         (x,) = value._inputs
-        x.grad += vjp(value.grad, value.data, x.data, value._extra)
+        value._passed = g = value.grad
+        x.grad += vjp(g, value.data, x.data, value._extra)
 
     return pull
 
@@ -90,9 +91,20 @@ def of_second(vjp: Function) -> Pull:
 
     def pull(value: Any) -> None:
         (y,) = value._inputs
-        y.grad += vjp(value.grad, value.data, value._extra, y.data)
+        value._passed = g = value.grad
+        y.grad += vjp(g, value.data, value._extra, y.data)
 
     return pull
+
+
+def noted(pull: Pull) -> Pull:
+    """Pull, and note what was passed on, for an operation that can be expanded."""
+
+    def pull_and_note(value: Any) -> None:
+        pull(value)
+        value._passed = value.grad
+
+    return pull_and_note
 
 
 def as_float(vjp: Function) -> Function:

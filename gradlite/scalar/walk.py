@@ -7,7 +7,7 @@ taken from, the neurons of a network that ran as arrays) the gradients are hande
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from operator import attrgetter
 from typing import Any
 
@@ -47,7 +47,7 @@ def behind(roots: Sequence[Any]) -> tuple[list[Any], dict[Any, float]]:
     return found, before
 
 
-def walk(seeds: Seeds, add_up: bool = False) -> dict[Node, float]:
+def walk(seeds: Seeds, seen: Set[int] = frozenset()) -> tuple[dict[Node, float], list[Any]]:
     """Add to ``grad`` of every leaf behind the seeds what the seeds' cotangents contribute.
 
     A result shows and passes on what arrived in this walk alone.
@@ -56,13 +56,16 @@ def walk(seeds: Seeds, add_up: bool = False) -> dict[Node, float]:
     ----------
     seeds : sequence of (Value, float)
         Where to start, and the cotangents there.
-    add_up : bool
-        Let the results show the sum over several walks, which are parts of one backward pass.
+    seen : set of int, optional
+        The ids of the results that other walks of the same backward pass have met: these show
+        the sum.
 
     Returns
     -------
     dict of Node to float
         What arrived at Tensors that Values were made of.
+    list of Value
+        The results that were met.
 
     Raises
     ------
@@ -91,10 +94,11 @@ def walk(seeds: Seeds, add_up: bool = False) -> dict[Node, float]:
             arrived[receiver] = sum(value.grad for value in values)
         else:
             receiver.backward(values)
-    if add_up:
+    if seen:
         for value, g in before.items():
-            value.grad += g
-    return arrived
+            if id(value) in seen:
+                value.grad += g
+    return arrived, order
 
 
 def quiet_walk(seeds: Seeds) -> dict[Node, float]:
@@ -112,7 +116,7 @@ def quiet_walk(seeds: Seeds) -> dict[Node, float]:
             if value not in touched:
                 touched[value] = value.grad
                 pending.append(value)
-    arrived = walk(seeds)
+    arrived, _ = walk(seeds)
     for value, g in touched.items():
         value.grad = g
     return arrived
