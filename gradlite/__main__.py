@@ -1,7 +1,8 @@
 """Train a network on handwritten digits, beside scikit-learn's: ``python -m gradlite``.
 
 The first half of this file is all that training takes: data, parameters, network, optimiser and
-loop, in Tensors and NumPy. The second half is the command line.
+loop, in Tensors and NumPy. The second half is the command line, with ``run script.py`` for
+programs written for micrograd.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 import gradlite as gl
+from gradlite.scalar.run import run
 
 Params = list[tuple[gl.Tensor, gl.Tensor]]  # weights and bias of each layer
 
@@ -209,7 +211,8 @@ def make_parser() -> Parser:
     parser = Parser(
         "python -m gradlite",
         description="Train a network on scikit-learn's handwritten digits in plain Tensor code, "
-        "and print its accuracy on held-out images and its time beside MLPClassifier's.",
+        "and print its accuracy on held-out images and its time beside MLPClassifier's. Another "
+        "command, run script.py, runs a script written for micrograd: see run --help.",
         epilog="example: python -m gradlite --hidden 256 128 --epochs 20 --lr 0.001 --seed 7",
         allow_abbrev=False,
     )
@@ -232,8 +235,28 @@ def make_parser() -> Parser:
     return parser
 
 
+def make_run_parser() -> Parser:
+    """Describe ``run``. What follows the script is the script's."""
+    parser = Parser(
+        "python -m gradlite run",
+        usage="%(prog)s [-h] script.py [args ...]",
+        description="Run a script as plain python does, with gradlite's Value, Neuron, Layer and "
+        "MLP in place of those that it imports from micrograd (micrograd.engine, micrograd.nn) "
+        "or from the two-file version of it (modules engine and nn or neural_net, if missing or "
+        "beside the script). A line on stderr says what was replaced.",
+        epilog="example: python -m gradlite run train.py --steps 100",
+        allow_abbrev=False,
+    )
+    parser.add_argument("script", metavar="script.py", help="the script")
+    return parser
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line, and give its exit code."""
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["run"]:
+        script = make_run_parser().parse_args(argv[1:2]).script
+        return run(script, argv[2:])
     parser = make_parser()
     try:
         try:

@@ -19,6 +19,9 @@ KEY = {
     "04_train_a_network": r"accuracy on 100 points not seen before: (0\.9[5-9]|1\.00)",
     "05_debugging": r"(?s)np\.log gave Inf .* in entropy\n    log_p = np\.log\(p\).*"
     r"Mended, the entropy is 0\.58.*MutationError: Argument 0 of np\.power",
+    "06_a_scalar_graph": r"(?s)by w1 1\.5729.*says 1\.5729.*10 numbers, 5 .*by w \[1\.5729, -0\.78",
+    "07_from_one_to_many": r"(?s)loss_of_samples +(loss 0\.\d{9}), accuracy 1\.00.*"
+    r"loss_of_batch +\1, accuracy 1\.00.*one score .* is made by 640 operations",
 }
 
 
@@ -27,12 +30,13 @@ def test_every_example_has_a_key_phrase():
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_the_example_runs_and_prints_its_result(path):
+def test_the_example_runs_and_prints_its_result(path, tmp_path):
     done = subprocess.run(
         [sys.executable, "-W", "error", str(path)],
         capture_output=True,
         text=True,
         timeout=120,
+        cwd=tmp_path,  # where it may leave files
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         check=False,
     )

@@ -50,10 +50,11 @@ class Bridge(Node):
         The shape of the Tensor that they become.
     """
 
-    __slots__ = ("_parents", "arrived", "values")
+    __slots__ = ("_parents", "arrived", "parts", "values")
 
     def __init__(self, values: list[Any], shape: Shape) -> None:
         self._parents: tuple[Node, ...] | None = None
+        self.parts = values
         self.values = [(i, value) for i, value in enumerate(values) if isinstance(value, Traced)]
         self.arrived: tuple[Any, dict[Node, float]] | None = None  # for which g, and what
         super().__init__(CROSS, None, (), None, shape)

@@ -207,7 +207,7 @@ MULTIPLY = Op("*", ops.of_two(*ops.PRODUCT))
 POWER = Op("**", ops.of_two(*ops.POWER))
 SHIFT = Op("+", ops.of_first(ops.SUM[0]), _spell_add)  # by a constant
 SCALE = Op("*", ops.of_first(ops.PRODUCT[0]), _spell_multiply)  # by a constant
-RAISE = Op("**{}", ops.of_first(ops.POWER[0]))  # to a constant power
+RAISE = Op("**n", ops.of_first(ops.POWER[0]))  # to a constant power
 SUBTRACT = Op("+", ops.noted(ops.of_two(*ops.DIFFERENCE)), _spell_subtract)
 SUBTRACT_FROM = Op("+", ops.of_second(ops.DIFFERENCE[1]), _spell_subtract_from)
 DIVIDE = Op("*", ops.noted(ops.of_two(*ops.QUOTIENT)), _spell_divide)
@@ -316,7 +316,8 @@ class Value(Traced):
                 f"list(map(Value, tensor))."
             )
         if data._node is not None:
-            self._made_by, self._extra = UNPACK, data.reshape(())._node
+            alone = data.reshape(()) if data.ndim else data
+            self._made_by, self._extra = UNPACK, alone._node
             self._serial = serial()
         return data.item()
 
@@ -354,7 +355,7 @@ class Value(Traced):
         op = self._made_by
         if op is None:
             return ""
-        return op.name.format(self._extra) if "{" in op.name else op.name
+        return f"**{self._extra}" if op is RAISE else op.name
 
     @_op.setter
     def _op(self, name: str) -> None:

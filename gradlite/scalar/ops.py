@@ -27,7 +27,7 @@ class Op:
     Attributes
     ----------
     name : str
-        The label of the operation; ``{}`` stands for its constant.
+        The label of the operation.
     pull : callable
         ``pull(value)`` adds to ``grad`` of the inputs what ``value.grad`` contributes. What it
         returns, unless None, says that the value's gradient leaves the graph of Values there.

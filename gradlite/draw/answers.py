@@ -1,0 +1,73 @@
+"""The arrays of a recorded graph: those that the tape has kept, and the others computed again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from gradlite.node import Node
+from gradlite.rule import Function
+from gradlite.scalar.bridge import Bridge
+
+REPEATABLE = ("numpy", "scipy", "_operator", "gradlite.rules", "gradlite.tape")
+
+
+def answers(graph: Iterable[Any]) -> dict[Node, Any]:
+    """Find the answer of each node of a graph, None where it cannot be known.
+
+    The tape keeps only what rules read. An answer may stand at its node, or among the arguments
+    of an operation that used it; if nowhere, the operation is carried out once more. Functions
+    of one's own are not: they might draw random numbers, or leave a trace.
+
+    Parameters
+    ----------
+    graph : iterable
+        Nodes (and other things, which are passed over), inputs before what was made of them.
+    """
+    nodes = [node for node in graph if isinstance(node, Node)]
+    found: dict[Node, Any] = {}
+    for node in nodes:
+        if not isinstance(node, Bridge):
+            for arg, parent in zip(node.args, node.parents or (), strict=True):
+                if parent is not None and arg is not parent:
+                    found[parent] = arg
+    for node in nodes:
+        if node.rule is None or node.ans is not None:
+            found[node] = node.ans
+        elif node not in found:
+            found[node] = joined(node) if isinstance(node, Bridge) else again(node, found)
+    return found
+
+
+def joined(bridge: Bridge) -> Any:
+    """Put the numbers of Values, and the constants among them, together."""
+    data = [getattr(part, "data", part) for part in bridge.parts]
+    return np.array(data, float).reshape(bridge.shape)
+
+
+def again(node: Node, found: dict[Node, Any]) -> Any:
+    """Carry out an operation again."""
+    rule: Any = node.rule
+    args = [found[arg] if isinstance(arg, Node) else arg for arg in node.args]
+    params = {k: v for k, v in (node.params or {}).items() if k != "saved"}
+    pairs = zip(args, node.parents or (), strict=True)
+    lost = any(arg is None and parent is not None for arg, parent in pairs)
+    if lost or not repeatable(rule.fn):
+        return None
+    try:
+        with np.errstate(all="ignore"):
+            ans = rule.fn(*args, **params)
+    except Exception:  # what was kept has been changed since: there is no number to show
+        return None
+    if rule.saves:
+        ans = ans[0]
+    shape = tuple(map(np.shape, ans)) if rule.outputs else np.shape(ans)
+    return ans if shape == node.shape else None
+
+
+def repeatable(fn: Function) -> bool:
+    """Tell whether a function surely gives the same again, and does nothing else."""
+    module = getattr(fn, "__module__", None) or ""
+    return isinstance(fn, np.ufunc) or f"{module}.".startswith(tuple(f"{m}." for m in REPEATABLE))

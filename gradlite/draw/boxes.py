@@ -1,0 +1,137 @@
+"""What is written in a picture of a graph: in the boxes, in the ovals, and beside the arrows."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from gradlite.node import Node
+from gradlite.scalar import Value
+from gradlite.scalar.bridge import Bridge
+from gradlite.scalar.network import LiveSink
+from gradlite.scalar.ops import short
+from gradlite.tensor import Tensor
+
+COMMUTATIVE = frozenset({np.add, np.multiply})
+
+
+def fields(item: Any, answer: Any = None) -> list[str]:
+    """Write what an item of a graph holds: the label, the number or numbers, the gradient.
+
+    Parameters
+    ----------
+    item : Value, Node or Tensor
+        What a box is drawn for.
+    answer : array, optional
+        The numbers of a Node, if they are known.
+    """
+    if isinstance(item, Value):
+        label = [str(item.label)] if item.label else []
+        return [*label, f"data {number(item.data)}", f"grad {number(item.grad)}"]
+    if isinstance(item, Tensor):
+        return described(item.shape, item.data)
+    if item.rule is not None and item.rule.outputs:
+        return [f"{len(item.shape)} results"]
+    return described(item.shape, answer) + measured("grad", gradient(item))
+
+
+def described(shape: tuple[int, ...], array: Any) -> list[str]:
+    """Write the shape of an array, and what is known of its numbers."""
+    if array is None:
+        return [str(shape)]
+    return [f"{shape} {array.dtype}", *measured("data", array)]
+
+
+def measured(what: str, array: Any) -> list[str]:
+    """Write a single number as it is, and of an array the norm."""
+    if array is None:
+        return []
+    if np.size(array) == 1:
+        return [f"{what} {number(np.asarray(array).item())}"]
+    with np.errstate(all="ignore"):
+        norm = number(np.linalg.norm(np.asarray(array, float)))
+    return [f"norm {norm}" if what == "data" else f"{what} norm {norm}"]
+
+
+def gradient(node: Node) -> Any:
+    """Give what has arrived at a node, or None."""
+    if isinstance(node.sink, LiveSink):  # at the weights of neurons: they have it
+        return np.array([p.grad for p in node.sink.parameters])
+    if node.sink is None or not node.sink.full:
+        return None
+    return getattr(node.sink.buffer, "_data", node.sink.buffer)
+
+
+def operation(item: Any) -> list[str]:
+    """Name the operation that made an item, and what it was told besides; nothing for a leaf."""
+    if isinstance(item, Value):
+        return [item._op] if item._op else []
+    if not isinstance(item, Node) or item.rule is None:
+        return []
+    if isinstance(item, Bridge):
+        return [item.rule.name]
+    numbers = [(role, small(x)) for role, x in constants(item) if not np.ndim(x)]
+    told = [f"{role}={x}" if role else x for role, x in numbers]
+    if item.params:
+        usual = item.rule._signature()
+        params = {k: v for k, v in item.params.items() if k != "saved"}
+        told += [f"{k}={small(v)}" for k, v in params.items() if v is not usual.get(k, item)]
+    return [item.rule.name, *told]
+
+
+def arrays(item: Any) -> list[tuple[str, str]]:
+    """Describe the arrays that an operation took beside Tensors, each with its role."""
+    return [(role, small(x)) for role, x in constants(item) if np.ndim(x)]
+
+
+def constants(item: Any) -> list[tuple[str, Any]]:
+    """List the arguments of an operation that were not on the tape, each with its role."""
+    if not isinstance(item, Node) or isinstance(item, Bridge) or item.rule is None:
+        return []
+    given = zip(roles(item), item.args, item.parents or (), strict=True)
+    return [(role, x) for role, x, parent in given if parent is None and x is not None]
+
+
+def role_of(x: Any, item: Any) -> str:
+    """Say as which argument the operation that made an item took `x`, where that matters."""
+    if not isinstance(item, Node) or isinstance(item, Bridge) or item.rule is None:
+        return ""
+    used = zip(roles(item), item.parents or (), strict=True)
+    return ", ".join(role for role, parent in used if parent is x and role)
+
+
+def roles(node: Node) -> list[str]:
+    """Name the arguments of an operation as its derivative rule does, if their order matters."""
+    rule: Any = node.rule
+    count = len(node.args)
+    codes = [vjp.__code__ for vjp in rule.vjps if hasattr(vjp, "__code__")]
+    if count == 1 or rule.fn in COMMUTATIVE or not (codes or rule.variadic):
+        return [""] * count
+    return list(codes[0].co_varnames[2 : 2 + count]) if codes else [str(i) for i in range(count)]
+
+
+def number(x: Any) -> str:
+    """Write a number with four decimals, or, if that would say little, with four digits."""
+    try:
+        x = float(x) + 0.0  # no minus before a zero
+    except (TypeError, ValueError, OverflowError):
+        return short(x)
+    plain = x == 0 or 1e-4 <= abs(x) < 1e6 or not math.isfinite(x)
+    return f"{x:.4f}" if plain else f"{x:.3e}"
+
+
+def small(x: Any) -> str:
+    """Write a constant in a few characters: an array as its shape and dtype."""
+    if isinstance(x, np.ndarray):
+        return f"{x.shape} {x.dtype}" if x.ndim else small(x.item())
+    if isinstance(x, slice):
+        bounds = ["" if part is None else str(part) for part in (x.start, x.stop)]
+        return ":".join(bounds) + (f":{x.step}" if x.step is not None else "")
+    if isinstance(x, tuple):
+        return f"({', '.join(map(small, x))}{',' * (len(x) == 1)})"
+    if isinstance(x, (float, np.floating)):
+        return f"{x:.6g}"
+    text = str(x) if isinstance(x, (str, np.generic, np.dtype)) else repr(x)
+    return text if len(text) <= 24 else f"{text[:21]}..."

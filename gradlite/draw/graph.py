@@ -1,0 +1,108 @@
+"""What is behind a result: Values, recorded operations on Tensors, and leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from gradlite.errors import DtypeError, GraphError
+from gradlite.node import Node
+from gradlite.scalar import Value
+from gradlite.scalar.bridge import Bridge
+from gradlite.scalar.ops import short
+from gradlite.tensor import Tensor
+
+Graph = dict[Any, tuple[Any, ...]]
+
+
+def trace(root: Any) -> tuple[set[Any], set[tuple[Any, Any]]]:
+    """Collect the graph behind a result.
+
+    Parameters
+    ----------
+    root : Value or Tensor
+        The result.
+
+    Returns
+    -------
+    nodes : set
+        The Values. On the tape of Tensors, `Node` objects: the recorded operations and the
+        leaves. (A Tensor that nothing was recorded for stands for itself.)
+    edges : set of (child, parent)
+        What was used, and what was made of it.
+
+    Raises
+    ------
+    DtypeError
+        If `root` is neither a Value nor a Tensor.
+    GraphError
+        If a backward pass has let the graph go.
+
+    Examples
+    --------
+    >>> from gradlite.engine import Value
+    >>> from gradlite.draw import trace
+    >>> a, b = Value(2.0), Value(-3.0)
+    >>> c = a * b
+    >>> nodes, edges = trace(c)
+    >>> nodes == {a, b, c}, edges == {(a, c), (b, c)}
+    (True, True)
+    """
+    graph = behind(root)
+    return set(graph), {(child, parent) for parent in graph for child in graph[parent]}
+
+
+def behind(root: Any) -> Graph:
+    """Map all that is behind `root`, and last itself, to what each was made of.
+
+    The order is that of a walk in depth, so what was made stands after what it was made of, and
+    the same program gives the same order again.
+    """
+    start = standing_for(root)
+    graph: Graph = {start: made_of(start)}
+    done: Graph = {}
+    path: list[tuple[Any, Iterator[Any]]] = [(start, iter(graph[start]))]
+    while path:
+        item, rest = path[-1]
+        for x in rest:
+            if x not in graph:
+                graph[x] = made_of(x)
+                path.append((x, iter(graph[x])))
+                break
+        else:
+            done[item] = graph[item]
+            path.pop()
+    return done
+
+
+def standing_for(root: Any) -> Any:
+    """Give what stands for a result in its graph."""
+    if isinstance(root, Value):
+        return root
+    if isinstance(root, Tensor):
+        return root if root._node is None else root._node
+    one = " Draw one of its elements." if isinstance(root, (list, tuple)) and root else ""
+    raise DtypeError(
+        f"The graph of {short(root)} ({type(root).__name__}) was asked for: a Value or a Tensor is "
+        f"expected, the result of a computation.{one}"
+    )
+
+
+def made_of(item: Any) -> tuple[Any, ...]:
+    """List what an item of a graph was made of, each once, in order."""
+    if isinstance(item, Value):
+        item._prev  # noqa: B018  # neurons that ran as arrays become Values
+        tensor = getattr(item, "_extra", None)
+        if isinstance(tensor, Node):
+            return (tensor,)
+        return tuple(dict.fromkeys(x for x in item._inputs if isinstance(x, Value)))
+    if isinstance(item, Bridge):
+        return tuple(dict.fromkeys(value for _, value in item.values))
+    if not isinstance(item, Node):
+        return ()
+    if item.parents is None:
+        raise GraphError(
+            f"The graph behind {item.rule.name if item.rule else 'this node'} was let go by an "
+            f"earlier backward pass: pass retain_graph=True to that pass, or draw before it."
+        )
+    return tuple(dict.fromkeys(parent for parent in item.parents if parent is not None))
