@@ -88,7 +88,7 @@ class Batch:
 
     def compute(self) -> None:
         """Run the network on all rows."""
-        with LOCK:
+        with LOCK, np.errstate(all="ignore"):
             if self.passed:
                 return
             h = np.array(self.rows, float)

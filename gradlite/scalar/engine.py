@@ -219,7 +219,20 @@ add = binary("+", operator.add, ADD, SHIFT)
 multiply = binary("*", operator.mul, MULTIPLY, SCALE)
 
 
-class Value(Traced):
+class Watched(type):
+    """A class that counts when it, or one like it, is given other methods.
+
+    Networks run without the methods of neurons and Values. Who replaces one wants it called.
+    """
+
+    changes = 0
+
+    def __setattr__(cls, name: str, value: Any) -> None:
+        Watched.changes += 1
+        super().__setattr__(name, value)
+
+
+class Value(Traced, metaclass=Watched):
     """One number, its gradient, and the way back to the Values it was made of.
 
     Parameters

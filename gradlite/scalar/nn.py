@@ -1,20 +1,23 @@
 """Neuron, Layer and MLP, with micrograd's API; they run as arrays.
 
-A module compiles itself to a `Network` at its first call, and again after its structure has
-changed. One that was changed to something that has no such form (a Value of one's own among the
-weights, a subclass with its own ``__call__``) runs Value by Value, as the original does.
+A module compiles itself to a `Network` at its first call, and again after its structure or a
+method has changed (`Watched.changes` counts that). One that was changed to something that has no
+such form (a Value of one's own among the weights, a subclass with its own ``__call__``) runs Value
+by Value, as the original does.
 """
 
 from __future__ import annotations
 
 import random
+from abc import ABCMeta
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from gradlite.errors import ShapeError
-from gradlite.scalar.engine import Value
+from gradlite.scalar.engine import Value, Watched
+from gradlite.scalar.expand import OPS
 from gradlite.scalar.network import Dense, Network, Parameter
 from gradlite.scalar.ops import short
 from gradlite.tensor import Tensor
@@ -44,12 +47,6 @@ DIALECTS = {
 NAMES = {"relu": "ReLU", "tanh": "Tanh", "": "Linear"}
 
 
-class Structure:
-    """Counts the changes to any module, so that a compiled network knows when it is stale."""
-
-    changes = 0
-
-
 class Parts(list[Any]):
     """A list of weights, neurons or layers: changing it changes the structure."""
 
@@ -58,7 +55,7 @@ def _watch(name: str) -> Any:
     method = getattr(list, name)
 
     def change(self: Parts, *args: Any, **kwargs: Any) -> Any:
-        Structure.changes += 1
+        Watched.changes += 1
         return method(self, *args, **kwargs)
 
     return change
@@ -73,7 +70,11 @@ for _name in (
 STRUCTURAL = frozenset({"w", "b", "nonlin", "dialect", "neurons", "layers"})
 
 
-class Module:
+class WatchedModule(Watched, ABCMeta):
+    """The class of modules, which may be abstract ones."""
+
+
+class Module(metaclass=WatchedModule):
     """What has parameters.
 
     Subclass it for modules of your own, and give `parameters`.
@@ -98,7 +99,7 @@ class Module:
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in STRUCTURAL:
-            Structure.changes += 1
+            Watched.changes += 1
         object.__setattr__(self, name, value)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -107,16 +108,14 @@ class Module:
 
     def _compile(self) -> Network | None:
         """Give the network that does what this module does, or None if there is none."""
-        if (
-            self._compiled == Structure.changes
-            and (Neuron.__call__, Layer.__call__, Value.relu, Value.tanh) == OURS
-            and (not self._assigned or all(parts == then for parts, then in self._assigned))
+        if self._compiled == Watched.changes and (
+            not self._assigned or all(parts == then for parts, then in self._assigned)
         ):
             return self._network
         layers = self._neurons()
         self._network = compiled(layers, type(self).__name__)
         self._assigned = assigned(self, layers or [])
-        self._compiled = Structure.changes
+        self._compiled = Watched.changes
         return self._network
 
     def __call__(self, x: Any) -> Any:
@@ -130,8 +129,7 @@ class Module:
 
 def compiled(layers: list[list[Neuron]] | None, name: str) -> Network | None:
     """Make the Network of layers of neurons, if they have that form."""
-    replaced = (Neuron.__call__, Layer.__call__, Value.relu, Value.tanh) != OURS
-    if replaced or not layers or not all(layers):
+    if methods() != OURS or not layers or not all(layers):
         return None
     neurons = [neuron for layer in layers for neuron in layer]
     if {(type(n).__call__, type(n).parameters) for n in neurons} != {
@@ -146,7 +144,7 @@ def compiled(layers: list[list[Neuron]] | None, name: str) -> Network | None:
     for i, layer in enumerate(layers):
         activation = layer[0].activation
         alike = all(len(n.w) == inputs and n.activation == activation for n in layer)
-        if not alike or not inputs:
+        if not alike or not inputs or activation not in OPS:
             return None
         inputs = len(layer)
         rows = [p for neuron in layer for p in (*neuron.w, neuron.b)]
@@ -434,5 +432,11 @@ class MLP(Module):
         return f"MLP of [{', '.join(map(repr, self.layers))}]"
 
 
-# Who replaces one of these methods wants it called, and gets neurons one by one.
-OURS = Neuron.__call__, Layer.__call__, Value.relu, Value.tanh
+def methods() -> list[Any]:
+    """Give the methods in whose place a Network runs."""
+    of_modules = [getattr(k, n) for k in (Neuron, Layer) for n in ("__call__", "parameters")]
+    names = ("relu", "tanh", "__add__", "__radd__", "__mul__", "__rmul__")
+    return of_modules + [getattr(Value, name) for name in names]
+
+
+OURS = methods()

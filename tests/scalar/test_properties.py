@@ -179,6 +179,8 @@ ACTIONS = st.one_of(
     st.tuples(st.just("call on Values"), st.tuples(NUMBERS, NUMBERS)),
     st.tuples(st.just("call on results"), st.tuples(st.integers(0, 9), st.integers(0, 9))),
     st.tuples(st.just("update"), st.floats(0.5, 1.5)),
+    st.tuples(st.just("write"), NUMBERS),
+    st.tuples(st.just("replace"), NUMBERS),
     st.tuples(st.just("read"), st.integers(0, 9)),
     st.tuples(st.just("look"), st.integers(0, 9)),
     st.tuples(st.just("backward"), st.integers(0, 9)),
@@ -192,6 +194,10 @@ def act(net, value, actions):
         if action == "update":
             for p in net.parameters():
                 p.data *= what
+        elif action == "write":
+            net.layers[-1].neurons[0].w[0].data = what
+        elif action == "replace":
+            net.layers[0].neurons[0].w[1] = value(what)
         elif action.startswith("call"):
             inputs = list(what)
             if action == "call on Values":
