@@ -228,6 +228,7 @@ def run(script: str, args: Sequence[str]) -> int:
         print(f"gradlite run: cannot open {script!r}: {problem}", file=sys.stderr)
         return 2
     folder = os.path.dirname(os.path.realpath(script))
+    file = os.path.join(os.getcwd(), script)  # what Python calls it, but for sys.argv
     sys.argv = [script, *args]
     if not sys.flags.safe_path:
         sys.path[0] = folder
@@ -236,8 +237,8 @@ def run(script: str, args: Sequence[str]) -> int:
         __annotations__={},
         __builtins__=builtins,
         __cached__=None,
-        __file__=script,
-        __loader__=SourceFileLoader("__main__", script),
+        __file__=file,
+        __loader__=SourceFileLoader("__main__", file),
     )
     sys.modules["__main__"] = module
     try:
@@ -246,7 +247,7 @@ def run(script: str, args: Sequence[str]) -> int:
         tree = ast.Module([], [])  # compile says what is wrong
     Redirect(Path(folder), imports(tree)).install()
     try:
-        exec(compile(source, script, "exec", dont_inherit=True), module.__dict__)
+        exec(compile(source, file, "exec", dont_inherit=True), module.__dict__)
     except SystemExit:
         raise
     except BaseException as error:

@@ -1558,6 +1558,24 @@ def test_weights_changed_before_backward_give_the_nodes_the_gradients_of_the_ref
     assert results(loss) == results(expected)
 
 
+@both_dialects
+@pytest.mark.parametrize("nouts", [[3, 1], [3, 2]], ids=str)
+def test_calls_that_go_back_before_and_after_an_update_have_the_nodes_of_the_reference(
+    dialect, nouts
+):
+    model, twin = twins(dialect, 2, nouts)
+    found = []
+    for net in (model, twin):
+        before, after = loss_of(net(X)), loss_of(net(BATCH[1]))
+        before.backward()
+        for p in net.parameters():
+            p.data *= 1.5
+        after.backward()
+        found.append((results(before), results(after)))
+    close(gradients(model), gradients(twin))
+    assert found[0] == found[1]
+
+
 @pytest.mark.parametrize("nouts", [[1], [3, 2]], ids=str)
 def test_inputs_changed_before_anybody_looks_leave_the_graph_its_numbers(nouts):
     model, twin = twins("neural_net", 2, nouts)
