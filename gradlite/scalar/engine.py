@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.errors import DomainError, DtypeError, RangeError, ShapeError
+from gradlite.errors import DivisionError, DomainError, DtypeError, RangeError, ShapeError
 from gradlite.modes import RECORDING, current_mode
 from gradlite.node import Node, serial
 from gradlite.rule import Function, Traced
@@ -219,6 +219,13 @@ add = binary("+", operator.add, ADD, SHIFT)
 multiply = binary("*", operator.mul, MULTIPLY, SCALE)
 
 
+def over(x: Any, c: Any) -> Any:
+    """Divide by a constant as the original does, by multiplying with its inverse."""
+    if c == 0:
+        raise DivisionError(f"{x!r} / {c!r} is a division by zero.")
+    return multiply(x, c**-1)
+
+
 class Watched(type):
     """A class that counts when it, or one like it, is given other methods.
 
@@ -343,8 +350,15 @@ class Value(Traced, metaclass=Watched):
         ------
         DivisionError, RangeError
             If a derivative is infinite or too large, as that of ``x ** 0.5`` at 0.
+        DtypeError
+            If somebody has set a ``grad`` to None.
         """
-        arrived, order = walk([(self, 1.0)])
+        try:
+            arrived, order = walk([(self, 1.0)])
+        except TypeError as error:
+            if "+=" in str(error) and "NoneType" in str(error):
+                raise DtypeError("A grad is None, and nothing can be added: set it to 0.") from None
+            raise
         if arrived:
             back_through_tensors(arrived, set(map(id, order)))
 
@@ -443,7 +457,7 @@ class Value(Traced, metaclass=Watched):
 
     # As in the original, x - 2 is x + -2, and x / 2 is x * 2**-1.
     __sub__ = binary("-", operator.sub, SUBTRACT, SHIFT, lambda x, c: add(x, -c))
-    __truediv__ = binary("/", quotient, DIVIDE, SCALE, lambda x, c: multiply(x, power(c, -1)))
+    __truediv__ = binary("/", quotient, DIVIDE, SCALE, over)
     __rsub__ = reflected("-", operator.sub, SUBTRACT_FROM)
     __rtruediv__ = reflected("/", quotient, DIVIDE_INTO)
     __pow__ = binary("**", power, POWER, RAISE)

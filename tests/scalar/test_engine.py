@@ -1131,3 +1131,17 @@ def test_comparing_with_what_is_no_number_is_a_type_error():
 def test_backward_of_a_plain_number_is_an_attribute_error():
     with pytest.raises(AttributeError, match="backward"):
         sum([]).backward()
+
+
+def test_a_grad_that_was_set_to_none_is_an_error_that_names_the_remedy():
+    a = Value(2.0)
+    a.grad = None
+    with pytest.raises(DtypeError, match="set it to 0"):
+        (a * 3).backward()
+
+
+def test_a_division_by_zero_names_both_sides():
+    with pytest.raises(
+        DivisionError, match=r"Value\(data=1.0, grad=0.0\) / 0 is a division by zero"
+    ):
+        Value(1.0) / 0
