@@ -1,278 +1,330 @@
-"""Scripts and notebooks written for micrograd, run as they are on gradlite's scalar API.
+"""Programs written for micrograd, unchanged: what they import is gradlite's scalar API here.
 
-`Redirect` answers their imports: ``micrograd``, its ``engine`` and its ``nn`` always; the modules
-``engine``, ``nn`` and ``neural_net`` of the version in two files where there is no such module, or
-where the file next to the script is that version. `run` does for a script what Python does.
+`Finder` is the redirection, a finder on ``sys.meta_path``. ``python -m gradlite run script.py``
+(see `run`) and, in a notebook, ``%load_ext gradlite.scalar`` put it there.
 """
 
 from __future__ import annotations
 
 import ast
-import atexit
-import builtins
-import importlib
 import os
-import signal
+import random
 import sys
-import tokenize
-from collections.abc import Iterator, Sequence
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
-from importlib.util import module_from_spec, spec_from_file_location, spec_from_loader
-from pathlib import Path
-from types import ModuleType
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import spec_from_file_location
+from types import CodeType, ModuleType, TracebackType
 from typing import Any
 
-ENGINE = ("Value",)
-CLASSES = ("Value", "Module", "Neuron", "Layer", "MLP")
+from gradlite.scalar import engine, neural_net, nn
 
-# What each module is taken from, and the names it has.
-HOMES: dict[str, tuple[str, Sequence[str]]] = {
-    "micrograd": ("gradlite.scalar", ()),
-    "micrograd.engine": ("gradlite.scalar.engine", ENGINE),
-    "micrograd.nn": ("gradlite.scalar.nn", CLASSES),
-    "engine": ("gradlite.scalar.engine", ENGINE),
-    "nn": ("gradlite.scalar.neural_net", CLASSES),
-    "neural_net": ("gradlite.scalar.neural_net", CLASSES),
+VALUE = {"Value": engine.Value}
+MICROGRAD = {**VALUE, **{name: getattr(nn, name) for name in ("Module", "Neuron", "Layer", "MLP")}}
+NETWORKS = MICROGRAD | {"random": random}  # the original imports it: `nn.random.seed(1)`
+TWO_FILE = {name: getattr(neural_net, name) for name in neural_net.__all__} | {"random": random}
+
+# What each redirected module offers, and the file that shows it.
+OFFERED: dict[str, tuple[dict[str, Any], str]] = {
+    "micrograd": (MICROGRAD, "__init__.py"),
+    "micrograd.engine": (VALUE, "engine.py"),
+    "micrograd.nn": (NETWORKS, "nn.py"),
+    "engine": (VALUE, "engine.py"),
+    "nn": (TWO_FILE, "neural_net.py"),
+    "neural_net": (TWO_FILE, "neural_net.py"),
 }
-# By which classes a file next to the script shows that it is of the version in two files.
-SIGNS = {"engine": {"Value"}, "nn": {"Neuron", "MLP"}, "neural_net": {"Neuron", "MLP"}}
+# A file of the program is replaced if it defines one of these classes.
+MARKS = {"engine": {"Value"}, "nn": {"Neuron", "MLP"}, "neural_net": {"Neuron", "MLP"}}
 
 
-class Redirect(MetaPathFinder, Loader):
-    """Finds the modules of micrograd in gradlite.
+class Finder:
+    """Finds gradlite's scalar API where a program imports micrograd, or its two-file version.
 
     Parameters
     ----------
-    folder : Path
-        Where the script is.
-    announced : set of str
-        The modules that the script names, to be announced with the first.
+    directory : str
+        Where the program is. Of modules named ``engine``, ``nn`` and ``neural_net`` only those
+        in this directory are replaced, if they define the original's classes.
+    expected : sequence of str
+        What the program is known to import, to be named together in one line on stderr.
     """
 
-    def __init__(self, folder: Path, announced: set[str] = frozenset()) -> None:  # type: ignore[assignment]
-        self.folder = folder
-        self.expected = announced
-        self.said: set[str] = set()
+    def __init__(self, directory: str, expected: Sequence[str] = ()) -> None:
+        self.directory = os.path.realpath(directory)
+        self.expected = expected
+        self.named: list[str] = []
 
-    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        """Answer an import, if it is one of ours."""
-        if fullname not in HOMES or not self.redirects(fullname):
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Find the stand-in for a module; None leaves the module to the other finders."""
+        if name not in OFFERED:
             return None
-        self.announce(fullname)
-        spec = spec_from_loader(fullname, self, is_package=fullname == "micrograd")
-        if spec is not None and fullname == "micrograd":
-            real = PathFinder.find_spec(fullname)  # its other modules can still be imported
-            spec.submodule_search_locations = list(
-                real.submodule_search_locations or () if real is not None else ()
-            )
+        names, shown = OFFERED[name]
+        original = find_original(name, path)
+        file, tree = source_of(original)
+        if names is TWO_FILE and has_nonlin(tree):  # micrograd's file beside the script
+            names, shown = OFFERED["micrograd.nn"]
+        cut = Cut(names)
+        tree = cut.visit(tree)
+        ours = file and self.holds(file) and MARKS.get(name, set()) & cut.found
+        if original is not None and name in MARKS and not ours:
+            return None
+        file = file or os.path.join(os.path.dirname(__file__), shown)
+        loader = StandIn(self, name, file, tree, names)
+        spec = spec_from_file_location(name, file, loader=loader)
+        if spec is not None:
+            places = original.submodule_search_locations if original else None
+            spec.submodule_search_locations = places or ([] if name == "micrograd" else None)
         return spec
 
-    def exec_module(self, module: ModuleType) -> None:
-        """Give a module the classes of gradlite; other names come from the file next to it."""
-        home, names = HOMES[module.__name__]
-        local = self.local(module.__name__)
-        tree = parsed(local) if local is not None else None
-        if tree is not None and module.__name__ != "engine" and has_nonlin(tree):
-            home = "gradlite.scalar.nn"  # the ReLU neurons of micrograd in one folder
-        source = importlib.import_module(home)
-        for name in names:
-            setattr(module, name, getattr(source, name))
-        if local is None or tree is None:
-            return
-        module.__file__ = str(local)
-        module.__all__ = sorted({*names, *top_level(tree)})  # type: ignore[attr-defined]
-        loaded: list[ModuleType] = []
-
-        def other_name(name: str) -> Any:
-            if name.startswith("__"):
-                raise AttributeError(name)
-            if not loaded:
-                loaded.append(load(local, module.__name__))
-            return getattr(loaded[0], name)
-
-        module.__getattr__ = other_name  # type: ignore[method-assign]
-
-    def redirects(self, name: str) -> bool:
-        """Tell whether a module comes from gradlite."""
-        if name not in SIGNS:
-            return True
-        if PathFinder.find_spec(name) is None:
-            return True
-        return self.local(name) is not None
-
-    def local(self, name: str) -> Path | None:
-        """Give the file next to the script that is this module in the version in two files."""
-        spec = PathFinder.find_spec(name) if name in SIGNS else None
-        if spec is None or spec.origin is None:
-            return None
-        file = Path(spec.origin)
-        place = file.parent.parent if file.name == "__init__.py" else file.parent
-        tree = parsed(file) if place.resolve() == self.folder.resolve() else None
-        if tree is None:
-            return None
-        return file if SIGNS[name] & {c.name for c in classes(tree)} else None
+    def holds(self, file: str) -> bool:
+        """Tell whether a module's file, or the package of an ``__init__.py``, is the program's."""
+        directory, base = os.path.split(os.path.realpath(file))
+        if base == "__init__.py":
+            directory = os.path.dirname(directory)
+        return directory == self.directory
 
     def announce(self, name: str) -> None:
-        """Say on stderr, once, what comes from gradlite."""
-        if name in self.said or name == "micrograd":
+        """Say in one line what is redirected, unless that has been said."""
+        if any(covers(known, name) for known in self.named):
             return
-        names = {n for n in self.expected if n != "micrograd" and self.redirects(n)} | {name}
-        new = sorted(names - self.said)
-        self.said |= names
+        # The first time, what the program is known to import is named too.
+        names = [] if self.named else list(self.expected)
+        if not any(covers(known, name) for known in names):
+            names.append(name)
+        new = []
+        for known in names:
+            loader = self.stand_in(known)
+            if loader is not None and known not in self.named:
+                new.append(known)
+                names += (other for other in imported(loader.tree) if other not in names)
+        self.named += new
         verb = "is" if len(new) == 1 else "are"
-        print(f"gradlite: {', '.join(new)} {verb} gradlite.scalar here", file=sys.stderr)
+        if sys.stderr is not None:
+            print(f"gradlite: {', '.join(new)} {verb} gradlite.scalar here", file=sys.stderr)
 
-    def install(self) -> None:
-        """Answer imports from now on."""
-        forget()
-        sys.meta_path.insert(0, self)
-
-
-def forget() -> None:
-    """Take away what answers imports, and the modules that came of it or would be in its way."""
-    for finder in [f for f in sys.meta_path if isinstance(f, Redirect)]:
-        sys.meta_path.remove(finder)
-    for name in HOMES:
-        module = sys.modules.get(name)
-        if module is not None and (
-            name.startswith("micrograd") or isinstance(module.__loader__, Redirect)
-        ):
-            del sys.modules[name]
+    def stand_in(self, name: str) -> StandIn | None:
+        """Give what makes the module of a name, if it is redirected."""
+        package = name.rpartition(".")[0]
+        parent = self.find_spec(package) if package else None
+        spec = self.find_spec(name, parent.submodule_search_locations if parent else None)
+        return spec.loader if spec and isinstance(spec.loader, StandIn) else None
 
 
-def parsed(file: Path) -> ast.Module | None:
-    """Parse a Python file, without running it."""
-    try:
-        with tokenize.open(file) as text:
-            return ast.parse(text.read())
-    except (OSError, SyntaxError, ValueError):
-        return None
+class StandIn(SourceFileLoader):
+    """Makes a module of gradlite's names; what else the replaced file does, it does too."""
+
+    def __init__(
+        self, finder: Finder, name: str, file: str, tree: ast.Module, names: Mapping[str, Any]
+    ) -> None:
+        super().__init__(name, file)
+        self.finder, self.tree, self.names = finder, tree, names
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """Make the module, with gradlite's names in it, and say so."""
+        self.finder.announce(spec.name)
+        module = ModuleType(spec.name)
+        vars(module).update(self.names)
+        return module
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Give the code of the replaced file without the classes that gradlite has."""
+        code: CodeType = compile(self.tree, self.path, "exec", dont_inherit=True)
+        return code
 
 
-def classes(tree: ast.Module) -> Iterator[ast.ClassDef]:
-    """Give the classes that a module defines."""
-    return (node for node in tree.body if isinstance(node, ast.ClassDef))
+class Cut(ast.NodeTransformer):
+    """Takes top-level classes of given names out of a file, and notes which it found."""
+
+    def __init__(self, names: Mapping[str, Any]) -> None:
+        self.names = names
+        self.found: set[str] = set()
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.stmt:  # noqa: D102
+        if node.name not in self.names:
+            return node
+        self.found.add(node.name)
+        return ast.copy_location(ast.Pass(), node)
+
+    def _leave(self, node: ast.AST) -> ast.AST:
+        return node
+
+    visit_FunctionDef = visit_AsyncFunctionDef = _leave
+
+
+def find_original(name: str, path: Sequence[str] | None) -> ModuleSpec | None:
+    """Find the module that would be imported if nothing were redirected."""
+    for finder in sys.meta_path:
+        if not isinstance(finder, Finder):
+            spec = finder.find_spec(name, path)
+            if spec is not None:
+                # A script called micrograd.py means the package all the same.
+                script = getattr(sys.modules["__main__"], "__file__", None)
+                if name == "micrograd" and script and spec.origin == os.path.realpath(script):
+                    return None
+                return spec
+    return None
+
+
+def source_of(spec: ModuleSpec | None) -> tuple[str, ast.Module]:
+    """Give the file of a module and what is in it; '' and nothing if it has no readable source."""
+    tree = None
+    if spec is not None and spec.origin is not None and spec.origin.endswith(".py"):
+        try:
+            with open(spec.origin, "rb") as file:
+                tree = parse(file.read())
+        except OSError:
+            pass
+        if tree is not None:
+            return spec.origin, tree
+    return "", ast.Module([], [])
+
+
+def parse(source: bytes) -> ast.Module | None:
+    """Parse a file in silence: whoever compiles it will be warned. None if that is not possible."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return ast.parse(source)
+        except (SyntaxError, ValueError):
+            return None
+        except (RecursionError, MemoryError):  # it is valid, but nested too deep to look into
+            return ast.Module([], [])
 
 
 def has_nonlin(tree: ast.Module) -> bool:
-    """Tell whether a Neuron takes ``nonlin``: then it is micrograd's."""
-    neurons = [node for kind in classes(tree) if kind.name == "Neuron" for node in kind.body]
-    takes = [n.args.args + n.args.kwonlyargs for n in neurons if isinstance(n, ast.FunctionDef)]
-    return any(arg.arg == "nonlin" for args in takes for arg in args)
+    """Tell micrograd's networks, whose neurons take ``nonlin``, from the two-file version's."""
+    return any(isinstance(node, ast.arg) and node.arg == "nonlin" for node in ast.walk(tree))
 
 
-def top_level(tree: ast.Module) -> set[str]:
-    """Give the public names that a module defines."""
-    names: set[str] = set()
-    for node in tree.body:
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef)):
-            names.add(node.name)
-        elif isinstance(node, (ast.Import, ast.ImportFrom)):
-            names |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
-        else:
-            names |= {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and _stored(n)}
-    return {name for name in names if not name.startswith("_") and name != "*"}
-
-
-def _stored(name: ast.Name) -> bool:
-    return isinstance(name.ctx, ast.Store)
-
-
-def load(file: Path, name: str) -> ModuleType:
-    """Run the file next to the script, for what gradlite does not have."""
-    spec = spec_from_file_location(f"_{name}_next_to_the_script", file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def imports(tree: ast.Module) -> set[str]:
-    """Give the modules of micrograd that a script names."""
-    found: set[str] = set()
+def imported(tree: ast.Module) -> Iterator[str]:
+    """Give what a program imports of the modules that can be redirected."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return found & HOMES.keys()
+            modules = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            inside = [f"{node.module}.{alias.name}" for alias in node.names]
+            modules = [name if name in OFFERED else str(node.module) for name in inside]
+        else:
+            continue
+        for name in modules:
+            if name in OFFERED or name.startswith("micrograd."):
+                yield name if name in OFFERED else "micrograd"
+
+
+def covers(known: str, name: str) -> bool:
+    """Tell whether naming one module names the other: micrograd and micrograd.engine do."""
+    return known == name or known.startswith(f"{name}.") or name.startswith(f"{known}.")
+
+
+def install(directory: str, expected: Sequence[str] = ()) -> None:
+    """Redirect imports from now on; modules that are loaded already are loaded anew."""
+    if any(isinstance(finder, Finder) for finder in sys.meta_path):
+        return
+    finder = Finder(directory, expected)
+    sys.meta_path.insert(0, finder)
+    for name in OFFERED.keys() & sys.modules.keys():
+        ours = name not in MARKS or (find_original(name, None) and finder.stand_in(name))
+        if ours:
+            del sys.modules[name]
+
+
+def load_ipython_extension(ipython: object) -> None:
+    """Redirect a notebook's imports: ``%load_ext gradlite.scalar``."""
+    install(os.getcwd())
+
+
+def unload_ipython_extension(ipython: object) -> None:
+    """Let imports find what they found before: ``%unload_ext gradlite.scalar``."""
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, Finder)]
+    for name in OFFERED.keys() & sys.modules.keys():
+        if isinstance(getattr(sys.modules[name].__spec__, "loader", None), StandIn):
+            del sys.modules[name]
 
 
 def run(script: str, args: Sequence[str]) -> int:
-    """Run a script as ``python script args`` does, with micrograd's modules from gradlite.
+    """Run a script as ``python script.py args`` does, with its imports redirected.
+
+    For the command line: it leaves ``sys`` as the script would find and leave it.
 
     Parameters
     ----------
     script : str
-        The path of a file.
+        The path of the script.
     args : sequence of str
-        Its arguments.
+        What the script finds in ``sys.argv[1:]``.
 
     Returns
     -------
     int
-        The exit code: 0, 1 if the script failed, 2 if there is no such file.
+        The exit code: 2, with a line on stderr, if there is no such file.
 
     Raises
     ------
-    SystemExit
-        The script's own.
+    BaseException
+        What the script raises. Unless caught, it ends the process as under plain Python, with
+        the script's own traceback.
     """
     try:
-        source = Path(script).read_bytes()
+        with open(script, "rb") as file:
+            source = file.read()
     except OSError as error:
-        problem = "it is a folder" if os.path.isdir(script) else error.strerror
-        print(f"gradlite run: cannot open {script!r}: {problem}", file=sys.stderr)
+        print(f"gradlite: error: cannot read {script!r}: {error.strerror}", file=sys.stderr)
         return 2
-    folder = os.path.dirname(os.path.realpath(script))
-    file = os.path.join(os.getcwd(), script)  # what Python calls it, but for sys.argv
-    sys.argv = [script, *args]
+    tree = parse(source)
+    if tree is None:
+        return leave_to_python(script, args)
+    directory = os.path.dirname(os.path.realpath(script))
     if not sys.flags.safe_path:
-        sys.path[0] = folder
-    module = ModuleType("__main__")
-    module.__dict__.update(
-        __annotations__={},
-        __builtins__=builtins,
-        __cached__=None,
-        __file__=file,
-        __loader__=SourceFileLoader("__main__", file),
-    )
-    sys.modules["__main__"] = module
+        sys.path[0] = directory
+    sys.argv = [script, *args]
+    path = os.path.join(os.getcwd(), script)
+    main = sys.modules["__main__"] = main_module(path)
+    install(directory, list(dict.fromkeys(imported(tree))))
     try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError):
-        tree = ast.Module([], [])  # compile says what is wrong
-    Redirect(Path(folder), imports(tree)).install()
-    try:
-        exec(compile(source, file, "exec", dont_inherit=True), module.__dict__)
+        exec(compile(source, path, "exec", dont_inherit=True), vars(main))
     except SystemExit:
         raise
-    except BaseException as error:
-        frames = error.__traceback__.tb_next if error.__traceback__ is not None else None
-        sys.excepthook(type(error), error.with_traceback(frames), frames)
-        if isinstance(error, KeyboardInterrupt):
-            _die_interrupted()
-        return 1
+    except BaseException:
+        sys.excepthook = without_our_frames(getattr(sys, "excepthook", sys.__excepthook__))
+        raise
     return 0
 
 
-def _die_interrupted() -> None:
-    """End as Python does after Ctrl-C: by the signal, so that a shell stops as well."""
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    os.kill(os.getpid(), signal.SIGINT)
+def main_module(path: str) -> ModuleType:
+    """Make the ``__main__`` that Python makes for a script."""
+    module = ModuleType("__main__")
+    vars(module).update(
+        __loader__=SourceFileLoader("__main__", path),
+        __annotations__={},
+        __builtins__=sys.modules["builtins"],
+        __file__=path,
+        __cached__=None,
+    )
+    return module
 
 
-def load_ipython_extension(ipython: Any) -> None:
-    """Answer a notebook's imports of micrograd: ``%load_ext gradlite.scalar``."""
-    Redirect(Path.cwd()).install()
+def leave_to_python(script: str, args: Sequence[str]) -> int:
+    """Let Python say what is wrong with a file that it cannot parse."""
+    import subprocess
+
+    flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+    return subprocess.call([sys.executable, *flags, script, *args])
 
 
-def unload_ipython_extension(ipython: Any) -> None:
-    """Leave the imports of a notebook alone again."""
-    forget()
+Hook = Callable[[type[BaseException], BaseException, TracebackType | None], Any]
+
+
+def without_our_frames(shown: Hook) -> Hook:
+    """Make the ``sys.excepthook`` that shows an exception as if nobody had run the script."""
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        sys.excepthook = shown
+        while trace is not None and trace.tb_frame.f_code is not run.__code__:
+            trace = trace.tb_next
+        trace = trace and trace.tb_next
+        error.__traceback__ = sys.last_traceback = trace
+        shown(kind, error, trace)
+
+    return hook

@@ -603,17 +603,25 @@ def drop_a_weight_everywhere(net, make):
     net.layers[0].neurons.pop()
 
 
+def turn_negative(neuron):
+    """Make the weighted sum negative for X, where ReLU and no activation differ."""
+    neuron.b.data = -5.0
+
+
 def make_one_hidden_neuron_linear(net, make):
+    turn_negative(net.layers[0].neurons[1])
     make.flip(net.layers[0].neurons[1])
 
 
 def make_all_hidden_neurons_linear(net, make):
     for layer in net.layers[:-1]:
         for neuron in layer.neurons:
+            turn_negative(neuron)
             make.flip(neuron)
 
 
 def make_the_output_nonlinear(net, make):
+    turn_negative(net.layers[-1].neurons[0])
     make.flip(net.layers[-1].neurons[0])
 
 

@@ -1,4 +1,8 @@
-"""The runner: scripts written for micrograd run unchanged, and otherwise as under Python."""
+"""Programs written for micrograd, run as a user runs them: unchanged, beside plain Python.
+
+Each test writes a program into a folder. Where plain Python can run it too, as no redirection is
+needed or a plainly written micrograd lies beside it, both must say the same.
+"""
 
 import os
 import signal
@@ -9,298 +13,813 @@ from pathlib import Path
 
 import pytest
 
-import gradlite
+ROOT = Path(__file__).parent.parent.parent
+STRICT = ("-W", "error")
 
-ROOT = Path(gradlite.__file__).parents[1]
-ENV = {**os.environ, "PYTHONPATH": str(ROOT)}
-GRADLITE = ("-m", "gradlite", "run")
+ENGINE = '''
+import math
 
-MICROGRAD = """
-    import random
-    from micrograd.engine import Value
-    from micrograd.nn import MLP, Neuron
 
-    random.seed(3)
-    model = MLP(2, [4, 1])
-    data = [([0.5, -1.0], 1), ([-0.3, 0.8], -1)]
-    for step in range(3):
-        loss = sum(((1 + -y * model(list(map(Value, x)))).relu() for x, y in data), Value(0))
-        model.zero_grad()
-        loss.backward()
-        for p in model.parameters():
-            p.data -= 0.1 * p.grad
-        print(step, f"{loss.data:.9f}")
-    print(model, Neuron(2, nonlin=False))
-"""
+class Value:
+    """One number; what it was made of comes with the derivative by it."""
 
-# The engine and the network of somebody's version in two files: slow, and here not to be used.
-ENGINE = """
-    class Value:
-        def __init__(self, data):
-            raise RuntimeError("the local Value was used")
+    def __init__(self, data, inputs=()):
+        self.data, self.grad, self.inputs = data, 0.0, inputs
 
-    def describe(value):
-        return f"described: {value.data}"
+    def __add__(self, other):
+        other = wrap(other)
+        return Value(self.data + other.data, ((self, 1.0), (other, 1.0)))
 
-    LIMIT = 7
-"""
+    def __mul__(self, other):
+        other = wrap(other)
+        return Value(self.data * other.data, ((self, other.data), (other, self.data)))
+
+    def __pow__(self, n):
+        return Value(self.data**n, ((self, n * self.data ** (n - 1)),))
+
+    def __neg__(self):
+        return self * -1
+
+    def __sub__(self, other):
+        return self + -other
+
+    def __rsub__(self, other):
+        return -self + other
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def tanh(self):
+        t = math.tanh(self.data)
+        return Value(t, ((self, 1 - t * t),))
+
+    def relu(self):
+        return Value(max(0.0, self.data), ((self, float(self.data > 0)),))
+
+    def backward(self):
+        order = []
+
+        def visit(value):
+            if value not in order:
+                for x, _ in value.inputs:
+                    visit(x)
+                order.append(value)
+
+        visit(self)
+        self.grad = 1.0
+        for value in reversed(order):
+            for x, slope in value.inputs:
+                x.grad += slope * value.grad
+
+
+def wrap(x):
+    return x if isinstance(x, Value) else Value(x)
+
+
+def mean(values):
+    return sum(values, Value(0.0)) * (1 / len(values))
+'''
+
 NETWORK = """
-    from engine import Value
+import random
 
-    class Neuron:
-        pass
+from ENGINE import Value
 
-    class MLP:
-        def __init__(self, *sizes):
-            raise RuntimeError("the local MLP was used")
 
-    class Trainer:
-        kind = Value
+class Module:
+    def zero_grad(self):
+        for p in self.parameters():
+            p.grad = 0.0
+
+
+class Neuron(Module):
+    def __init__(self, nin, NONLIN):
+        self.w = [Value(random.uniform(-1, 1)) for _ in range(nin)]
+        self.b = Value(BIAS)
+        self.act = ACT
+
+    def __call__(self, x):
+        return self.act(sum((w * xi for w, xi in zip(self.w, x)), self.b))
+
+    def parameters(self):
+        return [*self.w, self.b]
+
+
+class Layer(Module):
+    def __init__(self, nin, nout, NONLIN):
+        self.neurons = [Neuron(nin, NONLIN) for _ in range(nout)]
+
+    def __call__(self, x):
+        out = [n(x) for n in self.neurons]
+        return out[0] if len(out) == 1 else out
+
+    def parameters(self):
+        return [p for n in self.neurons for p in n.parameters()]
+
+
+class MLP(Module):
+    def __init__(self, nin, nouts):
+        sizes = [nin, *nouts]
+        self.layers = [Layer(sizes[i], sizes[i + 1], i < len(nouts) - 1) for i in range(len(nouts))]
+
+    def __call__(self, x):
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    def parameters(self):
+        return [p for layer in self.layers for p in layer.parameters()]
+
+
+class SGD:
+    def __init__(self, parameters, lr):
+        self.parameters, self.lr = parameters, lr
+
+    def step(self):
+        for p in self.parameters:
+            p.data -= self.lr * p.grad
+            p.grad = 0.0
+
+
+def count(model: Module):
+    return sum(isinstance(p, Value) for p in model.parameters())
 """
-TWO_FILES = """
-    from engine import Value, describe
-    from {network} import MLP
 
-    n = MLP(3, [4, 4, 1])
-    out = n([2.0, 3.0, -1.0])
-    print(len(n.parameters()), len(n.layer), -1 < out.data < 1, describe(Value(2.0)))
+
+def network(engine, nonlin="nonlin", bias="0.0", act="(lambda v: v.relu() if nonlin else v)"):
+    words = {"ENGINE": engine, "NONLIN": nonlin, "BIAS": bias, "ACT": act}
+    text = NETWORK
+    for word, meaning in words.items():
+        text = text.replace(word, meaning)
+    return text
+
+
+RELU = network("micrograd.engine")
+TANH = network("engine", "_", "random.uniform(-1, 1)", "Value.tanh")
+MICROGRAD = {"micrograd/__init__.py": "", "micrograd/engine.py": ENGINE, "micrograd/nn.py": RELU}
+TWO_FILES = {"engine.py": ENGINE, "nn.py": TANH}
+
+MOONS = """
+import math
+import random
+import sys
+
+from micrograd.engine import Value
+from micrograd.nn import MLP
+
+random.seed(int(sys.argv[1]))
+points, labels = [], []
+for i in range(12):
+    a = math.pi * i / 11
+    points += [(math.cos(a), math.sin(a)), (1 - math.cos(a), 0.5 - math.sin(a))]
+    labels += [1, -1]
+model = MLP(2, [6, 6, 1])
+for step in range(8):
+    scores = [model(list(map(Value, point))) for point in points]
+    hinges = [(1 + -label * score).relu() for label, score in zip(labels, scores)]
+    penalty = 1e-4 * sum(p * p for p in model.parameters())
+    loss = sum(hinges) * (1.0 / len(hinges)) + penalty
+    model.zero_grad()
+    loss.backward()
+    for p in model.parameters():
+        p.data -= (1.0 - 0.1 * step) * p.grad
+    right = sum((label > 0) == (score.data > 0) for label, score in zip(labels, scores))
+    print(f"step {step} loss {loss.data:.8f}, accuracy {right / len(points):.0%}")
+"""
+
+FOUR_SAMPLES = """
+import random
+
+from engine import Value
+from {nn} import MLP
+
+random.seed(42)
+xs = [[2.0, 3.0, -1.0], [3.0, -1.0, 0.5], [0.5, 1.0, 1.0], [1.0, 1.0, -1.0]]
+ys = [1.0, -1.0, -1.0, 1.0]
+n = MLP(3, [4, 4, 1])
+print(len(n.parameters()))
+for k in range(20):
+    loss = sum([(out - y) ** 2 for y, out in zip(ys, [n(x) for x in xs])], Value(0.0))
+    for p in n.parameters():
+        p.grad = 0.0
+    loss.backward()
+    for p in n.parameters():
+        p.data += -0.05 * p.grad
+    print(k, f"{{loss.data:.8f}}")
 """
 
 
-def write(folder, **files):
+@pytest.fixture
+def folder(tmp_path):
+    place = tmp_path / "program"
+    place.mkdir()
+    return place
+
+
+def write(folder, files):
     for name, text in files.items():
-        (folder / f"{name}.py").write_text(textwrap.dedent(text), encoding="utf-8")
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text if isinstance(text, bytes) else textwrap.dedent(text).encode())
 
 
-def python(folder, *args, runner=(), env=ENV):
-    return subprocess.run(
-        [sys.executable, *runner, *args],
-        cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-
-
-def run(folder, *args, **kwargs):
-    return python(folder, *args, runner=GRADLITE, **kwargs)
-
-
-def same(folder, *args, env=ENV):
-    """Run a script both ways; everything that is seen must be equal."""
-    plain, ours = python(folder, *args, env=env), run(folder, *args, env=env)
-    assert ours.stdout == plain.stdout
-    assert ours.stderr == plain.stderr
-    assert ours.returncode == plain.returncode
-    return ours
-
-
-# -- what is redirected -----------------------------------------------------------------------
-
-
-def test_a_script_for_micrograd_runs_unchanged(tmp_path):
-    write(tmp_path, script=MICROGRAD)
-    done = run(tmp_path, "script.py")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == (
-        "MLP of [Layer of [ReLUNeuron(2), ReLUNeuron(2), ReLUNeuron(2), ReLUNeuron(2)], "
-        "Layer of [LinearNeuron(4)]] LinearNeuron(2)"
+def python(folder, *command, path=(), **options):
+    """Run Python in a folder; give its exit code, stdout and stderr."""
+    places = map(str, [ROOT, *path])
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(places), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        timeout=60,
+        check=False,
+        **options,
     )
-    assert done.stderr == "gradlite: micrograd.engine, micrograd.nn are gradlite.scalar here\n"
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def plain(folder, *command, flags=STRICT, **options):
+    return python(folder, *flags, *command, **options)
+
+
+def run(folder, *command, flags=STRICT, **options):
+    return python(folder, *flags, "-m", "gradlite", "run", *command, **options)
+
+
+def run_code(folder, code, **options):
+    """Run a program that must end well; give what it printed, and what is said of redirections."""
+    write(folder, {"main.py": code})
+    status, output, errors = run(folder, "main.py", **options)
+    assert status == 0, errors
+    return output, errors
+
+
+def line(*modules):
+    verb = "is" if len(modules) == 1 else "are"
+    return f"gradlite: {', '.join(modules)} {verb} gradlite.scalar here\n"
+
+
+# -- whole programs ---------------------------------------------------------------------------
+
+
+def test_a_program_for_micrograd_prints_what_it_prints_with_the_original(folder):
+    write(folder, {"moons.py": MOONS, **MICROGRAD})
+    status, output, errors = plain(folder, "moons.py", "3")
+    assert (status, errors) == (0, "")
+    assert output.count("\n") == 8
+    ours = run(folder, "moons.py", "3")
+    assert ours == (0, output, line("micrograd.engine", "micrograd.nn"))
+    assert run(folder, "moons.py", "4")[1] != output
+
+
+@pytest.mark.parametrize("nn", ["nn", "neural_net"])
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_program_of_two_files_prints_what_it_prints_alone(folder, nn, beside):
+    files = {"engine.py": ENGINE, f"{nn}.py": TANH}
+    write(folder, {"main.py": FOUR_SAMPLES.format(nn=nn), **files})
+    status, output, errors = plain(folder, "main.py")
+    assert (status, errors) == (0, "")
+    assert output.startswith("41\n")
+    if not beside:
+        for name in files:
+            (folder / name).unlink()
+    assert run(folder, "main.py") == (0, output, line("engine", nn))
+
+
+@pytest.mark.parametrize("files", [MICROGRAD, {}])
+def test_micrograd_is_ours(folder, files):
+    write(folder, files)
+    code = """
+        from micrograd.engine import Value
+        from micrograd.nn import MLP, Layer, Module, Neuron
+        import gradlite.nn, gradlite.scalar as ours
+        assert Value is ours.Value is gradlite.scalar.engine.Value
+        assert [MLP, Layer, Module, Neuron] == [ours.MLP, ours.Layer, ours.Module, ours.Neuron]
+        assert MLP is gradlite.nn.MLP
+        """
+    assert run_code(folder, code) == ("", line("micrograd.engine", "micrograd.nn"))
+
+
+def test_a_script_called_micrograd_is_not_taken_for_the_package(folder):
+    write(folder, {"micrograd.py": "from micrograd.nn import MLP; print(MLP(1, [1]))"})
+    status, output, errors = run(folder, "micrograd.py")
+    assert (status, output) == (0, "MLP of [Layer of [LinearNeuron(1)]]\n")
+    assert errors.startswith("gradlite: micrograd.nn")
+
+
+def test_micrograd_in_a_single_file(folder):
+    text = ENGINE + network("micrograd").replace("from micrograd import Value", "")
+    write(folder, {"micrograd.py": text})
+    code = "from micrograd import MLP, SGD, Value; print(MLP.__module__, SGD.__module__)"
+    assert run_code(folder, code) == ("gradlite.scalar.nn micrograd\n", line("micrograd"))
+
+
+@pytest.mark.parametrize("beside", [TWO_FILES, {}])
+def test_the_two_file_version_is_ours(folder, beside):
+    write(folder, beside)
+    code = """
+        import engine, nn
+        from gradlite.scalar import Module, Value, neural_net
+        assert engine.Value is nn.Value is Value
+        assert [nn.MLP, nn.Neuron, nn.Layer, nn.Module] == [
+            neural_net.MLP, neural_net.Neuron, neural_net.Layer, Module
+        ]
+        """
+    assert run_code(folder, code) == ("", line("engine", "nn"))
+
+
+def test_a_network_beside_the_script_that_takes_nonlin_is_micrograds(folder):
+    write(folder, {"engine.py": ENGINE, "nn.py": network("engine")})
+    output, _ = run_code(folder, "from nn import MLP; print(MLP(2, [1, 1]))")
+    assert output == "MLP of [Layer of [ReLUNeuron(2)], Layer of [LinearNeuron(1)]]\n"
 
 
 @pytest.mark.parametrize(
-    "lines",
+    ("code", "modules"),
     [
-        "import micrograd.nn as nn",
-        "from micrograd import nn, engine",
-        "import micrograd, micrograd.nn; nn = micrograd.nn",
-        "def late():\n    from micrograd import nn\n    return nn\nnn = late()",
+        ("import micrograd.engine; micrograd.engine.Value(1.0)", ["micrograd.engine"]),
+        ("import micrograd; assert micrograd.__path__ is not None", ["micrograd"]),
+        (
+            "from micrograd import engine, nn; nn.Neuron(2)([engine.Value(1.0), 2])",
+            ["micrograd.engine", "micrograd.nn"],
+        ),
+        (
+            "import micrograd.nn as nn; nn.random.seed(1); nn.Layer(1, 1)",
+            ["micrograd.nn", "micrograd.engine"],  # which the first imports
+        ),
+        (
+            "from micrograd.nn import *; MLP(1, [1]), Value(2.0)",
+            ["micrograd.nn", "micrograd.engine"],
+        ),
+        ("from engine import *; from neural_net import *; MLP(1, [1])", ["engine", "neural_net"]),
+        ("import nn as networks; networks.MLP(1, [1])", ["nn"]),
+        (
+            "import importlib; importlib.import_module('micrograd.nn').MLP",
+            ["micrograd"],  # nobody knew that more would follow
+        ),
+        ("try:\n    import nothing\nexcept ImportError:\n    import engine", ["engine"]),
+        (
+            "def f():\n    import engine\nimport micrograd.nn",
+            ["micrograd.nn", "engine", "micrograd.engine"],
+        ),
+        ("import math, micrograd.engine, nn", ["micrograd.engine", "nn"]),
     ],
 )
-def test_every_way_to_import_gives_the_classes_of_gradlite(tmp_path, lines):
-    check = "import gradlite.nn\nprint(nn.MLP is gradlite.nn.MLP, nn.Module.__module__)"
-    write(tmp_path, script=f"{lines}\n{check}")
-    done = run(tmp_path, "script.py")
-    assert done.stdout == "True gradlite.scalar.nn\n", done.stderr
-    assert len(done.stderr.splitlines()) == 1
+def test_every_form_of_import(folder, code, modules):
+    write(folder, MICROGRAD)
+    assert run_code(folder, code) == ("", line(*modules))
 
 
-def test_micrograd_is_redirected_even_where_it_is_installed(tmp_path):
-    (tmp_path / "micrograd").mkdir()
-    write(tmp_path / "micrograd", __init__="", engine="class Value: pass", viewer="SEEN = 1")
-    write(
-        tmp_path,
-        script="from micrograd.engine import Value\nfrom micrograd.viewer import SEEN\n"
-        "print(Value.__module__, SEEN)",
-    )
-    assert run(tmp_path, "script.py").stdout == "gradlite.scalar.engine 1\n"
+@pytest.mark.parametrize("files", [MICROGRAD, {}])
+def test_a_name_that_nobody_has_is_missed_as_ever(folder, files):
+    write(folder, {**files, "main.py": "from micrograd.engine import Tensor"})
+    status, _, errors = run(folder, "main.py")
+    assert status == 1
+    assert "ImportError: cannot import name 'Tensor' from 'micrograd.engine' (" in errors
+    assert errors.count("File ") == 1
 
 
-@pytest.mark.parametrize("network", ["nn", "neural_net"])
-def test_the_version_in_two_files_runs_with_its_files_beside_the_script(tmp_path, network):
-    write(tmp_path, engine=ENGINE, script=TWO_FILES.format(network=network), **{network: NETWORK})
-    done = run(tmp_path, "script.py")
-    assert done.stdout == "41 3 True described: 2.0\n", done.stderr
-    assert done.stderr == f"gradlite: engine, {network} are gradlite.scalar here\n"
+# -- what is left alone -----------------------------------------------------------------------
+
+OTHERS = {
+    "engine.py": "class Engine: pass\nclass Car:\n    class Value: pass\nValue = 'of a car'",
+    "nn.py": "def neighbours(): return 'nearest'\nMLP = lambda *sizes: sizes",
+    "neural_net.py": "print('neural_net of another kind')",
+}
 
 
-def test_the_version_in_two_files_runs_without_its_files(tmp_path):
-    write(tmp_path, script="from engine import Value\nfrom nn import MLP\nprint(MLP(2, [1]))")
-    done = run(tmp_path, "script.py")
-    assert done.stdout == "MLP of [Layer of [TanhNeuron(2)]]\n", done.stderr
+def test_modules_that_are_something_else_are_left_alone(folder):
+    code = """
+        import engine, nn, neural_net
+        print(engine.Value, nn.MLP(1, 2), engine.__file__, nn.neighbours())
+        """
+    write(folder, {"main.py": code, **OTHERS})
+    ours = run(folder, "main.py")
+    assert ours[0] == 0
+    assert ours == plain(folder, "main.py")
 
 
-def test_a_file_with_micrograds_own_neurons_gets_those(tmp_path):
-    neuron = "class Neuron:\n    def __init__(self, nin, nonlin=True): pass\n"
-    write(tmp_path, engine=ENGINE, nn=neuron, script="from nn import MLP\nprint(MLP(2, [1]))")
-    assert run(tmp_path, "script.py").stdout == "MLP of [Layer of [LinearNeuron(2)]]\n"
+@pytest.mark.parametrize("name", ["engine", "nn", "neural_net"])
+def test_modules_installed_elsewhere_are_left_alone(folder, name):
+    elsewhere = folder.parent / "elsewhere"
+    write(elsewhere, {"engine.py": ENGINE, "nn.py": TANH, "neural_net.py": TANH})
+    write(folder, {"main.py": f"import {name}; print(list(vars({name})), {name}.Value.__module__)"})
+    ours = run(folder, "main.py", path=[elsewhere])
+    assert ours[0] == 0
+    assert ours == plain(folder, "main.py", path=[elsewhere])
 
 
-def test_everything_else_that_the_local_files_define_is_found(tmp_path):
-    script = """
-        from engine import *
-        import nn
-        print(Value.__module__, describe(Value(1.0)), LIMIT, nn.Trainer.kind is Value)
-        try:
-            nn.nothing
-        except AttributeError:
-            print("no such name")
-    """
-    write(tmp_path, engine=ENGINE, nn=NETWORK, script=script)
-    done = run(tmp_path, "script.py")
-    expected = "gradlite.scalar.engine described: 1.0 7 True\nno such name\n"
-    assert done.stdout == expected, done.stderr
+def test_one_may_be_ours_and_the_other_not(folder):
+    write(folder, {"engine.py": ENGINE, "nn.py": OTHERS["nn.py"]})
+    code = "import engine, nn; print(engine.Value.__module__, nn.__file__)"
+    output, errors = run_code(folder, code)
+    assert output == f"gradlite.scalar.engine {folder / 'nn.py'}\n"
+    assert errors == line("engine")
 
 
-def test_an_unrelated_engine_beside_the_script_is_left_alone(tmp_path):
-    write(tmp_path, engine="POWER = 90", nn="def layer(): return 'own'",
-          script="import engine, nn\nprint(engine.POWER, nn.layer())")  # fmt: skip
-    assert same(tmp_path, "script.py").stdout == "90 own\n"
+def test_a_package_counts_by_its_init(folder):
+    write(folder, {"engine/__init__.py": ENGINE, "engine/more.py": "from . import Value, mean"})
+    write(folder, {"nn/__init__.py": "from .networks import MLP", "nn/networks.py": TANH})
+    code = """
+        import engine.more, nn
+        print(engine.more.Value.__module__, engine.more.mean([1.0, 2.0]).data, nn.MLP.__module__)
+        """
+    output, errors = run_code(folder, code)
+    assert output == "gradlite.scalar.engine 1.5 nn.networks\n"
+    assert errors == line("engine")
 
 
-def test_a_module_found_elsewhere_is_left_alone_whatever_it_defines(tmp_path):
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "here").mkdir()
-    write(tmp_path / "elsewhere", engine="class Value:\n    kind = 'theirs'")
-    write(tmp_path / "here", script="from engine import Value\nprint(Value.kind)")
-    env = {**ENV, "PYTHONPATH": os.pathsep.join([str(ROOT), str(tmp_path / "elsewhere")])}
-    assert same(tmp_path, "here/script.py", env=env).stdout == "theirs\n"
+@pytest.mark.parametrize("head", ["if True:", "try:\n    import numpy\nexcept ImportError:"])
+def test_a_class_counts_wherever_it_is_defined_for_the_module(folder, head):
+    write(folder, {"engine.py": f"{head}\n    class Value: pass\nelse:\n    pass"})
+    output, _ = run_code(folder, "import engine; print(engine.Value.__module__)")
+    assert output == "gradlite.scalar.engine\n"
 
 
-def test_a_local_file_that_does_not_parse_is_left_to_python(tmp_path):
-    write(tmp_path, engine="class Value(:", script="import engine")
-    assert "SyntaxError" in same(tmp_path, "script.py").stderr
+@pytest.mark.parametrize("text", ["class Value(:\n", b"class Value: '\xe9'\n", b"class Value: 0\0"])
+def test_a_broken_file_beside_the_script_fails_as_ever(folder, text):
+    write(folder, {"engine.py": text, "main.py": "import engine"})
+    ours = run(folder, "main.py")
+    assert ours[0] == 1
+    assert ours == plain(folder, "main.py")
+
+
+def test_modules_of_other_packages_with_these_names_are_left_alone(folder):
+    write(folder, {"car/__init__.py": "", "car/engine.py": ENGINE, "car/nn.py": TANH})
+    code = "from car import engine; print(engine.Value.__module__)"
+    assert run_code(folder, code) == ("car.engine\n", "")
+
+
+def test_other_modules_of_micrograd_are_its_own(folder):
+    write(folder, {**MICROGRAD, "micrograd/tools.py": "from .engine import Value, mean"})
+    output, _ = run_code(folder, "from micrograd.tools import Value, mean; print(Value.__module__)")
+    assert output == "gradlite.scalar.engine\n"
+
+
+# -- what the replaced files have besides -----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("files", "engine", "nn"),
+    [(MICROGRAD, "micrograd.engine", "micrograd.nn"), (TWO_FILES, "engine", "nn")],
+)
+def test_other_names_of_a_replaced_file_work_on_our_classes(folder, files, engine, nn):
+    write(folder, files)
+    code = f"""
+        import pickle
+        from {engine} import Value, math, mean, wrap
+        from {nn} import *
+        model = MLP(2, [2, 1])
+        mean([model([1.0, 2.0]), 3.0 * model([0.5, 0.5])]).backward()
+        SGD(model.parameters(), 0.5).step()
+        assert model.parameters()[0].grad == 0.0
+        assert type(wrap(1.0)) is Value and wrap(model([0, 0])).data < 100
+        assert type(mean([1.0])).__module__ == "gradlite.scalar.engine"
+        print(count(model), random.random() < 1, math.pi)
+        assert pickle.loads(pickle.dumps(SGD)) is SGD
+        """
+    output, errors = run_code(folder, code)
+    assert output == "9 True 3.141592653589793\n"
+    assert errors == line(engine, nn)
+
+
+def test_a_replaced_file_still_does_what_it_does_when_imported(folder):
+    write(folder, {"engine.py": ENGINE + "\nprint('here is', __name__, __file__)\n"})
+    write(folder, {"nn.py": TANH + "\nrandom.seed(8)\nclass Wide(Layer): pass\n"})
+    code = """
+        from nn import MLP, Wide
+        print([p.data for p in MLP(2, [2]).parameters()], len(Wide(1, 2, True)([1.0])))
+        """
+    write(folder, {"main.py": code})
+    ours = run(folder, "main.py")
+    assert ours[:2] == plain(folder, "main.py")[:2]
+    assert ours[2] == line("nn", "engine")
+
+
+def test_a_replaced_file_fails_with_its_own_traceback(folder):
+    bad = "\ndef divide(x):\n    return x / 0\n\ndivide(3)\n"
+    write(folder, {"engine.py": ENGINE + bad, "main.py": "'''Imports it.'''\nimport engine"})
+    status, output, errors = run(folder, "main.py")
+    said, errors = errors.split("\n", 1)
+    assert said + "\n" == line("engine")
+    assert (status, output, errors) == plain(folder, "main.py")
+
+
+def test_a_replaced_file_says_in_all_what_a_star_gives(folder):
+    write(folder, {"engine.py": ENGINE + "\n__all__ = ['Value', 'mean']\n"})
+    write(folder, {"main.py": "from engine import *; print(sorted(globals()))"})
+    assert run(folder, "main.py")[:2] == plain(folder, "main.py")[:2]
+
+
+def test_replaced_files_are_not_cached(folder):
+    write(folder, {"main.py": "from engine import Value; print(Value.__module__)", **TWO_FILES})
+    options = {"cwd": folder, "env": {**os.environ, "PYTHONPATH": str(ROOT)}, "check": True}
+    for module, command in [("engine", []), ("gradlite.scalar.engine", ["-m", "gradlite", "run"])]:
+        command = [sys.executable, *command, "main.py"]
+        for _ in range(2):
+            done = subprocess.run(command, capture_output=True, text=True, timeout=60, **options)
+            assert done.stdout == f"{module}\n"
+
+
+# -- the line on stderr -----------------------------------------------------------------------
+
+
+def test_nothing_is_said_before_the_first_redirection(folder):
+    code = """
+        import sys
+        print("first", file=sys.stderr)
+        import engine
+        print("second", file=sys.stderr)
+        from nn import MLP
+        import engine, micrograd.engine, micrograd.nn
+        """
+    first, said, second = run_code(folder, code)[1].splitlines()
+    assert (first, second) == ("first", "second")
+    assert said + "\n" == line("engine", "nn", "micrograd.engine", "micrograd.nn")
+
+
+def test_nothing_is_said_of_imports_that_never_happen(folder):
+    assert run_code(folder, "def f():\n    import micrograd") == ("", "")
+
+
+def test_what_the_script_does_not_name_gets_a_further_line(folder):
+    write(folder, {"helper.py": "import engine\nimport micrograd.nn\nimport nn"})
+    _, errors = run_code(folder, "import micrograd.engine\nimport nn\nimport helper")
+    assert errors == line("micrograd.engine", "nn") + line("engine") + line("micrograd.nn")
 
 
 # -- as under plain Python --------------------------------------------------------------------
 
+SAME = {
+    "nothing": "",
+    "itself": "import sys\nprint(__name__, __file__, sys.argv, sys.path[0], __spec__, __package__)",
+    "names": "print(list(globals()))\nprint(__builtins__, __doc__, __cached__, __annotations__)\n"
+    "print(type(__loader__), __loader__.name, __loader__.path)",
+    "docstring": "'''What it is.'''\nx: int = 1\nprint(__doc__, __annotations__)",
+    "main": "import sys, __main__\nprint(vars(__main__) is globals(), vars() is globals())\n"
+    "print(sys.modules['__main__'] is __main__)",
+    "pickle": "import pickle\nclass A:\n    x = 1\nprint(pickle.loads(pickle.dumps(A())).x)\n"
+    "print(pickle.dumps(A))",
+    "cookie": "# coding: latin-1\nprint(ascii('\xe9'))".encode("latin-1"),
+    "bom": b"\xef\xbb\xbfprint(ascii('\xc3\xa9'))",
+    "future": "from __future__ import annotations\ndef f(x: y): pass\nprint(f.__annotations__)",
+    "no future": "def f(x: int): pass\nprint(f.__annotations__)",
+    "deep": "x = " + "1+" * 2000 + "1\nprint(x)",
+    "too deep": "x = " + "-" * 100_000 + "1\nprint(x)",
+    "source": "import inspect\ndef f(): return 3\nprint(inspect.getsource(f))",
+    "error": "def f(x):\n    return 1 / x\n\nprint('so far')\nf(0)",
+    "error of a kind of its own": "class Mine(Exception): pass\nraise Mine('no')",
+    "cause": "def f():\n    try:\n        {}['x']\n    except KeyError as e:\n"
+    "        raise ValueError('y') from e\nf()",
+    "context": "try:\n    1 / 0\nexcept ZeroDivisionError:\n    [][1]",
+    "group": "raise ExceptionGroup('g', [ValueError(1), TypeError(2)])",
+    "note": "e = ValueError(1)\ne.add_note('mark this')\nraise e",
+    "missing module": "import nothing_of_this_name",
+    "missing module, dynamically": "import importlib\nimportlib.import_module('nothing_like_it')",
+    "assertion": "assert 1 == 2, 'not so'",
+    "hint": "class A: blood = 1\nA.bloof",
+    "generator": "def g():\n    yield 1\n    raise ValueError('late')\nlist(g())",
+    "called back": "sorted([2, 1], key=lambda x: x.nothing)",
+    "code of its own": "exec(compile('1 / 0', '<made>', 'exec'))",
+    "syntax": "def f(:\n    pass",
+    "syntax, later": "print('not shown')\nreturn 3",
+    "string without end": 'x = """abc\n',
+    "indentation": "if 1:\nx = 1",
+    "tabs": "if 1:\n        x = 1\n\tx = 2",
+    "bytes": b"print(1)\nx = '\xe9'\n",
+    "null": b"print(1)\nx = 1\0\n",
+    "unknown coding": "# coding: nothing\nx = 1",
+    "warned syntax": "x = 1\nprint(x is 1)",
+    "warned escape": "print('\\d')",
+    "exit": "import sys\nsys.exit()",
+    "exit 3": "import sys\nprint('bye')\nsys.exit(3)",
+    "exit True": "raise SystemExit(True)",
+    "exit with text": "import sys\nsys.exit('that was all')",
+    "exit with two": "raise SystemExit('a', 2)",
+    "quit": "quit(4)",
+    "os._exit": "import os\nprint('x', flush=True)\nos._exit(7)",
+    "aborted": "import os\nos.abort()",
+    "atexit": "import atexit\natexit.register(print, 'late')\nprint('early')\n1 / 0",
+    "atexit that fails": "import atexit\nclass F:\n    def __repr__(self): return 'F'\n"
+    "    def __call__(self): 1 / 0\natexit.register(F())",
+    "thread": "import threading, time\ndef f():\n    time.sleep(0.2)\n    print('done')\n"
+    "threading.Thread(target=f).start()\nprint('main')",
+    "thread that fails": "import threading\nt = threading.Thread(target=lambda: 1 / 0, name='t')\n"
+    "t.start()\nt.join()",
+    "hook": "import sys\ndef hook(*x):\n    print('hook', x[0], x[1], x[2].tb_frame.f_code.co_name,"
+    " x[2] is x[1].__traceback__ is sys.last_traceback, sys.last_value is x[1])\n"
+    "sys.excepthook = hook\n1 / 0",
+    "hook, asked later": "import sys, atexit\ndef hook(*x): print('hook')\nsys.excepthook = hook\n"
+    "atexit.register(lambda: print(sys.excepthook is hook))\n1 / 0",
+    "hook that leaves": "import sys\nsys.excepthook = lambda *x: sys.exit(5)\n1 / 0",
+    "printed": "import traceback\ntry:\n    1 / 0\nexcept Exception:\n    traceback.print_exc()",
+    "order": "import os, sys\nfor i in range(3):\n    os.write(1, b'a')\n    os.write(2, b'b')\n"
+    "    print('c', end='')\n    print('d', end='', file=sys.stderr)",
+    "finaliser": "class A:\n    def __del__(self): print('gone')\na = A()\nprint('end')",
+    "interrupt": "import os, signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    "import atexit\natexit.register(print, 'at the end')\n"
+    "def wait():\n    os.kill(os.getpid(), signal.SIGINT)\nwait()",
+    "interrupt, raised": "def f():\n    raise KeyboardInterrupt('x')\nf()",
+    "killed": "import os, signal\nos.kill(os.getpid(), signal.SIGTERM)",
+    "reads": "print(input() + '!')",
+    "forks": "import multiprocessing as m\nc = m.get_context('fork')\ndef f(q): q.put(__name__)\n"
+    "q = c.Queue()\np = c.Process(target=f, args=(q,))\np.start()\nprint(q.get())\np.join()",
+}
 
-def test_the_script_sees_what_it_sees_under_python(tmp_path):
-    script = """
-        '''About this script.'''
-        import sys
-        print(__name__, __file__, __doc__, __spec__, __package__, type(__loader__).__name__)
-        print(sys.argv, sys.path[0], sys.modules["__main__"].__dict__ is globals())
-        print(__builtins__.__name__, sorted(k for k in globals() if k.startswith("__")))
-    """
-    (tmp_path / "sub").mkdir()
-    write(tmp_path / "sub", script=script)
-    same(tmp_path, "sub/script.py", "a", "--help", "-x=1", "run")
-    same(tmp_path / "sub", "script.py")
-    same(tmp_path / "sub", "./script.py")
-    same(tmp_path, "sub/../sub/script.py")
-    same(tmp_path, str(tmp_path / "sub" / "script.py"))
+
+@pytest.mark.parametrize("name", SAME)
+def test_all_else_is_as_under_plain_python(folder, name):
+    write(folder, {"script.py": SAME[name]})
+    args = ["script.py", "--help", "--", "-m", "a b"]
+    assert run(folder, *args, input=b"read\n") == plain(folder, *args, input=b"read\n")
+
+
+@pytest.mark.parametrize("name", [name for name in SAME if name.startswith("warned")])
+def test_warnings_about_syntax_are_shown_as_under_plain_python(folder, name):
+    write(folder, {"script.py": SAME[name]})
+    expected = plain(folder, "script.py", flags=["-W", "always"])
+    assert "Warning" in expected[2]
+    assert run(folder, "script.py", flags=["-W", "always"]) == expected
+
+
+def test_deprecations_in_the_script_are_shown(folder):
+    write(folder, {"s.py": "import warnings\nwarnings.warn('old', DeprecationWarning)\nprint(1)"})
+    expected = plain(folder, "s.py", flags=())
+    assert "DeprecationWarning: old" in expected[2]
+    assert run(folder, "s.py", flags=()) == expected
+
+
+@pytest.mark.parametrize("flags", [["-u"], ["-O"], ["-P"], ["-X", "utf8"], ["-B", "-q"]])
+def test_options_of_python_hold(folder, flags):
+    write(folder, {"s.py": "import sys\nassert False\nprint(sys.flags, __debug__, sys.path[0])"})
+    assert run(folder, "s.py", flags=flags) == plain(folder, "s.py", flags=flags)
 
 
 @pytest.mark.parametrize(
-    "script",
+    "way", ["./sub/script.py", "sub/../sub/script.py", "link.py", "{}/link.py"]
+)
+def test_the_script_may_lie_anywhere(folder, way):
+    code = "import sys, beside\nprint(__file__, sys.argv, sys.path[0], beside.__file__)\n1 / 0"
+    write(folder, {"sub/script.py": code, "sub/beside.py": "", "beside.py": "1 / 0"})
+    (folder / "link.py").symlink_to(Path("sub", "script.py"))
+    way = way.format(folder)
+    assert run(folder, way, "x") == plain(folder, way, "x")
+
+
+def test_the_files_beside_a_linked_script_count(folder):
+    write(folder, {"sub/script.py": "import engine; print(engine.mean)", "sub/engine.py": ENGINE})
+    (folder / "link.py").symlink_to(Path("sub", "script.py"))
+    assert run(folder, "link.py")[2] == line("engine")
+
+
+def test_a_program_that_fails_shows_its_own_traceback_alone(folder):
+    code = """
+        from micrograd.engine import Value
+        from micrograd.nn import MLP
+
+        def train(model):
+            return model([1.0, 2.0]).data + nothing
+
+        train(MLP(2, [1]))
+        """
+    write(folder, {"main.py": code, **MICROGRAD})
+    status, output, errors = run(folder, "main.py")
+    said, errors = errors.split("\n", 1)
+    assert said + "\n" == line("micrograd.engine", "micrograd.nn")
+    assert (status, output, errors) == plain(folder, "main.py")
+    assert status == 1
+
+
+@pytest.mark.parametrize("code", ["for i in range(100_000): print(i)", "print(1)"])
+def test_a_closed_pipe_is_met_as_under_plain_python(folder, code):
+    write(folder, {"script.py": code})
+    seen = []
+    for way in ([], ["-m", "gradlite", "run"]):
+        reading, writing = os.pipe()
+        os.close(reading)
+        done = subprocess.run(
+            [sys.executable, *way, "script.py"],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=False,
+        )
+        os.close(writing)
+        seen.append((done.returncode, done.stderr))
+    assert seen[0] == seen[1]
+    assert seen[0][0] != 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent in another way there")
+def test_ctrl_c_ends_the_process_by_its_signal(folder):
+    write(folder, {"script.py": SAME["interrupt"]})
+    status, output, errors = run(folder, "script.py")
+    assert status == -signal.SIGINT
+    assert output == "at the end\n"
+    assert errors.endswith("KeyboardInterrupt\n")
+
+
+# -- the command line -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("script", "what"),
     [
-        "def f():\n    return 1 / 0\n\nf()",
-        "raise SystemExit",
-        "raise SystemExit(3)",
-        "import sys\nsys.exit('in words')",
-        "print('before'\n",
-        "import no_such_module_anywhere",
-        "try:\n    1 / 0\nexcept ZeroDivisionError as e:\n    raise ValueError('second') from e",
-        "import sys\nsys.excepthook = lambda *e: print('hook', e[0].__name__)\n1 / 0",
-        "import atexit, threading, time\natexit.register(print, 'at exit')\n"
-        "threading.Thread(target=lambda: (time.sleep(0.2), print('thread'))).start()\n1 / 0",
-        "import pickle\nclass A: pass\nprint(type(pickle.loads(pickle.dumps(A()))) is A)",
-        "import warnings\nwarnings.warn('old', DeprecationWarning)",
-        "# coding: latin-1\nprint(len('\\xe9'))",
-        "x: int = 1\nprint(__annotations__)",
-        "raise ExceptionGroup('several', [ValueError(1), TypeError(2)])",
+        ("missing.py", "'missing.py': No such file or directory"),
+        ("sub", "'sub': Is a directory"),
+        ("loop.py", "'loop.py': Too many levels of symbolic links"),
+        ("", "'': No such file or directory"),
+        ("main.py/x", "'main.py/x': Not a directory"),
     ],
 )
-def test_a_script_ends_as_under_python(tmp_path, script):
-    (tmp_path / "script.py").write_text(script, encoding="latin-1")
-    same(tmp_path, "script.py")
+def test_a_script_that_cannot_be_read_gets_one_line(folder, script, what):
+    write(folder, {"main.py": "", "sub/x": ""})
+    (folder / "loop.py").symlink_to("loop.py")
+    status, output, errors = run(folder, script, "--help")
+    assert (status, output) == (2, "")
+    assert errors == f"gradlite: error: cannot read {what}\n"
 
 
-def test_a_failing_script_shows_its_own_traceback_alone(tmp_path):
-    write(tmp_path, script="from micrograd.engine import Value\nValue('two')")
-    done = run(tmp_path, "script.py")
-    assert done.returncode == 1
-    lines = done.stderr.splitlines()
-    assert lines[1:3] == [
-        "Traceback (most recent call last):",
-        f'  File "{tmp_path}/script.py", line 2, in <module>',
-    ]
-    assert lines[-1].endswith("DtypeError: A Value holds one real number, not 'two' (str).")
-    assert not any("scalar/run.py" in line or "__main__.py" in line for line in lines)
+@pytest.mark.parametrize("args", [[], ["--steps"], ["-x", "main.py"], ["--"]])
+def test_a_command_without_a_script_gets_one_line(folder, args):
+    write(folder, {"main.py": "print(1)"})
+    status, output, errors = run(folder, *args)
+    assert (status, output) == (2, "")
+    assert errors == "gradlite: error: the following arguments are required: script.py\n"
 
 
-def test_a_file_that_is_no_text_is_an_error_that_says_so(tmp_path):
-    write(tmp_path, script="print('\0')")
-    done = run(tmp_path, "script.py")
-    assert done.returncode == 1
-    assert "null bytes" in done.stderr
-
-
-def test_ctrl_c_ends_the_script_as_under_python(tmp_path):
-    write(
-        tmp_path,
-        script="import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nimport time\ntime.sleep(5)",
-    )
-    assert same(tmp_path, "script.py").returncode == -signal.SIGINT
-
-
-@pytest.mark.parametrize(
-    ("args", "what"),
-    [(["missing.py"], "No such file"), (["."], "folder"), ([], "script"), (["--fast"], "script")],
-)
-def test_without_a_script_there_is_one_line_and_exit_code_2(tmp_path, args, what):
-    done = run(tmp_path, *args)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert len(done.stderr.splitlines()) == 1
-    assert what in done.stderr
-
-
-def test_help_explains_itself(tmp_path):
-    done = run(tmp_path, "--help")
-    assert done.returncode == 0
-    assert "micrograd" in done.stdout
-    assert "run" in python(tmp_path, "-m", "gradlite", "--help").stdout
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help_explains_the_command(folder, option):
+    status, output, errors = run(folder, option, "main.py")
+    assert (status, errors) == (0, "")
+    assert "python -m gradlite run [-h] script.py [args ...]" in output
+    assert "example: python -m gradlite run" in output
+    assert "script.py" in python(folder, "-m", "gradlite", "--help")[1]
 
 
 # -- notebooks --------------------------------------------------------------------------------
 
 
-def test_a_notebook_extension_redirects_until_it_is_unloaded(tmp_path):
-    script = """
+def test_the_extension_redirects_and_stops_again(folder):
+    code = """
+        import micrograd.engine
+        original = micrograd.engine.Value
+        import engine, nn
+        import gradlite.scalar as extension, gradlite.scalar
         import sys
-        from gradlite import scalar
+        finders = sys.meta_path.copy()
+        for _ in range(2):
+            extension.load_ipython_extension(object())
+            extension.load_ipython_extension(object())
+            assert len(sys.meta_path) == len(finders) + 1
+            import micrograd.engine, micrograd.nn, engine, nn
+            from micrograd.nn import MLP
+            Value = gradlite.scalar.Value
+            assert micrograd.engine.Value is engine.Value is Value is not original
+            assert MLP is micrograd.nn.MLP is gradlite.scalar.MLP is not nn.MLP
+            assert engine.mean([1.0, 2.0]).data == 1.5
+            extension.unload_ipython_extension(object())
+            extension.unload_ipython_extension(object())
+            assert sys.meta_path == finders
+            import micrograd.engine, micrograd.nn, engine, nn
+            assert micrograd.engine.Value.__module__ == "micrograd.engine"
+            assert engine.Value.__module__ == "engine" and nn.MLP.__module__ == "nn"
+        """
+    write(folder, {"notebook.py": code, **MICROGRAD, **TWO_FILES})
+    status, output, errors = plain(folder, "notebook.py")
+    assert (status, output) == (0, "")
+    assert errors == 2 * (line("micrograd") + line("engine") + line("nn"))
 
-        before = len(sys.meta_path)
-        scalar.load_ipython_extension(None)
-        scalar.load_ipython_extension(None)
-        from micrograd.engine import Value
-        from engine import Value as other, describe
-        print(Value is scalar.Value is other, len(sys.meta_path) - before)
-        scalar.unload_ipython_extension(None)
-        print("micrograd" in sys.modules, "engine" in sys.modules, len(sys.meta_path) - before)
+
+def test_the_extension_leaves_other_modules_alone(folder):
+    code = """
+        import sys, types
         import engine
-        print(engine.LIMIT, engine.__name__, engine.Value is Value)
-    """
-    write(tmp_path, engine=ENGINE, notebook=script)
-    done = python(tmp_path, "notebook.py")
-    assert done.stdout == "True 1\nFalse False 0\n7 engine False\n", done.stderr
+        sys.modules["nn"] = made = types.ModuleType("nn")
+        import gradlite.scalar as extension
+        extension.load_ipython_extension(None)
+        import nn, neural_net
+        assert nn is made and sys.modules["engine"] is engine and engine.Engine
+        extension.unload_ipython_extension(None)
+        assert nn is sys.modules["nn"] and "neural_net" not in sys.modules
+        """
+    write(folder, {"notebook.py": code, "engine.py": OTHERS["engine.py"]})
+    assert plain(folder, "notebook.py") == (0, "", line("neural_net"))
+
+
+def test_under_run_the_extension_changes_nothing(folder):
+    code = """
+        import gradlite.scalar as extension
+        from engine import Value
+        extension.load_ipython_extension(None)
+        import engine, nn
+        assert engine.Value is Value is nn.Value
+        """
+    assert run_code(folder, code) == ("", line("engine", "nn"))
+
+
+def test_the_scalar_api_is_light_to_import(folder):
+    loaded = plain(folder, "-c", "import sys, gradlite.scalar; print(list(sys.modules))")[1]
+    for heavy in "IPython", "argparse", "runpy", "subprocess":
+        assert f"'{heavy}'" not in loaded
