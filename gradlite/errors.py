@@ -47,12 +47,28 @@ class NonFiniteError(GradliteError, FloatingPointError):
     """Debug mode met the first NaN or Inf."""
 
 
+class DivergedError(GradliteError, ValueError):
+    """The loss of training is no longer finite."""
+
+
 class MutationError(GradliteError, RuntimeError):
     """Debug mode found that an array the backward pass needs was changed in place."""
 
 
+class StateError(GradliteError, ValueError):
+    """A saved state does not fit what it is loaded into."""
+
+
+class PersistError(GradliteError, ValueError):
+    """A file is not what was saved, or not what was asked for."""
+
+
 class GradientError(GradliteError, AssertionError):
     """`check_grads` found a derivative that finite differences contradict."""
+
+
+class MissingExtraError(GradliteError, ImportError):
+    """A package that an optional part needs is not installed."""
 
 
 class MissingRuleError(GradliteError, TypeError):

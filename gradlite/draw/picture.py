@@ -10,16 +10,12 @@ from tempfile import TemporaryFile
 from threading import Lock
 from typing import Any
 
-from gradlite.errors import GradliteError
+from gradlite.errors import GradliteError, MissingExtraError
 from gradlite.scalar.ops import short
 
 FORMATS = ("svg", "png", "pdf", "dot", "eps", "gif", "jpeg", "jpg", "ps", "svgz")
 LIMIT = 700  # beyond, Graphviz may take longer than anybody waits
 GRAPHVIZ = Lock()  # it is not made for threads
-
-
-class MissingExtraError(GradliteError, ImportError):
-    """A package that an optional part needs is not installed."""
 
 
 class PictureError(GradliteError, ValueError):

@@ -1,0 +1,472 @@
+"""Minibatches and blocks of rows: of arrays, memory-mapped files and scipy sparse matrices.
+
+Nothing here copies more than a batch, and a file larger than memory stays one: the pages of a
+memory map that were read count as resident memory of the process until they are given back,
+so whoever walks through one gives them back on the way (`MappedRows`, `release`).
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import mmap
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from gradlite.errors import ShapeError
+
+RESIDENT_BYTES = 64 * 2**20  # of a memory map: what may be resident at a time
+FAULT_BYTES = 2 * 2**20  # what one access may bring in: Linux maps whole folios of the page cache
+BLOCK_BYTES = 8 * 2**20
+
+
+def as_rows(X: Any) -> Any:
+    """Give X in a form whose rows are quickly taken.
+
+    Parameters
+    ----------
+    X : array_like or scipy sparse matrix or array
+        Sparse ones of other formats than CSR are converted, which makes a copy; hand over CSR
+        where this would happen often.
+
+    Returns
+    -------
+    ndarray or CSR
+        X itself where it is one. A memory map (`numpy.memmap`) comes as a plain array over the
+        same file, not loaded.
+
+    Raises
+    ------
+    ShapeError
+        If X is a single number.
+
+    Examples
+    --------
+    >>> as_rows([[1, 2], [3, 4]])
+    array([[1, 2],
+           [3, 4]])
+    """
+    if hasattr(X, "tocsr"):
+        return X if X.format == "csr" else X.tocsr()
+    X = np.asarray(X)
+    if X.ndim == 0:
+        raise ShapeError(f"X must be an array of rows, not the single value {X!r}.")
+    return X
+
+
+def take_rows(X: Any, index: Any) -> Any:
+    """Take rows of X: a view for a slice of an array, otherwise a copy.
+
+    Parameters
+    ----------
+    X : ndarray or CSR
+        Any number of dimensions; rows are along the first.
+    index : slice or ndarray of int
+        Which ones, in this order.
+
+    Examples
+    --------
+    >>> take_rows(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([1, 0]))
+    array([[3., 4.],
+           [1., 2.]])
+    """
+    if isinstance(index, slice) or not isinstance(X, np.ndarray) or not X.flags.c_contiguous:
+        return X[index]
+    return X.take(index, axis=0)  # up to six times faster than X[index]
+
+
+def mapped_file(X: Any) -> mmap.mmap | None:
+    """Find the read-only memory map that an array lies in, if it does.
+
+    A writeable map is none: it may hold changes that are not in the file (mode ``'c'``).
+    """
+    base = X
+    while isinstance(base, (np.ndarray, memoryview)):
+        base = base.base if isinstance(base, np.ndarray) else base.obj
+    if isinstance(base, mmap.mmap) and memoryview(base).readonly:
+        return base
+    return None
+
+
+def release(X: Any) -> None:
+    """Give back the resident memory of a read-only memory-mapped array; it is read anew if used.
+
+    Nothing happens for other arrays, for maps that can be written to, and where the operating
+    system knows no such advice.
+
+    Examples
+    --------
+    >>> release(np.ones(3))
+    """
+    file = mapped_file(X)
+    if file is not None and hasattr(mmap, "MADV_DONTNEED"):
+        file.madvise(mmap.MADV_DONTNEED)
+
+
+class MappedRows:
+    """Takes rows of a memory-mapped array, as `take_rows` does, in bounded resident memory.
+
+    Parameters
+    ----------
+    X : ndarray
+        Lies in a read-only memory map.
+
+    Notes
+    -----
+    Pages are counted, not measured: a stretch of consecutive bytes makes itself resident and up
+    to `FAULT_BYTES` around it. Before the count passes `RESIDENT_BYTES`, all are given back.
+    Slices are views: they become resident when they are used, and as a whole. In Fortran order
+    a batch has a stretch in each column, and its pages are given back before the next batch only.
+    """
+
+    def __init__(self, X: Any) -> None:
+        self.X = X
+        self._contiguous = X.flags.c_contiguous
+        self._row_cost = X[:1].nbytes + FAULT_BYTES
+        self._touched = 0
+
+    def __call__(self, index: Any) -> Any:
+        """Take the rows that a slice or an array of integers says."""
+        if not self._contiguous:
+            self._touch(self.X.nbytes)
+            return take_rows(self.X, index)
+        if isinstance(index, slice):
+            rows = take_rows(self.X, index)
+            self._touch(rows.nbytes + FAULT_BYTES)
+            return rows
+        rows = np.empty((len(index), *self.X.shape[1:]), self.X.dtype)
+        order = index.argsort()  # read in the file's order
+        few = max(1, RESIDENT_BYTES // self._row_cost)
+        for start in range(0, len(index), few):
+            places = order[start : start + few]
+            self._touch(len(places) * self._row_cost)
+            rows[places] = take_rows(self.X, index[places])
+        return rows
+
+    def _touch(self, count: int) -> None:
+        """Make room for `count` bytes that are about to become resident."""
+        self._touched += count
+        if self._touched > RESIDENT_BYTES:
+            release(self.X)
+            self._touched = count
+
+
+def row_taker(X: Any) -> Callable[[Any], Any]:
+    """Give the function that takes rows of X: ``row_taker(X)(index)``.
+
+    Parameters
+    ----------
+    X : array_like, memory map or scipy sparse
+        As for `as_rows`.
+
+    Examples
+    --------
+    >>> take = row_taker([10, 20, 30])
+    >>> take(np.array([2, 0]))
+    array([30, 10])
+    """
+    X = as_rows(X)
+    if mapped_file(X) is None or X.nbytes <= RESIDENT_BYTES:
+        return functools.partial(take_rows, X)
+    return MappedRows(X)
+
+
+def batch_indices(n: int, batch_size: int, order: Any = None) -> Iterator[Any]:
+    """Tell which of `n` rows make up each batch: a slice, or a part of `order`.
+
+    Examples
+    --------
+    >>> list(batch_indices(5, 3))
+    [slice(0, 3, None), slice(3, 5, None)]
+    >>> list(batch_indices(5, 3, np.array([4, 3, 2, 1, 0])))
+    [array([4, 3, 2]), array([1, 0])]
+    """
+    for start in range(0, n, batch_size):
+        stop = min(start + batch_size, n)
+        yield slice(start, stop) if order is None else order[start:stop]
+
+
+class Rows:
+    """X with what belongs to each of its rows: what a training loop goes through.
+
+    Parameters
+    ----------
+    X : array_like, memory map or scipy sparse, of shape (n, ...)
+        As for `batches`.
+    y : array_like, memory map or scipy sparse, of shape (n, ...), optional
+        Targets.
+    sample_weight : array_like of shape (n,), optional
+        Weights of the rows.
+
+    Raises
+    ------
+    ShapeError
+        If X is empty or the lengths differ.
+
+    Examples
+    --------
+    >>> rows = Rows([[1.0], [2.0], [3.0]], [0, 0, 1])
+    >>> for x, y, w in rows.batches(2, order=np.array([2, 0, 1])):
+    ...     print(x.tolist(), y, w)
+    [[3.0], [1.0]] [1 0] None
+    [[2.0]] [0] None
+    """
+
+    def __init__(self, X: Any, y: Any = None, sample_weight: Any = None) -> None:
+        self.X = as_rows(X)
+        if len(self) == 0:
+            raise ShapeError(f"X of shape {self.X.shape} has no rows.")
+        self.y = None if y is None else _matching("y", y, len(self))
+        self.sample_weight = (
+            None if sample_weight is None else _matching("sample_weight", sample_weight, len(self))
+        )
+
+    def __len__(self) -> int:
+        return int(self.X.shape[0])
+
+    def all(self) -> tuple[Any, Any, Any]:
+        """Give X, y and the weights as a whole."""
+        return self.X, self.y, self.sample_weight
+
+    def batches(self, batch_size: int, order: Any = None) -> Iterator[tuple[Any, Any, Any]]:
+        """Go through the rows once, in the order of an array of integers or as they are.
+
+        Yields
+        ------
+        tuple
+            The rows of X, y and the weights; None for what there is not.
+        """
+        take_x, take_y, take_weight = (
+            _nothing if part is None else row_taker(part) for part in self.all()
+        )
+        for index in batch_indices(len(self), batch_size, order):
+            yield take_x(index), take_y(index), take_weight(index)
+
+
+def _nothing(index: Any) -> None:
+    """Take no rows of what there is not."""
+
+
+def _matching(name: str, array: Any, n: int) -> Any:
+    """Give an array of as many rows as X, and say so otherwise."""
+    array = as_rows(array)
+    if array.shape[0] != n:
+        raise ShapeError(f"X has {n} rows but {name} has {array.shape[0]}: give one for each row.")
+    return array
+
+
+def batches(
+    X: Any,
+    y: Any = None,
+    batch_size: int = 200,
+    rng: Any = None,
+    sample_weight: Any = None,
+    drop_last: bool = False,
+) -> Iterator[tuple[Any, ...]]:
+    """Go through X and y once, a batch of rows at a time.
+
+    Parameters
+    ----------
+    X : array_like, memory map or scipy sparse, of shape (n, ...)
+        A memory-mapped file (``np.load(path, mmap_mode="r")``) may be larger than memory. Sparse
+        matrices other than CSR are converted once.
+    y : array_like, memory map or scipy sparse, of shape (n, ...), optional
+        Targets.
+    batch_size : int, default 200
+        Rows in a batch; the last may have fewer.
+    rng : numpy Generator or RandomState, optional
+        Shuffles the rows: each call draws a fresh permutation from it.
+    sample_weight : array_like of shape (n,), optional
+        Weights of the rows.
+    drop_last : bool, default False
+        Leave out a last batch that is not full.
+
+    Returns
+    -------
+    iterator of tuples
+        ``(X_batch, y_batch)``, or ``(X_batch, y_batch, weights)`` with `sample_weight`; y_batch
+        is None without y. Batches of arrays that are not shuffled are views, not copies.
+
+    Raises
+    ------
+    ShapeError
+        If X is empty or the lengths differ.
+    ValueError
+        If `batch_size` is less than 1, or `drop_last` would leave no batch.
+    TypeError
+        If `batch_size` is no integer or `rng` no generator.
+
+    Examples
+    --------
+    >>> for x, y in batches(np.arange(5), np.arange(5) ** 2, batch_size=2):
+    ...     print(x, y)
+    [0 1] [0 1]
+    [2 3] [4 9]
+    [4] [16]
+    """
+    if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)):
+        raise TypeError(f"batches: batch_size must be an integer, not {batch_size!r}.")
+    if batch_size < 1:
+        raise ValueError(f"batches: batch_size must be 1 or more, not {batch_size}.")
+    if rng is not None and not hasattr(rng, "permutation"):
+        raise TypeError(
+            f"batches: rng must be a NumPy random generator, not {rng!r}: pass "
+            f"np.random.default_rng(seed)."
+        )
+    rows, batch_size = Rows(X, y, sample_weight), int(batch_size)
+    n = len(rows)
+    if drop_last and n < batch_size:
+        raise ValueError(
+            f"batches: drop_last leaves no batch of {batch_size} out of {n} rows: lower batch_size."
+        )
+    epoch = rows.batches(batch_size, None if rng is None else rng.permutation(n))
+    if drop_last:
+        epoch = itertools.islice(epoch, n // batch_size)
+    return epoch if sample_weight is not None else ((x, target) for x, target, _ in epoch)
+
+
+def blocks(X: Any, rows: int | None = None) -> Iterator[Any]:
+    """Go through the rows of X in order, in blocks that fit into the cache.
+
+    Parameters
+    ----------
+    X : array_like, memory map or scipy sparse, of shape (n, ...)
+        Without rows there are no blocks.
+    rows : int, optional
+        Rows in a block; by default as many as make about `BLOCK_BYTES`.
+
+    Yields
+    ------
+    ndarray or CSR
+        Views, for arrays. What a memory map has made resident is given back on the way.
+
+    Examples
+    --------
+    >>> [block.shape for block in blocks(np.zeros((5, 3)), rows=2)]
+    [(2, 3), (2, 3), (1, 3)]
+    """
+    X = as_rows(X)
+    n = X.shape[0]
+    if rows is None:
+        size = X.nbytes if isinstance(X, np.ndarray) else X.data.nbytes
+        rows = max(1, BLOCK_BYTES * n // max(1, size))
+    take = row_taker(X)
+    for index in batch_indices(n, rows):
+        yield take(index)
+    release(X)
+
+
+def all_finite(X: Any) -> bool:
+    """Tell whether no entry of X is infinite or NaN, in bounded memory.
+
+    Parameters
+    ----------
+    X : array_like, memory map or scipy sparse, of numbers
+        For sparse X, its stored entries.
+
+    Examples
+    --------
+    >>> all_finite([1.0, 2.0]), all_finite([[1.0, float("nan")]])
+    (True, False)
+    """
+    X = as_rows(X)
+    if not isinstance(X, np.ndarray):
+        X = X.data
+    elif X.flags.f_contiguous:
+        X = X.T
+    if X.dtype.kind not in "fc":
+        return True
+    return all(_finite(block) for block in blocks(X))
+
+
+def _finite(x: Any) -> bool:
+    """Tell it from the sum, which makes no array; a finite sum has finite terms."""
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(np.sum(x)) or np.isfinite(x).all())
+
+
+def mean_and_scale(X: Any, sample_weight: Any = None) -> tuple[Any, Any]:
+    """Find for each column of X what to subtract and what to divide by, to standardize it.
+
+    Parameters
+    ----------
+    X : array_like, memory map or CSR, of shape (n, columns)
+        Finite numbers.
+    sample_weight : array_like of shape (n,), optional
+        Weights of the rows; a weight of 2 counts as the row twice.
+
+    Returns
+    -------
+    mean : ndarray of shape (columns,), float64
+        Zeros for sparse X, which would not stay sparse if it were centred.
+    scale : ndarray of shape (columns,), float64
+        The standard deviation (the root of the mean squared deviation from the true mean), or
+        1 for a column that is constant up to rounding, as scikit-learn's StandardScaler has it.
+
+    Raises
+    ------
+    ShapeError
+        If X is not two-dimensional or empty, or the lengths differ.
+    ValueError
+        If the weights are negative or sum to 0.
+
+    Notes
+    -----
+    Blocks are joined by the pairwise update of Chan, Golub and LeVeque, "Updating formulae and a
+    pairwise algorithm for computing sample variances" (1979), in float64: it stays accurate
+    where the mean is far larger than the deviation.
+
+    Examples
+    --------
+    >>> mean_and_scale([[1.0, 5.0], [3.0, 5.0]])
+    (array([2., 5.]), array([1., 1.]))
+    """
+    X = as_rows(X)
+    if X.ndim != 2 or X.shape[0] == 0:
+        raise ShapeError(f"mean_and_scale: X must be (rows, columns), not of shape {X.shape}.")
+    n, columns = X.shape
+    weights = np.ones(n) if sample_weight is None else _matching("sample_weight", sample_weight, n)
+    if weights.min() < 0 or not weights.any():
+        raise ValueError("mean_and_scale: weights must be 0 or more, and one of them positive.")
+    dense = isinstance(X, np.ndarray)
+    total, mean, squares, start = 0.0, np.zeros(columns), np.zeros(columns), 0
+    for block in blocks(X):
+        w = np.asarray(weights[start : start + block.shape[0]], np.float64)
+        start += block.shape[0]
+        weight = w.sum()
+        if weight == 0:
+            continue
+        block_mean, block_squares = (_dense_moments if dense else _sparse_moments)(block, w, weight)
+        delta = block_mean - mean
+        share = weight / (total + weight)
+        mean += delta * share
+        squares += block_squares + delta**2 * (total * share)
+        total += weight
+    variance = squares / total
+    eps = np.finfo(np.float64).eps
+    constant = variance <= n * eps * variance + (n * eps * mean) ** 2
+    scale = np.sqrt(np.where(constant, 1.0, variance))
+    return (mean if dense else np.zeros(columns)), scale
+
+
+def _dense_moments(x: Any, w: Any, weight: float) -> tuple[Any, Any]:
+    """Give the mean of each column and its weighted sum of squared deviations."""
+    x = np.asarray(x, np.float64)
+    mean = w @ x / weight
+    deviation = x - mean
+    return mean, w @ (deviation * deviation)
+
+
+def _sparse_moments(x: Any, w: Any, weight: float) -> tuple[Any, Any]:
+    """Give the same for CSR; entries that are not stored are 0 and deviate by the mean."""
+    if not x.has_canonical_format:
+        x = x.copy()
+        x.sum_duplicates()
+    columns = x.shape[1]
+    weights = np.repeat(w, np.diff(x.indptr))
+    mean = np.bincount(x.indices, weights * x.data, columns) / weight
+    squares = np.bincount(x.indices, weights * (x.data - mean[x.indices]) ** 2, columns)
+    stored = np.bincount(x.indices, weights, columns)
+    return mean, squares + (weight - stored) * mean**2
