@@ -117,6 +117,21 @@ def reflected(symbol: str, fn: Function, op: Op) -> Operation:
     return operation
 
 
+def comparison(symbol: str, compare: Operation) -> Operation:
+    """Generate an operator that compares the number of a Value with another."""
+
+    def operation(self: Any, other: Any) -> Any:
+        try:
+            return compare(self.data, _comparable(other))
+        except TypeError:
+            raise DtypeError(
+                f"{self!r} {symbol} {short(other)}: a Value is compared with a real number, a "
+                f"Value or a Tensor, not {type(other).__name__}."
+            ) from None
+
+    return operation
+
+
 def elsewhere(symbol: str, operation: Operation, self: Any, other: Any) -> Any:
     """Take an operand that is neither a Value nor a plain number."""
     if isinstance(other, Traced):
@@ -433,17 +448,8 @@ class Value(Traced, metaclass=Watched):
     def __int__(self) -> int:
         return int(self.data)
 
-    def __lt__(self, other: Any) -> bool:
-        return self.data < _comparable(other)  # type: ignore[no-any-return]
-
-    def __le__(self, other: Any) -> bool:
-        return self.data <= _comparable(other)  # type: ignore[no-any-return]
-
-    def __gt__(self, other: Any) -> bool:
-        return self.data > _comparable(other)  # type: ignore[no-any-return]
-
-    def __ge__(self, other: Any) -> bool:
-        return self.data >= _comparable(other)  # type: ignore[no-any-return]
+    __lt__, __le__ = comparison("<", operator.lt), comparison("<=", operator.le)
+    __gt__, __ge__ = comparison(">", operator.gt), comparison(">=", operator.ge)
 
     def __reduce__(self) -> Any:
         # Without the graph, as a Tensor: it may be deep.

@@ -3,7 +3,9 @@
 import copy
 import gc
 import math
+import operator
 import pickle
+import re
 import tracemalloc
 import weakref
 from fractions import Fraction
@@ -1123,9 +1125,13 @@ def test_gradients_of_leaves_are_right_when_backward_is_tried_again_after_an_err
     assert a.grad == 8.0
 
 
-def test_comparing_with_what_is_no_number_is_a_type_error():
-    with pytest.raises(TypeError, match="NoneType"):
-        Value(1.0) < None  # noqa: B015
+@pytest.mark.parametrize("other", [None, "a", 1j, [1.0]])
+@pytest.mark.parametrize("symbol", ["<", "<=", ">", ">="])
+def test_comparing_with_what_is_no_number_is_an_error_that_names_both(symbol, other):
+    compare = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}[symbol]
+    named = f"Value(data=1.5, grad=0.0) {symbol} {other!r}: "
+    with pytest.raises(DtypeError, match=re.escape(named) + f".*not {type(other).__name__}"):
+        compare(Value(1.5), other)
 
 
 def test_backward_of_a_plain_number_is_an_attribute_error():
