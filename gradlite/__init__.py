@@ -3,12 +3,21 @@
 A `Tensor` is a NumPy array that remembers how it was made; NumPy's own functions work on it,
 and `Tensor.backward` gives the derivatives. `grad`, `jacobian`, `hessian`, `vjp` and `jvp` turn
 a function into its derivatives, to any order. `defvjp` and `primitive` add rules.
+
+`nn`, `optim`, `schedules` and `data` make and train networks. `MLPClassifier`, `MLPRegressor`,
+`NetClassifier` and `NetRegressor` are scikit-learn estimators; they and scikit-learn are loaded
+when they are first used.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from gradlite.checking import check_grads
 from gradlite.debug import debug
 from gradlite.errors import GradliteError
 from gradlite.modes import enable_grad, no_grad
+from gradlite.nn.class_losses import bce_with_logits, cross_entropy, hinge
+from gradlite.nn.losses import gaussian_nll, huber, kl_div, mae, mse, poisson_nll, quantile
 from gradlite.rule import defvjp, primitive
 from gradlite.rules.activations import (
     elu,
@@ -20,15 +29,25 @@ from gradlite.rules.activations import (
     silu,
     softplus,
 )
-from gradlite.rules.fused import affine, bce_with_logits, cross_entropy, huber, mse
+from gradlite.rules.fused import affine
 from gradlite.rules.reductions import log_softmax, logsumexp, softmax
 from gradlite.tensor import Tensor
 from gradlite.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
+if TYPE_CHECKING:
+    from gradlite.estimators import MLPClassifier, MLPRegressor, NetClassifier, NetRegressor
+
 __version__ = "0.1.0"
+
+ROOMS = ("data", "draw", "engine", "estimators", "nn", "optim", "persist", "scalar", "schedules")
+ESTIMATORS = ("MLPClassifier", "MLPRegressor", "NetClassifier", "NetRegressor")
 
 __all__ = [
     "GradliteError",
+    "MLPClassifier",
+    "MLPRegressor",
+    "NetClassifier",
+    "NetRegressor",
     "Tensor",
     "affine",
     "bce_with_logits",
@@ -39,19 +58,25 @@ __all__ = [
     "elu",
     "enable_grad",
     "erf",
+    "gaussian_nll",
     "gelu",
     "grad",
     "hessian",
+    "hinge",
     "huber",
     "hvp",
     "jacobian",
     "jvp",
+    "kl_div",
     "leaky_relu",
     "log_softmax",
     "logsumexp",
+    "mae",
     "mse",
     "no_grad",
+    "poisson_nll",
     "primitive",
+    "quantile",
     "relu",
     "sigmoid",
     "silu",
@@ -60,3 +85,19 @@ __all__ = [
     "value_and_grad",
     "vjp",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load rooms, and the estimators with scikit-learn, when they are first asked for."""
+    if name in ESTIMATORS:
+        value = getattr(import_module("gradlite.estimators"), name)
+    elif name in ROOMS:
+        value = import_module(f"gradlite.{name}")
+    else:
+        raise AttributeError(f"module 'gradlite' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *ROOMS, *ESTIMATORS})

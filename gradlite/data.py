@@ -231,7 +231,7 @@ class Rows:
         return self.X, self.y, self.sample_weight
 
     def batches(self, batch_size: int, order: Any = None) -> Iterator[tuple[Any, Any, Any]]:
-        """Go through the rows once, in the order of an array of integers or as they are.
+        """Go through the rows once, as they are, or through those that an array of integers names.
 
         Yields
         ------
@@ -241,7 +241,8 @@ class Rows:
         take_x, take_y, take_weight = (
             _nothing if part is None else row_taker(part) for part in self.all()
         )
-        for index in batch_indices(len(self), batch_size, order):
+        n = len(self) if order is None else len(order)
+        for index in batch_indices(n, batch_size, order):
             yield take_x(index), take_y(index), take_weight(index)
 
 

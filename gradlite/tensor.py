@@ -18,7 +18,7 @@ from gradlite.errors import DetachError, DtypeError, MissingRuleError, function_
 from gradlite.modes import RECORDING, current_mode
 from gradlite.node import Node, serial
 from gradlite.rule import COMPOSITES, PLAIN, RULES, Function, Rule, Traced
-from gradlite.rules import elementwise, indexing, shape
+from gradlite.rules import activations, elementwise, indexing, shape
 from gradlite.tape import items, record
 from gradlite.variable import Variable, as_data, assemble, holds_traced
 
@@ -138,6 +138,14 @@ def method(fn: Function, note: str = "") -> Operation:
 
     call.__name__ = fn.__name__
     call.__doc__ = f"Do what `numpy.{fn.__name__}` does.{note}"
+    return call
+
+
+def function(fn: Function) -> Operation:
+    """Make the method that does what a function of one array does."""
+    call = unary(RULES[fn])
+    call.__name__ = fn.__name__
+    call.__doc__ = f"Do what `{function_name(fn)}` does."
     return call
 
 
@@ -403,6 +411,9 @@ class Tensor(Variable):
     argmax, argmin, argsort = method(np.argmax), method(np.argmin), method(np.argsort)
     searchsorted, nonzero = method(np.searchsorted), method(np.nonzero)
     any, all = method(np.any), method(np.all)
+    exp, log, sqrt, abs = map(function, (np.exp, np.log, np.sqrt, np.absolute))
+    sin, cos, tanh = map(function, (np.sin, np.cos, np.tanh))
+    relu, sigmoid = map(function, (activations.relu, activations.sigmoid))
 
     def reshape(self, *shape: Any, order: Any = "C") -> Tensor:
         """Give the same elements in another shape: ``t.reshape(2, 3)`` or ``t.reshape((2, 3))``."""

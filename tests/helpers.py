@@ -86,7 +86,7 @@ def brief(x: Any) -> str:
     """Show an argument in the name of a test."""
     if isinstance(x, (list, tuple)):
         return ("[{}]" if isinstance(x, list) else "({})").format(",".join(map(brief, x)))
-    if isinstance(x, np.ndarray):
+    if isinstance(x, np.ndarray) or hasattr(x, "tocsr"):
         return f"{x.dtype}({','.join(map(str, x.shape))})"
     return f"{x}" if not isinstance(x, slice) else f"{x.start}:{x.stop}:{x.step}"
 

@@ -297,3 +297,9 @@ def test_a_large_file_is_walked_through_in_bounded_memory(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) < 130  # MB; all of it with nothing given back
+
+
+def test_an_order_may_name_a_part_of_the_rows():
+    rows = Rows(np.arange(7), np.arange(7) * 10)
+    seen = [(x.tolist(), y.tolist()) for x, y, _ in rows.batches(2, np.array([6, 1, 3]))]
+    assert seen == [([6, 1], [60, 10]), ([3], [30])]

@@ -2,6 +2,7 @@
 
 import inspect
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -28,6 +29,10 @@ EXPECTED = {
     errors.MutationError: RuntimeError,
     errors.GradientError: AssertionError,
     errors.MissingRuleError: TypeError,
+    errors.MissingExtraError: ImportError,
+    errors.DivergedError: ValueError,
+    errors.StateError: ValueError,
+    errors.PersistError: ValueError,
 }
 
 
@@ -104,7 +109,31 @@ def provoke_range():
     Value(1e200) ** 2
 
 
+def provoke_state():
+    gl.nn.Linear(2, 3).load_state_dict({"weigth": np.zeros((3, 2))})
+
+
+def provoke_persist():
+    gl.persist.load(__file__)
+
+
+def provoke_diverged():
+    X, y = np.ones((4, 1)), np.zeros(4)
+    gl.NetRegressor(gl.nn.Linear(1, 1), loss=lambda output, target: output * np.inf).fit(X, y)
+
+
+def provoke_extra():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "safetensors", None)
+        patch.setitem(sys.modules, "safetensors.numpy", None)
+        gl.persist.save("never.safetensors", {}, kind="nothing")
+
+
 PROVOKE = {
+    errors.StateError: provoke_state,
+    errors.PersistError: provoke_persist,
+    errors.DivergedError: provoke_diverged,
+    errors.MissingExtraError: provoke_extra,
     errors.DomainError: provoke_domain,
     errors.DivisionError: provoke_division,
     errors.RangeError: provoke_range,

@@ -940,6 +940,24 @@ def test_methods_do_what_numpys_do(name):
         assert y.dtype == expected.dtype
 
 
+@pytest.mark.parametrize("name", ["exp", "log", "sqrt", "abs", "sin", "cos", "tanh"])
+def test_elementwise_methods_do_what_numpys_functions_do(name):
+    x = gl.Tensor([0.5, 2.0], requires_grad=True)
+    y = getattr(x, name)()
+    np.testing.assert_array_equal(y.data, getattr(np, name)(x.data))
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad, gl.grad(lambda x: np.sum(getattr(np, name)(x)))(x.data))
+
+
+@pytest.mark.parametrize("name", ["relu", "sigmoid"])
+def test_activations_are_methods_as_they_are_of_values(name):
+    x = gl.Tensor([-0.5, 2.0], requires_grad=True)
+    y = getattr(x, name)()
+    np.testing.assert_array_equal(y.data, getattr(gl, name)(x.data))
+    y.sum().backward()
+    assert x.grad is not None
+
+
 @pytest.mark.parametrize("name", ["argmax", "argmin", "argsort", "nonzero", "any", "all"])
 def test_methods_without_a_derivative_give_what_numpys_give(name):
     data = np.array([2.0, 0.0, 1.0])

@@ -1,5 +1,78 @@
-"""Networks. For now those of the scalar API: Neuron, Layer and MLP, as micrograd has them."""
+"""Networks in PyTorch's vocabulary, on NumPy arrays; and micrograd's, on single numbers.
 
+`Module` and `Parameter` are what networks are made of, the layers and losses what they are made
+with. Names, argument orders and shapes of weights are PyTorch's, so a ``state_dict`` of arrays
+moves between the two. `Neuron`, `Layer` and `MLP` are those of the scalar API.
+"""
+
+from gradlite.nn import init
+from gradlite.nn.class_losses import bce_with_logits, cross_entropy, hinge
+from gradlite.nn.convolution import AvgPool2d, Conv1d, Conv2d, MaxPool2d
+from gradlite.nn.embedding import Bilinear, Embedding
+from gradlite.nn.layers import (
+    ELU,
+    GELU,
+    Dropout,
+    Flatten,
+    Identity,
+    LeakyReLU,
+    Linear,
+    LogSoftmax,
+    ReLU,
+    Residual,
+    Sequential,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+)
+from gradlite.nn.losses import gaussian_nll, huber, kl_div, mae, mse, poisson_nll, quantile
+from gradlite.nn.module import Module, Parameter
+from gradlite.nn.normalization import BatchNorm1d, LayerNorm
+from gradlite.nn.weighing import weighted_mean
 from gradlite.scalar.nn import MLP, Layer, Neuron
 
-__all__ = ["MLP", "Layer", "Neuron"]
+__all__ = [
+    "ELU",
+    "GELU",
+    "MLP",
+    "AvgPool2d",
+    "BatchNorm1d",
+    "Bilinear",
+    "Conv1d",
+    "Conv2d",
+    "Dropout",
+    "Embedding",
+    "Flatten",
+    "Identity",
+    "Layer",
+    "LayerNorm",
+    "LeakyReLU",
+    "Linear",
+    "LogSoftmax",
+    "MaxPool2d",
+    "Module",
+    "Neuron",
+    "Parameter",
+    "ReLU",
+    "Residual",
+    "Sequential",
+    "SiLU",
+    "Sigmoid",
+    "Softmax",
+    "Softplus",
+    "Tanh",
+    "bce_with_logits",
+    "cross_entropy",
+    "gaussian_nll",
+    "hinge",
+    "huber",
+    "init",
+    "kl_div",
+    "mae",
+    "mse",
+    "poisson_nll",
+    "quantile",
+    "weighted_mean",
+]

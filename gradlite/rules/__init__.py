@@ -2,24 +2,36 @@
 
 from gradlite.rules import (
     activations,
+    class_losses,
+    convolution,
     einsum,
     elementwise,
     fused,
     indexing,
     linalg,
+    losses,
+    normalization,
+    pooling,
     products,
     reductions,
     shape,
+    sparse,
 )
 
 __all__ = [
     "activations",
+    "class_losses",
+    "convolution",
     "einsum",
     "elementwise",
     "fused",
     "indexing",
     "linalg",
+    "losses",
+    "normalization",
+    "pooling",
     "products",
     "reductions",
     "shape",
+    "sparse",
 ]

@@ -8,14 +8,29 @@ from typing import Any
 import numpy as np
 
 import gradlite as gl
+from tests.specs.convolution import CONVOLUTION
 from tests.specs.elementwise import ELEMENTWISE
 from tests.specs.fused import FUSED
 from tests.specs.indexing import INDEXING
 from tests.specs.linalg import LINALG
+from tests.specs.losses import LOSSES
+from tests.specs.normalization import NORMALIZATION
 from tests.specs.reductions import REDUCTIONS
 from tests.specs.shape import SHAPE
+from tests.specs.sparse import SPARSE
 
-SPECS = [*ELEMENTWISE, *REDUCTIONS, *SHAPE, *INDEXING, *LINALG, *FUSED]
+SPECS = [
+    *ELEMENTWISE,
+    *REDUCTIONS,
+    *SHAPE,
+    *INDEXING,
+    *LINALG,
+    *FUSED,
+    *LOSSES,
+    *SPARSE,
+    *CONVOLUTION,
+    *NORMALIZATION,
+]
 
 # -- the functions that the specification of the engine names -----------------------------------
 
@@ -34,7 +49,7 @@ NAMED = """
     matmul dot vdot inner outer tensordot einsum kron cross linalg.inv linalg.solve linalg.det
     linalg.slogdet linalg.cholesky linalg.eigh linalg.svd linalg.pinv linalg.matrix_power
     linalg.multi_dot
-    gl.affine gl.cross_entropy gl.bce_with_logits gl.mse gl.huber
+    gl.affine
 """
 NAMED_PLAIN = """
     argsort argmax searchsorted equal not_equal less less_equal greater greater_equal

@@ -1,0 +1,342 @@
+"""What all estimators share: the way from X and y to a trained Module, and back to predictions.
+
+A subclass says how its Module is made (`_make_module`); the classifier and the regressor say what
+their targets are (`_learn_targets`, `_encode`) and how outputs become answers.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.metrics import check_scoring
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import InvalidParameterError
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from gradlite import data
+from gradlite.estimators._callbacks import CallbackSupportMixin
+from gradlite.estimators._fitting import Fitting, Samples
+from gradlite.estimators._network import Standardize
+from gradlite.estimators._parameters import TRAINING
+from gradlite.estimators._persistence import PersistenceMixin
+from gradlite.modes import no_grad
+from gradlite.nn import Module, Sequential
+from gradlite.tensor import Tensor
+from gradlite.training import Monitor
+
+FLOATS = (np.float64, np.float32)
+BLOCK = 512  # rows predicted at a time: what they become stays in the cache
+
+
+class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
+    """Base of the estimators. Not to be used itself."""
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = TRAINING
+
+    # -- what subclasses say --------------------------------------------------------------------
+
+    def _make_module(self, n_features: int, n_outputs: int, dtype: Any) -> Module:
+        """Make the network, its weights drawn from ``_rng``."""
+        raise NotImplementedError
+
+    def _learn_targets(self, y: np.ndarray, weight: np.ndarray | None, classes: Any) -> None:
+        """Learn what there is to predict, and the objective."""
+        raise NotImplementedError
+
+    def _check_targets(self, y: np.ndarray, exactly: bool) -> None:
+        """Refuse targets that do not fit what was learned before."""
+        raise NotImplementedError
+
+    def _encode(self, y: np.ndarray, dtype: Any) -> np.ndarray:
+        """Turn targets into what the objective takes."""
+        raise NotImplementedError
+
+    def _class_weights(self, y: np.ndarray, weight: np.ndarray | None) -> np.ndarray | None:
+        """Multiply the weights of samples by those of their classes."""
+        return weight
+
+    def _strata(self, y: np.ndarray) -> np.ndarray | None:
+        """Give what a split is to keep in proportion."""
+        return None
+
+    def _score_outputs(self, z: np.ndarray, samples: Samples) -> float:
+        """Score the network's outputs."""
+        raise NotImplementedError
+
+    # -- fit ------------------------------------------------------------------------------------
+
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        validation: tuple[Any, Any, Any] = (None, None, None),
+        incremental: bool = False,
+        classes: Any = None,
+    ) -> Any:
+        fresh = not self.__sklearn_is_fitted__() or not (self.warm_start or incremental)
+        X, y = self._check_data(X, y, reset=fresh)
+        weight = self._check_weight(sample_weight, X)
+        if weight is not None and not np.all(weight):
+            X, y, weight = without_zeros(X, y, weight)
+        if fresh:
+            self._learn_targets(y, weight, classes)
+        else:
+            self._check_targets(y, exactly=not incremental)
+        samples = self._samples(X, y, weight)
+        held_out = self._validation(*validation)
+        if fresh:
+            self._start(samples)
+        Fitting(self, samples, held_out, incremental).run()
+        return self
+
+    def _check_data(self, X: Any, y: Any, reset: bool) -> tuple[Any, np.ndarray]:
+        """Check X and y as scikit-learn does; memory-mapped files in bounded memory."""
+        mapped = data.mapped_file(X) is not None and X.dtype in FLOATS
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse="csr",
+            multi_output=True,
+            y_numeric=self._y_numeric,
+            dtype=FLOATS,
+            ensure_all_finite=not mapped,
+            reset=reset,
+        )
+        if mapped and not data.all_finite(X):
+            raise ValueError(
+                f"Input X contains NaN or infinity. {type(self).__name__} does not accept missing "
+                f"values: impute or drop them first."
+            )
+        return X, self._check_y(y)
+
+    _y_numeric = False
+
+    def _check_y(self, y: np.ndarray) -> np.ndarray:
+        return y
+
+    def _check_weight(self, sample_weight: Any, X: Any) -> np.ndarray | None:
+        if sample_weight is None:
+            return None
+        weight: np.ndarray = _check_sample_weight(
+            sample_weight, X, dtype=X.dtype, ensure_non_negative=True
+        )
+        return weight
+
+    def _samples(self, X: Any, y: np.ndarray, weight: np.ndarray | None) -> Samples:
+        weight = self._class_weights(y, weight)
+        if weight is not None and not np.all(weight):
+            X, y, weight = without_zeros(X, y, weight)
+        if weight is not None:
+            weight = weight.astype(X.dtype, copy=False)
+        return Samples(X, self._encode(y, X.dtype), y, weight)
+
+    def _validation(self, X_val: Any, y_val: Any, weight: Any) -> Samples | None:
+        """Check the user's own validation data."""
+        if X_val is None and y_val is None:
+            if weight is not None:
+                raise ValueError("sample_weight_val needs X_val and y_val.")
+            return None
+        if X_val is None or y_val is None:
+            missing = "X_val" if X_val is None else "y_val"
+            raise ValueError(f"X_val and y_val go together: {missing} is missing.")
+        X, y = self._check_data(X_val, y_val, reset=False)
+        self._check_targets(y, exactly=False)
+        return self._samples(X, y, self._check_weight(weight, X))
+
+    def _start(self, samples: Samples) -> None:
+        """Make a new network, and forget what was learned before."""
+        self._rng = own_stream(self.random_state)
+        self._dtype = samples.X.dtype
+        self._build(self._standardizer(samples) if self.standardize else None)
+        self._noise = noise(self._rng)
+        self._connect_noise()
+        self._optimizer = None
+        self._monitor = Monitor()
+        self._order = self._split_state = self._resume = None
+        self.n_iter_ = self.t_ = 0
+        self.loss_curve_: list[float] = []
+        self.best_loss_ = None if self.early_stopping else math.inf
+        self.validation_scores_: list[float] = []
+        self.validation_loss_curve_: list[float] = []
+        self.best_validation_score_ = -math.inf
+
+    def _build(self, standardizer: Standardize | None) -> None:
+        """Make the network for the features, outputs and dtype that are known by now."""
+        module = self._make_module(self.n_features_in_, self.n_outputs_, self._dtype)
+        self._network = module
+        self._module = module if standardizer is None else Sequential(standardizer, module)
+
+    def _standardizer(self, samples: Samples) -> Standardize:
+        mean, scale = data.mean_and_scale(samples.X, samples.weight)
+        dtype, sparse = samples.X.dtype, hasattr(samples.X, "tocsr")
+        return Standardize(None if sparse else mean.astype(dtype), scale.astype(dtype))
+
+    def _standardizes(self) -> bool | None:
+        """Tell whether X is centred before the network, None where it is taken as it is."""
+        if self._module is self._network:
+            return None
+        return self._module[0].mean is not None  # type: ignore[index]
+
+    def _blank_standardizer(self, centred: bool | None) -> Standardize | None:
+        """Give the layer that a saved state is to be loaded into."""
+        if centred is None:
+            return None
+        ones = np.ones(self.n_features_in_, self._dtype)
+        return Standardize(ones.copy() if centred else None, ones)
+
+    def _connect_noise(self) -> None:
+        """Let every layer that draws in training draw from the estimator's own stream."""
+        for layer in self._module.modules():
+            if hasattr(layer, "rng"):
+                layer.rng = self._noise
+
+    def _scorer(self) -> Any:
+        if self.scoring is None or self.scoring == "loss":
+            return None
+        return check_scoring(self, self.scoring)
+
+    def _check_partial_fit(self) -> bool:
+        if self.solver == "lbfgs":
+            raise AttributeError(
+                "partial_fit is only available for stochastic optimizers. lbfgs is not stochastic."
+            )
+        return True
+
+    # -- prediction -----------------------------------------------------------------------------
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "_module" in self.__dict__
+
+    def _check_X(self, X: Any) -> Any:
+        """Check X against what was learned: at once for a plain array without faults."""
+        check_is_fitted(self)
+        if (
+            type(X) is np.ndarray
+            and X.dtype in FLOATS
+            and X.ndim == 2
+            and X.shape[1] == self.n_features_in_
+            and len(X)
+            and "feature_names_in_" not in self.__dict__
+            and math.isfinite(np.vdot(X, X))
+        ):
+            return X
+        return validate_data(self, X, accept_sparse="csr", dtype=FLOATS, reset=False)
+
+    def _forward(self, X: Any, module: Module | None = None) -> np.ndarray:
+        """Give the outputs of a network for checked rows, blockwise and off the tape.
+
+        The array is the caller's own.
+        """
+        if module is None:
+            module = self._module
+        n = X.shape[0]
+        with no_grad():
+            if n <= BLOCK:
+                z = np.asarray(module(X))
+                return z if z.base is None and z is not X else z.copy()
+            blocks = [np.asarray(module(X[i : i + BLOCK])) for i in range(0, n, BLOCK)]
+        return np.concatenate(blocks)
+
+    def _outputs(self, X: Any) -> np.ndarray:
+        return self._forward(self._check_X(X))
+
+    def predict_gradient(self, X: Any) -> np.ndarray:
+        """Differentiate the prediction with respect to the input.
+
+        Parameters
+        ----------
+        X : array-like, shape (n_samples, n_features)
+            Where to differentiate; dense.
+
+        Returns
+        -------
+        array, shape (n_samples, n_features) or (n_samples, n_outputs, n_features)
+            ``d prediction / d X``: of a regressor's prediction, in the units of y and X; of a
+            classifier's probabilities, one output for each class (for two classes, that of the
+            second). The axis of outputs is left out where there is one.
+        """
+        X = self._check_X(X)
+        if hasattr(X, "tocsr"):
+            raise TypeError("predict_gradient needs dense X: call X.toarray() first.")
+        x = Tensor(X, requires_grad=True)
+        answer = self._differentiable(self._module(x))
+        gradients = []
+        for k in range(answer.shape[1]):
+            seed = np.zeros(answer.shape, answer.dtype)
+            seed[:, k] = 1
+            x.zero_grad()
+            answer.backward(seed, retain_graph=True)
+            gradients.append(x.grad.copy())
+        for p in self._module.parameters():
+            p.zero_grad()
+        return gradients[0] if len(gradients) == 1 else np.stack(gradients, axis=1)
+
+    def _differentiable(self, z: Any) -> Any:
+        """Turn outputs (a Tensor) into what `predict_gradient` differentiates, (n, k)."""
+        raise NotImplementedError
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def without_zeros(X: Any, y: np.ndarray, weight: np.ndarray) -> tuple[Any, np.ndarray, np.ndarray]:
+    """Leave out samples of weight zero: it means absent, to the last bit.
+
+    Raises
+    ------
+    ValueError
+        If none is left.
+    """
+    kept = np.flatnonzero(weight)
+    if not len(kept):
+        raise ValueError(
+            "Sample weights must contain at least one non-zero number: every weight is zero."
+        )
+    return data.take_rows(X, kept), y[kept], weight[kept]
+
+
+def own_stream(random_state: Any) -> np.random.RandomState:
+    """Give an estimator a random stream of its own.
+
+    An integer gives scikit-learn's stream for it. None seeds one from NumPy's global state, so
+    that ``np.random.seed`` still counts; a RandomState is used as it is.
+    """
+    if random_state is None:
+        return np.random.RandomState(np.random.randint(np.iinfo(np.int32).max))
+    stream: np.random.RandomState = check_random_state(random_state)
+    return stream
+
+
+def noise(rng: np.random.RandomState) -> np.random.Generator:
+    """Derive the stream of dropout, without taking anything from `rng`."""
+    copy = np.random.RandomState()
+    copy.set_state(rng.get_state(legacy=False))
+    return np.random.default_rng(copy.randint(0, 2**31, size=4))
+
+
+def per_layer(value: Any, name: str, layers: int, low: float, high: float) -> list[float]:
+    """Give a number for each hidden layer, from one for all or a list.
+
+    Raises
+    ------
+    InvalidParameterError
+        If the list has another length, or a number is out of range.
+    """
+    values = list(value) if isinstance(value, (list, tuple)) else [value] * layers
+    if len(values) != layers:
+        raise InvalidParameterError(
+            f"{name}={value!r} has {len(values)} entries for {layers} hidden layers."
+        )
+    for x in values:
+        if isinstance(x, bool) or not isinstance(x, (int, float)) or not low <= x < high:
+            raise InvalidParameterError(
+                f"{name} must be in [{low}, {high}) for every layer, not {x!r}."
+            )
+    return values

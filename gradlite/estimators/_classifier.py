@@ -1,0 +1,257 @@
+"""What is particular to classifiers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.metrics import accuracy_score
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import _check_partial_fit_first_call
+
+from gradlite.estimators._base import BaseNet
+from gradlite.estimators._fitting import Samples
+from gradlite.estimators._objectives import CLASS_LOSSES, class_objective
+from gradlite.estimators._targets import ClassTargets, Labels, column_or_matrix
+from gradlite.rules.activations import sigmoid
+from gradlite.rules.reductions import softmax
+
+CLASSIFICATION: dict[str, list[Any]] = {
+    "loss": [StrOptions(set(CLASS_LOSSES)), callable],
+    "class_weight": [None, StrOptions({"balanced"}), dict],
+}
+
+
+class BaseClassifier(ClassifierMixin, BaseNet):  # type: ignore[misc]
+    """Base of the classifiers. Not to be used itself."""
+
+    # -- targets --------------------------------------------------------------------------------
+
+    def _check_y(self, y: np.ndarray) -> np.ndarray:
+        return column_or_matrix(y)
+
+    def _learn_targets(self, y: np.ndarray, weight: np.ndarray | None, classes: Any) -> None:
+        logits = callable(self.loss)
+        if classes is not None and y.ndim == 1:
+            targets = ClassTargets.of_classes(np.asarray(classes), logits)
+            targets.check(y, exactly=False)
+        else:
+            targets = ClassTargets.of(y, logits)
+        self._set_targets(targets)
+
+    def _set_targets(self, targets: ClassTargets) -> None:
+        self._targets = targets
+        self.classes_ = targets.classes_
+        self.n_outputs_ = targets.n_outputs
+        self.out_activation_ = targets.out_activation
+        self._objective = class_objective(self.loss, targets)
+
+    def _target_state(self) -> dict[str, Any]:
+        targets = self._targets
+        columns = [labels.classes for labels in targets.columns]
+        return {"kind": targets.kind, "columns": columns, "paired": targets.paired}
+
+    def _restore_targets(self, state: dict[str, Any]) -> None:
+        columns = [Labels(classes) for classes in state["columns"]]
+        self._set_targets(ClassTargets(state["kind"], columns, state["paired"]))
+
+    def _check_targets(self, y: np.ndarray, exactly: bool) -> None:
+        self._targets.check(y, exactly)
+
+    def _encode(self, y: np.ndarray, dtype: Any) -> np.ndarray:
+        return self._targets.encode(y, dtype)
+
+    def _strata(self, y: np.ndarray) -> np.ndarray | None:
+        """Keep two classes in proportion, as scikit-learn does, where both have samples to part."""
+        if self._targets.kind != "binary" or np.bincount(self._targets.codes(y)).min() < 2:
+            return None
+        return y
+
+    def _class_weights(self, y: np.ndarray, weight: np.ndarray | None) -> np.ndarray | None:
+        """Weigh samples by class; 'balanced' gives every class the same total, weights counted."""
+        if self.class_weight is None:
+            return weight
+        if self._targets.kind == "multilabel":
+            raise ValueError(
+                "class_weight does not apply to multilabel targets, where a sample has several "
+                "labels: pass sample_weight."
+            )
+        codes = self._targets.codes(y).reshape(len(y), -1)
+        total = np.ones(len(y)) if weight is None else weight.astype(float)
+        combined = total.copy()
+        for labels, column in zip(self._targets.columns, codes.T, strict=True):
+            combined *= self._of_classes(labels.classes, column, total)[column]
+        return combined
+
+    def _of_classes(self, classes: np.ndarray, codes: np.ndarray, total: np.ndarray) -> np.ndarray:
+        """Give the weight of each class of a column."""
+        if isinstance(self.class_weight, dict):
+            labels = classes.tolist()
+            unknown = [label for label in self.class_weight if label not in labels]
+            if unknown and len(self._targets.columns) == 1:
+                raise ValueError(
+                    f"class_weight has weights for {unknown}, which are not among the classes "
+                    f"{labels}."
+                )
+            weights = np.array([self.class_weight.get(label, 1.0) for label in labels], dtype=float)
+            if not (np.all(np.isfinite(weights)) and np.all(weights >= 0)):
+                raise ValueError(
+                    f"class_weight must hold finite numbers that are not negative, not "
+                    f"{self.class_weight!r}."
+                )
+            return weights
+        counts = np.bincount(codes, weights=total, minlength=len(classes))
+        present = counts > 0
+        with np.errstate(divide="ignore"):
+            return np.where(present, total.sum() / (present.sum() * counts), 0.0)
+
+    # -- fit and predict ------------------------------------------------------------------------
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Any:
+        """Train the network.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix}, shape (n_samples, n_features)
+            float32 stays float32. A memory-mapped array may be larger than memory.
+        y : array-like, shape (n_samples,) or (n_samples, n_outputs)
+            Class labels; a 0/1 matrix for several labels a sample, or several columns of labels.
+        sample_weight : array-like, shape (n_samples,), optional
+            Weight 0 is as if the sample were absent.
+        X_val, y_val : array-like, optional
+            Data to watch: `validation_scores_`, early stopping, the best weights.
+        sample_weight_val : array-like, optional
+            Its weights.
+
+        Returns
+        -------
+        self
+        """
+        return self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
+
+    @available_if(lambda est: est._check_partial_fit())
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Any:
+        """Train for one epoch on the given data.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+        classes : array-like, shape (n_classes,), optional
+            All classes that will ever come; needed at the first call.
+
+        Returns
+        -------
+        self
+        """
+        _check_partial_fit_first_call(self, classes)
+        known = None if self.__sklearn_is_fitted__() else self.classes_
+        return self._fit(X, y, sample_weight, incremental=True, classes=known)
+
+    def predict(self, X: Any) -> Any:
+        """Predict classes.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix}, shape (n_samples, n_features)
+
+        Returns
+        -------
+        array, shape (n_samples,) or (n_samples, n_outputs)
+        """
+        return self._targets.predict(self._outputs(X))
+
+    def predict_proba(self, X: Any) -> Any:
+        """Predict the probability of each class.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix}, shape (n_samples, n_features)
+
+        Returns
+        -------
+        array, shape (n_samples, n_classes)
+            In the order of ``classes_``; a list of such arrays for several columns of classes.
+        """
+        return self._targets.proba(self._outputs(X))
+
+    def predict_log_proba(self, X: Any) -> Any:
+        """Predict the logarithm of `predict_proba`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix}, shape (n_samples, n_features)
+
+        Returns
+        -------
+        array, shape (n_samples, n_classes)
+        """
+        proba = self.predict_proba(X)
+        with np.errstate(divide="ignore"):
+            if isinstance(proba, list):
+                return [np.log(p, out=p) for p in proba]
+            return np.log(proba, out=proba)
+
+    def decision_function(self, X: Any) -> Any:
+        """Give the outputs of the network before softmax or the logistic function.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix}, shape (n_samples, n_features)
+
+        Returns
+        -------
+        array, shape (n_samples,) for two classes, otherwise (n_samples, n_classes)
+        """
+        return self._targets.decision(self._outputs(X))
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Give the accuracy: the part of samples all of whose labels are predicted right.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix}, shape (n_samples, n_features)
+        y : array-like, shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like, shape (n_samples,), optional
+
+        Returns
+        -------
+        float
+        """
+        return self._accuracy(np.asarray(y), self.predict(X), sample_weight)
+
+    def _accuracy(self, y: np.ndarray, answer: np.ndarray, weight: Any) -> float:
+        if self._targets.kind == "multioutput":
+            return float(np.average(np.all(answer == y, axis=1), weights=weight))
+        return float(accuracy_score(y, answer, sample_weight=weight))
+
+    def _score_outputs(self, z: np.ndarray, samples: Samples) -> float:
+        if not np.all(np.isfinite(z)):
+            return float("nan")
+        return self._accuracy(samples.y, self._targets.predict(z), samples.weight)
+
+    def _differentiable(self, z: Any) -> Any:
+        targets = self._targets
+        if targets.kind == "multioutput":
+            return np.concatenate([softmax(z[:, group]) for group in targets.groups()], axis=1)
+        if targets.out_activation == "logistic":
+            return sigmoid(z)
+        return softmax(z)[:, 1:] if targets.kind == "binary" else softmax(z)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        tags.target_tags.multi_output = True
+        return tags

@@ -1,0 +1,373 @@
+"""One fit: optimiser, validation data, the epochs, and what is decided at the end of each."""
+
+from __future__ import annotations
+
+import copy
+import math
+import warnings
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+
+from gradlite.data import Rows
+from gradlite.errors import DivergedError
+from gradlite.estimators._callbacks import Progress, callbacks_of
+from gradlite.estimators._solvers import LearningRate, penalties, ready_optimizer
+from gradlite.modes import no_grad
+from gradlite.training import Monitor, Snapshot, Trainer, train
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Checked data: X, what the loss takes as target, the user's y, and weights or None."""
+
+    X: Any
+    target: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray | None
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    def take(self, index: np.ndarray) -> Samples:
+        """Take some of the samples."""
+        weight = None if self.weight is None else self.weight[index]
+        return Samples(self.X[index], self.target[index], self.y[index], weight)
+
+
+class Fitting:
+    """What happens to an estimator while it is trained.
+
+    Parameters
+    ----------
+    est : BaseNet
+        Has its module, targets and random stream.
+    samples : Samples
+        To train on.
+    validation : Samples or None
+        To watch; with ``early_stopping`` part of `samples` is split off where there is none.
+    incremental : bool
+        One epoch, as ``partial_fit`` does it: no early stopping, no complaint at the end.
+    """
+
+    def __init__(
+        self, est: Any, samples: Samples, validation: Samples | None, incremental: bool
+    ) -> None:
+        self.est = est
+        self.incremental = incremental
+        self.early = est.early_stopping and not incremental
+        self.samples = samples
+        self.chosen: np.ndarray | None = None  # the samples to train on, if not all
+        if self.early and validation is None:
+            self.chosen, held_out = split(est, samples)
+            validation = samples.take(held_out)
+        self.validation = validation
+        self.scorer = est._scorer()
+        self.n = n = len(samples) if self.chosen is None else len(self.chosen)
+        if est.batch_size == "auto":
+            self.batch_size = min(200, n)
+        else:
+            if est.batch_size > n:
+                warnings.warn(
+                    "Got `batch_size` less than 1 or larger than sample size. It is going to be "
+                    "clipped",
+                    stacklevel=5,
+                )
+            self.batch_size = min(est.batch_size, n)
+        self.epochs = 1 if incremental else est.max_iter
+        self.optimizer: Any = ready_optimizer(est, math.ceil(n / self.batch_size))
+        self.rate = LearningRate(est, self.optimizer)
+        self.monitor: Monitor = est._monitor
+        self.monitor.tol = est.tol
+        self.snapshot = Snapshot(est._module, self.optimizer)
+        self.kept_epoch = 0  # whose weights the snapshot has, counted over all fits; 0 for none
+        if self.validation is not None and not incremental and est._resume is not None:
+            self.snapshot.kept = est._resume["last"]
+            self.snapshot.restore()
+            self.snapshot.kept = est._resume["best"]
+            self.kept_epoch = est._resume["best_epoch"]
+        elif est.t_:
+            self._keep()  # to go back to where training diverges at once
+        est._resume = None
+        self.trainer = Trainer(
+            est._module,
+            est._objective,
+            self.optimizer,
+            penalties(est, est._module, self.optimizer),
+            est.max_grad_norm,
+        )
+        self.context: Any = None
+
+    def run(self) -> None:
+        """Train, and leave the results in the estimator."""
+        est = self.est
+        rows = Rows(self.samples.X, self.samples.target, self.samples.weight)
+        est.n_iter_ = 0
+        self.progress = Progress(est.verbose, self.epochs)
+        est._module.train()
+        try:
+            with callbacks_of(est, max_subtasks=self.epochs) as self.context, threads(est):
+                if self.context is not None:
+                    self.context.call_on_fit_task_begin(estimator=est, **self._known())
+                if est.solver == "lbfgs":
+                    self._lbfgs(rows)
+                else:
+                    self._epochs(rows)
+                est._module.eval()
+                if self.context is not None:
+                    self.context.call_on_fit_task_end(
+                        estimator=est, reconstruction_attributes=dict, **self._known()
+                    )
+        finally:
+            self.progress.close()
+            est._module.eval()
+
+    # -- stochastic solvers -------------------------------------------------------------------
+
+    def _epochs(self, rows: Rows) -> None:
+        est = self.est
+        self.stopped = False
+        try:
+            train(
+                self.trainer,
+                rows,
+                self.epochs,
+                self.batch_size,
+                self._next_order,
+                self._epoch_end,
+            )
+        except KeyboardInterrupt:
+            warnings.warn("Training interrupted by user.", stacklevel=6)
+            self.stopped = True
+        except DivergedError as error:
+            self._diverged(error)
+            self.stopped = True
+        if self.scored:
+            if est.warm_start:  # the next fit goes on from the last weights, not from the best
+                est._resume = {
+                    "last": self.snapshot.arrays(),
+                    "best": self.snapshot.kept,
+                    "best_epoch": self.kept_epoch,
+                }
+            self.snapshot.restore()
+        if not self.stopped and not self.incremental:
+            warnings.warn(self._not_converged(), ConvergenceWarning, stacklevel=6)
+        est._order = self.order if est.warm_start else None
+
+    @property
+    def order(self) -> np.ndarray | None:
+        """The order of the rows in the last epoch."""
+        kept: np.ndarray | None = self.est.__dict__.get("_order")
+        return kept if kept is not None and len(kept) == self.n else None
+
+    def _next_order(self) -> np.ndarray | None:
+        """Shuffle the last order anew, as scikit-learn does."""
+        if not self.est.shuffle:
+            return self.chosen
+        shuffled = np.arange(self.n)
+        self.est._rng.shuffle(shuffled)
+        if self.order is not None:
+            shuffled = self.order[shuffled]
+        self.est._order = shuffled
+        return shuffled if self.chosen is None else self.chosen[shuffled]
+
+    @property
+    def scored(self) -> bool:
+        """Whether the best weights are those of the best validation score."""
+        return self.validation is not None and not self.incremental
+
+    def _epoch_end(self, loss: float) -> bool:
+        """Record an epoch, and tell whether to stop."""
+        est = self.est
+        est.n_iter_ += 1
+        est.t_ += self.n
+        est.loss_ = loss
+        est.loss_curve_.append(loss)
+        score = self._validate() if self.validation is not None else None
+        figure = loss if score is None or not self.early else -score
+        if self.context is not None and self._callbacks():
+            self.stopped = True
+        improved = self.monitor.update(figure if math.isfinite(figure) else math.inf)
+        if not self.early and loss < est.best_loss_:
+            est.best_loss_ = loss
+        if score is not None and score > est.best_validation_score_:
+            est.best_validation_score_ = score
+            improved = True
+        elif self.scored and not self.early:
+            improved = False
+        if improved and not self.incremental:
+            self._keep()
+        self.progress.epoch(est.n_iter_, loss, score)
+        self.rate.epoch_end(est.t_, figure)
+        if self.monitor.waited > est.n_iter_no_change and not self.stopped:
+            self.stopped = self._no_improvement()
+        return self.stopped
+
+    def _keep(self) -> None:
+        """Keep the weights as they are now."""
+        self.snapshot.take()
+        self.kept_epoch = len(self.est.loss_curve_)
+
+    def _no_improvement(self) -> bool:
+        what = "Validation score" if self.early else "Training loss"
+        text = (
+            f"{what} did not improve more than tol={self.est.tol:f} for "
+            f"{self.est.n_iter_no_change} consecutive epochs."
+        )
+        rate = self.rate.lower()
+        if rate is None:
+            self.progress.say(f"{text} Stopping.")
+            return True
+        self.progress.say(f"{text} Setting learning rate to {rate:f}")
+        self.monitor.waited = 0
+        return False
+
+    def _validate(self) -> float:
+        """Score the validation data, and record score and loss."""
+        est, samples = self.est, self.validation
+        assert samples is not None
+        est._module.eval()
+        try:
+            z = est._forward(samples.X)
+            with no_grad():
+                loss = float(np.asarray(est._objective(z, samples.target, samples.weight)))
+            est.validation_loss_curve_.append(loss)
+            if est.scoring == "loss":
+                score = -loss
+            elif self.scorer is None:
+                score = est._score_outputs(z, samples)
+            else:
+                anonymous = copy.copy(est)  # the data has lost its column names
+                anonymous.__dict__.pop("feature_names_in_", None)
+                known = {} if samples.weight is None else {"sample_weight": samples.weight}
+                score = float(self.scorer(anonymous, samples.X, samples.y, **known))
+        finally:
+            est._module.train()
+        est.validation_scores_.append(score)
+        return score
+
+    def _diverged(self, error: DivergedError) -> None:
+        """Go back to the best epoch with a warning; raise if there is none, or one was asked for.
+
+        The weights from before a warm start or a ``partial_fit`` count as such, too.
+        """
+        self.snapshot.restore()
+        self.est._optimizer = None  # what it remembers may be NaN, too
+        if self.incremental or not self.kept_epoch:
+            raise DivergedError(
+                "Solver produced non-finite parameter weights. The input data may contain large "
+                f"values and need to be preprocessed (standardize=True). {error}"
+            ) from None
+        warnings.warn(
+            f"{error} The weights of the best epoch, {self.kept_epoch}, are kept. Lower "
+            f"learning_rate_init (now {self.est.learning_rate_init:g}), set max_grad_norm, or "
+            f"scale the data (standardize=True).",
+            ConvergenceWarning,
+            stacklevel=6,
+        )
+
+    def _not_converged(self) -> str:
+        est = self.est
+        last = ""
+        best = self.kept_epoch if self.scored else self.monitor.best_epoch
+        if len(est.loss_curve_) > 1:
+            last = f", {est.loss_curve_[-2] - est.loss_curve_[-1]:.3g} less than the epoch before"
+        return (
+            f"Stochastic Optimizer: Maximum iterations ({est.max_iter}) reached and the "
+            f"optimization hasn't converged yet. After {est.n_iter_} epochs the training loss is "
+            f"{est.loss_:.6g}{last}; the best epoch was {best}. Raise max_iter, "
+            f"learning_rate_init (now {est.learning_rate_init:g}) or tol (now {est.tol:g})."
+        )
+
+    # -- L-BFGS ---------------------------------------------------------------------------------
+
+    def _lbfgs(self, rows: Rows) -> None:
+        from sklearn.utils.optimize import _check_optimize_result
+
+        est = self.est
+        x, y, w = rows.all()
+        self.stopped = False
+
+        def closure() -> float:
+            self.optimizer.zero_grad()
+            return self.trainer.gradient(x, y, w)
+
+        def iteration(loss: float) -> bool:
+            est.n_iter_ += 1
+            self.progress.epoch(est.n_iter_, loss, None)
+            return self.context is not None and self._callbacks()
+
+        est.loss_ = float(self.optimizer.step(closure, iteration))
+        self.optimizer.zero_grad()
+        est.t_ += len(self.samples)
+        result = self.optimizer.result
+        if not all(np.all(np.isfinite(vector.data)) for vector in self.optimizer.vectors):
+            raise DivergedError(
+                "Solver produced non-finite parameter weights. The input data may contain large "
+                "values and need to be preprocessed (standardize=True)."
+            )
+        est.n_iter_ = max(1, int(result.nit))
+        if not self.incremental:
+            _check_optimize_result("lbfgs", result, est.max_iter)
+
+    # -- callbacks ------------------------------------------------------------------------------
+
+    def _known(self) -> dict[str, Any]:
+        weight = self.samples.weight
+        metadata = {} if weight is None else {"sample_weight": weight}
+        return {"X": self.samples.X, "y": self.samples.y, "metadata": metadata}
+
+    def _callbacks(self) -> bool:
+        """Call the hooks of an epoch, and tell whether one wants to stop."""
+        known = self._known()
+        epoch = self.context.subcontext(task_name="epoch")
+        epoch.call_on_fit_task_begin(estimator=self.est, **known)
+        return bool(
+            epoch.call_on_fit_task_end(
+                estimator=self.est, reconstruction_attributes=self._fitted, **known
+            )
+        )
+
+    def _fitted(self) -> dict[str, Any]:
+        """Give what makes a copy of the estimator ready to predict, as of now."""
+        module = copy.deepcopy(self.est._module).eval()
+        return {"_module": module, "_optimizer": None, "_skl_callbacks": []}
+
+
+def split(est: Any, samples: Samples) -> tuple[np.ndarray, np.ndarray]:
+    """Part the samples for early stopping: stratified by class, and alike in every warm start.
+
+    Nothing is copied: the parts are the numbers of their samples.
+    """
+    rng = est._rng
+    if est._split_state is None:
+        est._split_state = rng.get_state(legacy=False)
+    else:
+        rng = np.random.RandomState()
+        rng.set_state(est._split_state)
+    train_part, held_out = train_test_split(
+        np.arange(len(samples)),
+        random_state=rng,
+        test_size=est.validation_fraction,
+        stratify=est._strata(samples.y),
+    )
+    if len(held_out) < 2:
+        raise ValueError(
+            "The validation set is too small. Increase 'validation_fraction' or the size of your "
+            "dataset."
+        )
+    return train_part, held_out
+
+
+def threads(est: Any) -> AbstractContextManager[Any]:
+    """Limit the threads of matrix products, if that is wanted, during a fit only."""
+    if est.n_threads is None:
+        return nullcontext()
+    from threadpoolctl import threadpool_limits
+
+    limits: AbstractContextManager[Any] = threadpool_limits(est.n_threads, user_api="blas")
+    return limits

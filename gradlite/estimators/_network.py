@@ -1,0 +1,175 @@
+"""The network of an MLP estimator: layers from sizes, weights drawn as scikit-learn draws them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from gradlite import nn
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "identity": nn.Identity,
+    "logistic": nn.Sigmoid,
+    "sigmoid": nn.Sigmoid,
+    "tanh": nn.Tanh,
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "softplus": nn.Softplus,
+}
+NORMALIZATIONS: dict[str, Callable[..., nn.Module]] = {
+    "batch": nn.BatchNorm1d,
+    "layer": nn.LayerNorm,
+}
+
+
+class Function(nn.Module):
+    """A function of Tensors as a module."""
+
+    def __init__(self, fn: Callable[[Any], Any]) -> None:
+        self.fn = fn
+
+    def forward(self, x: Any) -> Any:
+        """Apply the function."""
+        return self.fn(x)
+
+    def extra_repr(self) -> str:
+        """Name the function."""
+        return getattr(self.fn, "__name__", repr(self.fn))
+
+
+class Standardize(nn.Module):
+    """Subtract the mean of each column and divide by its scale: ``standardize=True``.
+
+    Parameters
+    ----------
+    mean, scale : array, shape (n_features,)
+        Those of the training data; `mean` is None for sparse data, which stays sparse.
+    """
+
+    mean: np.ndarray | None
+    scale: np.ndarray
+
+    def __init__(self, mean: np.ndarray | None, scale: np.ndarray) -> None:
+        self.register_buffer("scale", scale)
+        self.mean = None
+        if mean is not None:
+            self.register_buffer("mean", mean)
+
+    def forward(self, x: Any) -> Any:
+        """Standardize the columns of `x`."""
+        if self.mean is not None:
+            return (x - self.mean) / self.scale
+        return x.multiply(1 / self.scale).tocsr() if hasattr(x, "multiply") else x / self.scale
+
+
+class Perceptron(nn.Sequential):
+    """Hidden blocks (Linear, normalization, activation, dropout) and a Linear at the end.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Features, widths of the hidden layers, outputs.
+    activations : sequence of str or callable
+        Of each hidden layer.
+    dropout : sequence of float
+        The probability after each hidden layer.
+    normalization : {'batch', 'layer'} or None
+        Between each hidden Linear and its activation.
+    dtype : dtype
+        Of the parameters.
+    rng : RandomState
+        Draws weights and biases, layer by layer.
+    noise : Generator
+        Draws dropout.
+
+    Attributes
+    ----------
+    ends : list of int
+        Where each hidden layer ends among the modules.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        activations: Sequence[str | Callable[[Any], Any]],
+        dropout: Sequence[float],
+        normalization: str | None,
+        dtype: Any,
+        rng: np.random.RandomState,
+        noise: np.random.Generator | None = None,
+    ) -> None:
+        modules: list[nn.Module] = []
+        self.ends: list[int] = []
+        for i, (n, m) in enumerate(pairwise(sizes)):
+            last = i == len(sizes) - 2
+            near = activations[i - last] if activations else "identity"
+            modules.append(linear(n, m, near, dtype, rng))
+            if last:
+                break
+            if normalization is not None:
+                modules.append(NORMALIZATIONS[normalization](m, dtype=dtype))
+            modules.append(activation(activations[i]))
+            if dropout[i]:
+                modules.append(nn.Dropout(dropout[i], rng=noise))
+            self.ends.append(len(modules))
+        super().__init__(*modules)
+
+    def linears(self) -> list[nn.Linear]:
+        """Give the Linear layers, from the input to the output."""
+        return [module for module in self if isinstance(module, nn.Linear)]
+
+
+def activation(name: str | Callable[[Any], Any]) -> nn.Module:
+    """Make the module of an activation."""
+    return ACTIVATIONS[name]() if isinstance(name, str) else Function(name)
+
+
+def linear(
+    n: int, m: int, near: str | Callable[[Any], Any], dtype: Any, rng: np.random.RandomState
+) -> nn.Linear:
+    """Make a Linear layer with uniform weights and biases of Glorot and Bengio's bound.
+
+    ``sqrt(6 / (n + m))``, or ``sqrt(2 / (n + m))`` before a logistic function (and after the last
+    one): scikit-learn's choice, from the same stream in the same order, so that the same seed gives
+    the same network.
+    Understanding the difficulty of training deep feedforward neural networks, 2010.
+    """
+    factor = 2.0 if near in ("logistic", "sigmoid") else 6.0
+    bound = np.sqrt(factor / (n + m))
+    made = nn.Linear(n, m, dtype=dtype)
+    made.weight.data[...] = rng.uniform(-bound, bound, (n, m)).T
+    assert made.bias is not None
+    made.bias.data[...] = rng.uniform(-bound, bound, m)
+    return made
+
+
+def check_size(sizes: Sequence[int], dtype: Any) -> None:
+    """Refuse a network that cannot fit in the memory of this machine.
+
+    Raises
+    ------
+    ValueError
+        With the layer that is too large. Parameters are counted four times: themselves, their
+        gradients, and two moments.
+    """
+    counts = [(n + 1) * m for n, m in pairwise(sizes)]
+    needed = 4 * sum(counts) * np.dtype(dtype).itemsize
+    try:
+        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not told here
+        return
+    if needed > there:
+        i = int(np.argmax(counts))
+        raise ValueError(
+            f"A network of layer sizes {tuple(sizes)} takes about {needed / 1e9:.1f} GB to train, "
+            f"and this machine has {there / 1e9:.1f} GB: {counts[i]:,} parameters lie between the "
+            f"layers of {sizes[i]:,} and {sizes[i + 1]:,} units. Fewer classes, features or hidden "
+            f"units are needed."
+        )

@@ -1,0 +1,175 @@
+"""The parameters that the estimators share: what is allowed, and what they mean.
+
+scikit-learn's parameters come first, with its names, defaults and limits; then those of ours.
+"""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any, TypeVar
+
+import numpy as np
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+
+from gradlite.estimators._network import ACTIVATIONS, NORMALIZATIONS
+
+SOLVERS = ("adam", "sgd", "lbfgs", "adamw", "rmsprop", "lion")
+SCHEDULES = ("cosine", "one_cycle", "plateau")
+
+positive = Interval(Real, 0, None, closed="neither")
+not_negative = Interval(Real, 0, None, closed="left")
+fraction = Interval(Real, 0, 1, closed="left")
+count = Interval(Integral, 1, None, closed="left")
+
+TRAINING: dict[str, list[Any]] = {
+    "solver": [StrOptions(set(SOLVERS))],
+    "alpha": [not_negative],
+    "batch_size": [StrOptions({"auto"}), count],
+    "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+    "learning_rate_init": [positive],
+    "power_t": [not_negative],
+    "max_iter": [count],
+    "shuffle": ["boolean"],
+    "random_state": ["random_state"],
+    "tol": [not_negative],
+    "verbose": ["verbose"],
+    "warm_start": ["boolean"],
+    "momentum": [Interval(Real, 0, 1, closed="both")],
+    "nesterovs_momentum": ["boolean"],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [fraction],
+    "beta_1": [fraction],
+    "beta_2": [fraction],
+    "epsilon": [positive],
+    "n_iter_no_change": [count, Options(Real, {np.inf})],
+    "max_fun": [count],
+    "standardize": ["boolean"],
+    "schedule": [None, StrOptions(set(SCHEDULES)), callable],
+    "max_grad_norm": [None, positive],
+    "scoring": [None, str, callable],
+    "callbacks": [None, list, tuple],
+    "n_threads": [None, count],
+}
+
+NETWORK: dict[str, list[Any]] = {
+    "hidden_layer_sizes": ["array-like", count],
+    "activation": [StrOptions(set(ACTIVATIONS)), callable, list, tuple],
+    "n_layers": [None, Interval(Integral, 0, None, closed="left")],
+    "width": [None, count],
+    "dropout": [fraction, list, tuple],
+    "normalization": [None, StrOptions(set(NORMALIZATIONS))],
+}
+
+TEXTS = {
+    "network": """\
+    hidden_layer_sizes : int or array-like of int, default=(100,)
+        The width of each hidden layer.
+    activation : str, callable, or a list of one for each hidden layer, default='relu'
+        'identity', 'logistic', 'tanh', 'relu', 'leaky_relu', 'elu', 'gelu', 'silu', 'softplus', or
+        a function of a Tensor.
+    n_layers : int, optional
+        With `width`, the hidden layers as numbers that a search can vary: ``n_layers`` layers of
+        ``width`` units (100 by default) in place of `hidden_layer_sizes`.
+    width : int, optional
+        The units of every hidden layer. Without `n_layers`, as many layers as
+        `hidden_layer_sizes` has.
+    dropout : float or list of float, default=0.0
+        The probability with which outputs of each hidden layer are set to zero in training.
+    normalization : {'batch', 'layer'}, optional
+        Normalize between each hidden layer and its activation.""",
+    "training": """\
+    solver : {'adam', 'sgd', 'lbfgs', 'adamw', 'rmsprop', 'lion'}, default='adam'
+        The optimiser. 'lbfgs' works on all samples at once, in float64.
+    alpha : float, default=0.0001
+        Strength of the L2 penalty on weights (not on biases), ``alpha / 2 * |W|**2`` divided by the
+        number of samples of the batch, as scikit-learn has it. With 'adamw' and 'lion' the
+        decoupled weight decay in its place.
+    batch_size : int or 'auto', default='auto'
+        Samples per step; 'auto' is ``min(200, n_samples)``.
+    learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'
+        With 'sgd' only: the rate stays; or is ``learning_rate_init / (t + 1)**power_t`` after t
+        samples; or is divided by 5 where two epochs have not improved by `tol`.
+    learning_rate_init : float, default=0.001
+        The initial rate.
+    power_t : float, default=0.5
+        The exponent of 'invscaling'.
+    max_iter : int, default=200
+        The largest number of epochs; of iterations for 'lbfgs'.
+    shuffle : bool, default=True
+        Whether each epoch takes the samples in a new order.
+    random_state : int, RandomState or None, default=None
+        Draws weights, split, order and dropout. The same number gives the same network, and for the
+        parameters that scikit-learn has too, scikit-learn's.
+    tol : float, default=1e-4
+        An epoch counts as an improvement where loss or score improves by this much.
+    verbose : bool, default=False
+        Show a progress bar (with the extra ``progress``, in a terminal) or a line an epoch.
+    warm_start : bool, default=False
+        Whether `fit` goes on where the last one ended: weights, optimiser, schedule and random
+        streams. ``fit`` twice with ``max_iter=30`` is then ``fit`` with 60, bit for bit.
+    momentum : float, default=0.9
+        Of 'sgd'.
+    nesterovs_momentum : bool, default=True
+        Whether 'sgd' uses Nesterov's momentum.
+    early_stopping : bool, default=False
+        Stop by the score of validation data (`X_val`, or a part split off) and keep the best
+        weights; without it the training loss decides.
+    validation_fraction : float, default=0.1
+        The part that `early_stopping` splits off where no `X_val` is given.
+    beta_1, beta_2, epsilon : float, defaults 0.9, 0.999, 1e-8
+        Of 'adam' and 'adamw' (the betas of 'lion' too).
+    n_iter_no_change : int, default=10
+        Stop after more than this many epochs without improvement.
+    max_fun : int, default=15000
+        The largest number of loss evaluations of 'lbfgs'.
+    standardize : bool, default=False
+        Standardize the columns of X (and the target of a regressor) inside, so that raw data
+        trains; predictions are in the units of y.
+    schedule : callable, {'cosine', 'one_cycle', 'plateau'} or None, default=None
+        A function step -> rate (see `gradlite.schedules`) in place of `learning_rate`; by name,
+        from `learning_rate_init` over `max_iter` epochs.
+    max_grad_norm : float, optional
+        Gradients longer than this are shortened to it.
+    scoring : str, callable or None, default=None
+        The score of validation data: a scorer of scikit-learn, or 'loss'. By default accuracy or
+        R squared.
+    callbacks : list, optional
+        Callbacks in the protocol of scikit-learn 1.9, called at each epoch. They join those of
+        ``set_callbacks``.
+    n_threads : int, optional
+        Limit the threads of matrix products during `fit`; small networks are fastest with 1.""",
+    "attributes": """\
+    n_features_in_, feature_names_in_
+        As in every scikit-learn estimator.
+    n_iter_, t_ : int
+        Epochs of the last `fit`, and samples seen by all.
+    loss_, best_loss_ : float
+        Training loss of the last epoch, and the lowest (None with `early_stopping`).
+    loss_curve_ : list of float
+        Training loss of each epoch.
+    validation_scores_, validation_loss_curve_ : list of float or None
+        Score and loss of the validation data after each epoch.
+    best_validation_score_ : float or None
+        The best of these scores.
+    n_outputs_ : int
+        Outputs of the network.
+    out_activation_ : str
+        What turns them into predictions.""",
+}
+
+T = TypeVar("T", bound=type)
+
+
+def documented(cls: T) -> T:
+    """Put the shared texts into a class's docstring, where it says ``{network}`` and so on."""
+    if cls.__doc__:
+        for name, text in TEXTS.items():
+            cls.__doc__ = cls.__doc__.replace(f"    {{{name}}}", text)
+    return cls
+
+
+def store(estimator: Any, arguments: dict[str, Any]) -> None:
+    """Store what ``__init__`` was given, as it is: scikit-learn's contract."""
+    for name, value in arguments.items():
+        if name not in ("self", "__class__"):
+            setattr(estimator, name, value)

@@ -1,0 +1,195 @@
+"""Saving estimators without pickle, and going on exactly where they were."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from dataclasses import asdict
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from gradlite import persist, schedules
+from gradlite.errors import PersistError
+from gradlite.estimators._solvers import make_optimizer, make_rate, settings_of
+from gradlite.packing import Packer
+from gradlite.training import Monitor
+
+Path = str | os.PathLike[str]
+
+
+class PersistenceMixin:
+    """`save` and `load`: arrays and JSON in one file, nothing that runs."""
+
+    def save(self, path: Path) -> None:
+        """Save the fitted estimator, with all that a warm start needs.
+
+        Parameters
+        ----------
+        path : path
+            Ending in ``.safetensors`` for that format (the extra ``safetensors``); otherwise a zip
+            of arrays and JSON. An older file is replaced at once when the new one is complete.
+
+        Raises
+        ------
+        NotFittedError
+            If there is nothing to save yet.
+
+        Notes
+        -----
+        A parameter that is code (a loss or a schedule of yours, a module) is not saved: `load`
+        takes it by keyword. Callbacks are left out. Where parameters of the optimiser were changed
+        since the last fit, it begins anew after loading.
+        """
+        from sklearn.utils.validation import check_is_fitted
+
+        check_is_fitted(self)
+        persist.save(path, self._state(), kind=type(self).__name__)
+
+    @classmethod
+    def load(cls, path: Path, **code: Any) -> Self:
+        """Load an estimator that `save` has written.
+
+        Parameters
+        ----------
+        path : path
+            The file.
+        **code
+            The parameters that are code and could not be saved, such as ``loss=my_loss``.
+
+        Raises
+        ------
+        PersistError
+            If the file is not such a file, is damaged or altered, holds another estimator, or needs
+            a parameter that was not given.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> from sklearn.datasets import load_iris
+        >>> from gradlite import MLPClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> model = MLPClassifier((8,), solver="lbfgs", random_state=0, standardize=True).fit(X, y)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(os.path.join(folder, "iris"))
+        ...     again = MLPClassifier.load(os.path.join(folder, "iris"))
+        >>> bool((again.predict(X) == model.predict(X)).all())
+        True
+        """
+        state = persist.load(path, kind=cls.__name__)
+        try:
+            return cls._from_state(state, code)
+        except PersistError:
+            raise
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise PersistError(
+                f"{os.fspath(path)!r}: what it holds does not make a {cls.__name__}: {error}"
+            ) from error
+
+    # -- the state as a tree of arrays and plain values -----------------------------------------
+
+    def _state(self) -> dict[str, Any]:
+        known: Any = self
+        learned = {name: value for name, value in vars(self).items() if name.endswith("_")}
+        params = {**known.get_params(deep=False), "callbacks": None}
+        optimizer = known._optimizer
+        if optimizer is not None and known._settings != settings_of(self):
+            optimizer = None
+        return {
+            "params": {name: _plain(value) for name, value in params.items()},
+            "learned": learned,
+            "targets": known._target_state(),
+            "module": known._module.state_dict(),
+            "centred": known._standardizes(),
+            "dtype": np.dtype(known._dtype).name,
+            "optimizer": None if optimizer is None else optimizer.state_dict(),
+            "steps": known.__dict__.get("_steps"),
+            "rate": known._rate.state_dict() if hasattr(known._rate, "state_dict") else None,
+            "rng": known._rng.get_state(legacy=False),
+            "noise": known._noise.bit_generator.state,
+            "monitor": asdict(known._monitor),
+            "order": known._order,
+            "split_state": known._split_state,
+            "resume": known._resume,
+        }
+
+    @classmethod
+    def _from_state(cls, state: dict[str, Any], code: dict[str, Any]) -> Self:
+        params = {name: _restored(value) for name, value in state["params"].items()}
+        for name, value in params.items():
+            if isinstance(value, Code) and name not in code:
+                raise PersistError(
+                    f"This {cls.__name__} was saved with {name}={value.name}, which is code and is "
+                    f"not in the file: pass it, load(path, {name}=...)."
+                )
+        for name in code.keys() - params.keys():
+            raise PersistError(f"{cls.__name__} has no parameter {name!r}.")
+        params.update(code)
+        est: Any = cls()
+        est.set_params(**params)
+        vars(est).update({name: v for name, v in state["learned"].items() if name.endswith("_")})
+        est._restore_targets(state["targets"])
+        est._rng = _generator(state["rng"])
+        est._noise = np.random.default_rng()
+        est._noise.bit_generator.state = state["noise"]
+        est._dtype = np.dtype(state["dtype"])
+        est._build(est._blank_standardizer(state["centred"]))
+        est._connect_noise()
+        est._module.load_state_dict(state["module"])
+        est._rng = _generator(state["rng"])  # building has drawn from it
+        est._monitor = Monitor(**state["monitor"])
+        est._order, est._split_state = state["order"], state["split_state"]
+        est._resume = state["resume"]
+        est._optimizer = None
+        if state["optimizer"] is not None:
+            est._settings = settings_of(est)
+            est._steps = state["steps"]
+            est._rate = make_rate(est, est._steps)
+            est._optimizer = make_optimizer(est, est._module, est._rate)
+            est._optimizer.load_state_dict(state["optimizer"])
+            if state["rate"] is not None:
+                est._rate.load_state_dict(state["rate"])
+        return est  # type: ignore[no-any-return]
+
+
+class Code(NamedTuple):
+    """Stands where a parameter was a function or an object."""
+
+    name: str
+
+
+def _plain(value: Any) -> Any:
+    """Give a parameter as it can be saved: dicts as pairs, and code as a mark that it was there."""
+    if isinstance(value, np.random.RandomState):
+        return {"random_state": value.get_state(legacy=False)}
+    if isinstance(value, dict):
+        return {"dict": [[key, _plain(part)] for key, part in value.items()]}
+    if type(value) in schedules.SCHEDULES.values():
+        name = next(name for name, kind in schedules.SCHEDULES.items() if kind is type(value))
+        arguments = inspect.signature(schedules.SCHEDULES[name]).parameters
+        return {"schedule": name, "with": {x: _plain(getattr(value, x)) for x in arguments}}
+    try:
+        Packer().pack(value)
+    except (TypeError, ValueError):
+        return {"code": getattr(value, "__qualname__", None) or repr(value)}
+    return value
+
+
+def _restored(value: Any) -> Any:
+    """Give the parameter that `_plain` was given."""
+    if not isinstance(value, dict):
+        return value
+    if "random_state" in value:
+        return _generator(value["random_state"])
+    if "dict" in value:
+        return {key: _restored(part) for key, part in value["dict"]}
+    if "schedule" in value:
+        arguments = {name: _restored(part) for name, part in value["with"].items()}
+        return schedules.SCHEDULES[value["schedule"]](**arguments)
+    return Code(value["code"])
+
+
+def _generator(state: dict[str, Any]) -> np.random.RandomState:
+    made = np.random.RandomState()
+    made.set_state(state)
+    return made

@@ -1,0 +1,190 @@
+"""From a solver's name to an optimiser, a penalty and a learning rate."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gradlite import optim, schedules
+from gradlite.nn.module import Module
+from gradlite.training import L2
+
+DECOUPLED = ("adamw", "lion")  # alpha is their weight decay, not a penalty of the loss
+SETTINGS = (
+    "solver",
+    "alpha",
+    "learning_rate",
+    "learning_rate_init",
+    "schedule",
+    "momentum",
+    "nesterovs_momentum",
+    "beta_1",
+    "beta_2",
+    "epsilon",
+)
+"""The parameters that an optimiser is made from."""
+
+
+class Adam(optim.Adam):
+    """Adam as scikit-learn has it: epsilon is added before the bias of the root is corrected.
+
+    Kingma and Ba, 2015, end of section 2.
+    """
+
+    def _floor(self, eps: float, correction: float) -> float:
+        return eps
+
+
+def ordered(module: Module) -> tuple[list[tuple[str, Any]], list[tuple[str, Any]]]:
+    """Part the named parameters into weights (matrices and kernels) and the rest."""
+    named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+    weights = [(name, p) for name, p in named if p.ndim >= 2]
+    return weights, [(name, p) for name, p in named if p.ndim < 2]
+
+
+def make_optimizer(est: Any, module: Module, rate: Any) -> optim.Optimizer:
+    """Make the optimiser of an estimator's parameters: weights first, then the rest."""
+    weights, rest = ordered(module)
+    betas = (est.beta_1, est.beta_2)
+    params: Any = weights + rest
+    if est.solver in DECOUPLED:
+        params = [
+            {"params": group, "weight_decay": decay}
+            for group, decay in ((weights, est.alpha), (rest, 0.0))
+            if group
+        ]
+    if est.solver == "adam":
+        return Adam(params, lr=rate, betas=betas, eps=est.epsilon)
+    if est.solver == "adamw":
+        return optim.AdamW(params, lr=rate, betas=betas, eps=est.epsilon)
+    if est.solver == "lion":
+        return optim.Lion(params, lr=rate, betas=betas)
+    if est.solver == "rmsprop":
+        return optim.RMSprop(params, lr=rate)
+    if est.solver == "lbfgs":
+        return optim.LBFGS(params, max_iter=est.max_iter, maxfun=est.max_fun, gtol=est.tol)
+    nesterov = bool(est.nesterovs_momentum and est.momentum)
+    return optim.SGD(params, lr=rate, momentum=est.momentum, nesterov=nesterov)
+
+
+def penalties(est: Any, module: Module, optimizer: optim.Optimizer) -> list[L2]:
+    """Give the L2 penalty on the weights, one for each type that they have."""
+    if est.alpha == 0 or est.solver in DECOUPLED:
+        return []
+    weights, _ = ordered(module)
+    made = []
+    for vector in optimizer.vectors:
+        size = sum(p.size for _, p in weights if p.dtype == vector.data.dtype)
+        if size:
+            made.append(L2(vector.data[:size], vector.grad[:size], est.alpha))
+    return made
+
+
+def settings_of(est: Any) -> dict[str, Any]:
+    """Give the parameters of an estimator that its optimiser is made from."""
+    return {name: getattr(est, name) for name in SETTINGS}
+
+
+def ready_optimizer(est: Any, steps_per_epoch: int) -> optim.Optimizer:
+    """Give the optimiser that a fit goes on with.
+
+    The one that is there stays as long as the parameters do that it was made from. Where they were
+    changed, a new one takes over what the old one remembers. L-BFGS remembers nothing.
+    """
+    old, settings = est._optimizer, settings_of(est)
+    if old is None or est.solver == "lbfgs" or settings != est._settings:
+        est._settings = settings
+        est._steps = est.max_iter * steps_per_epoch
+        est._rate = make_rate(est, est._steps)
+        est._optimizer = make_optimizer(est, est._module, est._rate)
+        if old is not None:
+            take_over(old, est._optimizer)
+    made: optim.Optimizer = est._optimizer
+    return made
+
+
+def take_over(old: optim.Optimizer, new: optim.Optimizer) -> None:
+    """Give an optimiser what one of the same kind remembers; its own settings stay."""
+    kept = [old.remembers(group) for group in old.param_groups]
+    if type(old) is type(new) and kept == [new.remembers(group) for group in new.param_groups]:
+        new.load_state_dict({**old.state_dict(), "groups": new.state_dict()["groups"]})
+
+
+@dataclass(frozen=True)
+class Restarting:
+    """A schedule that begins anew where it has ended: Loshchilov and Hutter's warm restarts.
+
+    So a warm start has a rate to go on with, and one that goes on before the end changes nothing.
+    """
+
+    schedule: schedules.Schedule
+    steps: int
+
+    def __call__(self, step: int) -> float:
+        """Give the rate at `step`."""
+        return self.schedule(step % self.steps)
+
+
+def make_rate(est: Any, steps: int) -> Any:
+    """Give the learning rate: a number, or the schedule that was asked for, over `steps`."""
+    if est.schedule is None:
+        return est.learning_rate_init
+    if callable(est.schedule):
+        return copy.deepcopy(est.schedule)  # one that follows a metric changes; parameters do not
+    if est.schedule == "cosine":
+        return Restarting(schedules.cosine(est.learning_rate_init, steps), steps)
+    if est.schedule == "one_cycle":
+        return Restarting(schedules.one_cycle(est.learning_rate_init, steps), steps)
+    patience = int(min(est.n_iter_no_change, np.iinfo(int).max)) // 2
+    return schedules.ReduceOnPlateau(est.learning_rate_init, patience=patience)
+
+
+class LearningRate:
+    """scikit-learn's three modes for 'sgd', and what a plateau does to a rate.
+
+    Parameters
+    ----------
+    est : estimator
+        Has the parameters.
+    optimizer : Optimizer
+        Its groups' rates are set.
+    """
+
+    def __init__(self, est: Any, optimizer: optim.Optimizer) -> None:
+        self.est = est
+        self.optimizer = optimizer
+        self.groups = optimizer.param_groups
+        self.mode = (
+            est.learning_rate if est.solver == "sgd" and est.schedule is None else "constant"
+        )
+
+    def epoch_end(self, samples: int, figure: float) -> None:
+        """Take the number of samples seen and the figure watched; set the rate that follows."""
+        if self.mode == "invscaling":
+            self._set(self.est.learning_rate_init / (samples + 1) ** self.est.power_t)
+        update = getattr(self.groups[0].get("lr"), "update", None)
+        if update is not None:
+            update(figure)
+
+    def lower(self) -> float | None:
+        """Divide the rate by five in the mode 'adaptive'; None where training is to stop."""
+        rate: float = self.groups[0].get("lr", 0.0)
+        if self.mode != "adaptive" or rate <= 1e-6:
+            return None
+        self._set(rate / 5.0)
+        return rate / 5.0
+
+    def _set(self, rate: float) -> None:
+        """Set the rate; past steps stay as long as they were.
+
+        PyTorch's momentum multiplies past gradients by today's rate, scikit-learn's by the rate of
+        their time.
+        """
+        for group in self.groups:
+            before, group["lr"] = group["lr"], rate
+        if self.est.momentum:
+            for vector in self.optimizer.vectors:
+                vector.state["momentum_buffer"][:] *= before / rate

@@ -1,0 +1,208 @@
+"""Targets: what users call them, and what the network learns in their place.
+
+A target object knows both directions. `encode` turns labels or numbers into the array that the
+loss takes; `predict` and its kind turn the network's outputs into answers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.utils import column_or_1d
+from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
+
+# Written out here rather than taken from the rules: predictions are made in place, off the tape.
+
+
+def sigmoid(z: Any) -> Any:
+    """Compute the logistic function in place."""
+    np.negative(z, out=z)
+    with np.errstate(over="ignore"):
+        np.exp(z, out=z)
+    z += 1
+    return np.reciprocal(z, out=z)
+
+
+def softmax(z: Any) -> Any:
+    """Compute the softmax of each row in place."""
+    z -= z.max(axis=1, keepdims=True)
+    np.exp(z, out=z)
+    z /= z.sum(axis=1, keepdims=True)
+    return z
+
+
+@dataclass
+class Labels:
+    """One column of labels.
+
+    Attributes
+    ----------
+    classes : array, shape (n_classes,)
+        The labels, sorted.
+    """
+
+    classes: np.ndarray
+
+    def encode(self, y: np.ndarray) -> np.ndarray:
+        """Give the position of each label among the classes; all must be there."""
+        if len(self.classes) <= 1:
+            return np.zeros(len(y), dtype=np.intp)
+        return np.searchsorted(self.classes, y)
+
+
+class ClassTargets:
+    """The classes of a classifier, and how the network's outputs stand for them.
+
+    Parameters
+    ----------
+    kind : {'binary', 'multiclass', 'multilabel', 'multioutput'}
+        One column of two classes (one output, the logit of the second), one of several (a logit
+        for each), a 0/1 matrix (a logit for each column), or several columns of classes (a group
+        of logits for each column).
+    columns : list of Labels
+        The classes of each column; of the only one for 'binary' and 'multiclass'.
+    logits : bool
+        A logit for each class even where there are two: what a loss of the user's takes.
+    """
+
+    def __init__(self, kind: str, columns: list[Labels], logits: bool = False) -> None:
+        self.kind = kind
+        self.columns = columns
+        self.paired = kind == "binary" and logits
+
+    @classmethod
+    def of(cls, y: Any, logits: bool = False) -> ClassTargets:
+        """Learn the classes from all labels."""
+        check_classification_targets(y)
+        y_type = type_of_target(y, input_name="y")
+        if y_type == "multilabel-indicator":
+            return cls("multilabel", [Labels(np.arange(y.shape[1]))])
+        if y.ndim == 2:
+            return cls("multioutput", [Labels(np.unique(column)) for column in y.T])
+        return cls.of_classes(unique_labels(y), logits)
+
+    @classmethod
+    def of_classes(cls, classes: np.ndarray, logits: bool = False) -> ClassTargets:
+        """Take the classes of one column as given."""
+        kind = "binary" if len(classes) <= 2 else "multiclass"
+        return cls(kind, [Labels(np.asarray(classes))], logits)
+
+    @property
+    def classes_(self) -> Any:
+        """The labels, as scikit-learn's estimators give them."""
+        classes = [labels.classes for labels in self.columns]
+        return classes if self.kind == "multioutput" else classes[0]
+
+    @property
+    def n_outputs(self) -> int:
+        """The number of outputs of the network."""
+        if self.kind == "binary":
+            return 2 if self.paired else 1
+        return sum(len(labels.classes) for labels in self.columns)
+
+    @property
+    def out_activation(self) -> str:
+        """What turns outputs into probabilities, by scikit-learn's name."""
+        several = self.kind in ("multiclass", "multioutput") or self.paired
+        return "softmax" if several else "logistic"
+
+    def groups(self) -> list[slice]:
+        """Give the outputs that belong to each column."""
+        ends = np.cumsum([len(labels.classes) for labels in self.columns])
+        return [slice(end - len(c.classes), end) for end, c in zip(ends, self.columns, strict=True)]
+
+    def codes(self, y: np.ndarray) -> np.ndarray:
+        """Give the positions of labels among their classes, (n,) or (n, n_columns)."""
+        if self.kind == "multilabel":
+            return np.asarray(y)
+        if self.kind == "multioutput":
+            pairs = zip(self.columns, y.T, strict=True)
+            return np.column_stack([labels.encode(column) for labels, column in pairs])
+        return self.columns[0].encode(y)
+
+    def encode(self, y: np.ndarray, dtype: Any) -> np.ndarray:
+        """Turn labels into what the loss takes: codes, or numbers 0 and 1 in two dimensions."""
+        codes = self.codes(y)
+        if self.kind == "multilabel":
+            return codes.astype(dtype)
+        if self.kind == "binary" and not self.paired:
+            return codes.astype(dtype)[:, None]
+        return codes
+
+    def check(self, y: Any, exactly: bool) -> None:
+        """Refuse labels that are not among the classes, or (exactly) classes that are missing.
+
+        Raises
+        ------
+        ValueError
+            In scikit-learn's words.
+        """
+        if self.kind in ("multilabel", "multioutput"):
+            width = len(self.columns[0].classes) if self.kind == "multilabel" else len(self.columns)
+            if np.ndim(y) != 2 or y.shape[1] != width:
+                raise ValueError(f"`y` has shape {np.shape(y)}, expected (n_samples, {width}).")
+            columns = y.T if self.kind == "multioutput" else []
+        else:
+            columns = [y]
+        for labels, column in zip(self.columns, columns, strict=False):
+            classes = unique_labels(column)
+            if exactly and set(classes) != set(labels.classes):
+                raise ValueError(
+                    "warm_start can only be used where `y` has the same classes as in the "
+                    f"previous call to fit. Previously got {labels.classes}, `y` has {classes}"
+                )
+            if len(np.setdiff1d(classes, labels.classes)):
+                raise ValueError(
+                    "`y` has classes not in `self.classes_`. "
+                    f"`self.classes_` has {labels.classes}. 'y' has {classes}."
+                )
+
+    # -- from outputs to answers ----------------------------------------------------------------
+
+    def predict(self, z: np.ndarray) -> Any:
+        """Choose a class for each row of outputs."""
+        if self.kind == "multilabel":
+            return (z > 0).astype(int)
+        if self.kind == "multioutput":
+            pairs = zip(self.columns, self.groups(), strict=True)
+            return np.column_stack(
+                [labels.classes.take(z[:, group].argmax(axis=1)) for labels, group in pairs]
+            )
+        classes = self.columns[0].classes
+        if len(classes) == 1:
+            return classes.take(np.zeros(len(z), dtype=np.intp))
+        if z.shape[1] == 1:
+            return classes.take((z.reshape(-1) > 0).view(np.int8))
+        return classes.take(z.argmax(axis=1))
+
+    def proba(self, z: np.ndarray) -> Any:
+        """Turn outputs into probabilities, a column for each class; `z` is used up."""
+        if self.kind == "multilabel":
+            return sigmoid(z)
+        if self.kind == "multioutput":
+            return [softmax(z[:, group]) for group in self.groups()]
+        if len(self.columns[0].classes) == 1:
+            return np.ones((len(z), 1), dtype=z.dtype)
+        if z.shape[1] == 1:
+            p = np.empty((len(z), 2), dtype=z.dtype)
+            p[:, 1] = sigmoid(z[:, 0])
+            np.subtract(1, p[:, 1], out=p[:, 0])
+            return p
+        return softmax(z)
+
+    def decision(self, z: np.ndarray) -> Any:
+        """Give the logits: of the second class for two, of each class for more."""
+        if self.kind == "multioutput":
+            return [z[:, group] for group in self.groups()]
+        if self.kind == "binary":
+            return z[:, 1] - z[:, 0] if self.paired else z[:, 0]
+        return z
+
+
+def column_or_matrix(y: np.ndarray) -> np.ndarray:
+    """Make a single column one-dimensional, with scikit-learn's warning."""
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = column_or_1d(y, warn=True)
+    return y

@@ -1,0 +1,312 @@
+"""NetClassifier and NetRegressor: any network, trained and used as a scikit-learn estimator."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from typing import Any, ClassVar
+
+import numpy as np
+
+from gradlite.errors import ShapeError
+from gradlite.estimators._base import BaseNet
+from gradlite.estimators._classifier import CLASSIFICATION, BaseClassifier
+from gradlite.estimators._fitting import Samples
+from gradlite.estimators._parameters import TRAINING, documented, store
+from gradlite.estimators._regressor import REGRESSION, BaseRegressor
+from gradlite.nn import Linear, Module, ReLU, Sequential
+from gradlite.nn.module import random_draws
+
+PREFIX = "module__"
+MODULE = """\
+    module : Module, class or function, optional
+        A network (a copy of it is trained), or what builds one. A builder gets the parameters
+        ``module__...``, and of the following those that it has: ``in_features``,
+        ``out_features``, ``dtype``, ``rng``. By default a hidden layer of 100 ReLU units."""
+
+
+class Network(BaseNet):
+    """What both Net estimators add to `BaseNet`: the network is the user's."""
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **TRAINING,
+        "module": [None, Module, callable],
+    }
+
+    def _store(self, arguments: dict[str, Any], module_params: dict[str, Any]) -> None:
+        store(self, {name: v for name, v in arguments.items() if name != "module_params"})
+        for name, value in module_params.items():
+            self._check_name(name)
+            setattr(self, name, value)
+
+    def _check_name(self, name: str) -> None:
+        if not name.startswith(PREFIX):
+            raise TypeError(
+                f"{type(self).__name__}.__init__() got an unexpected keyword argument {name!r}. "
+                f"Parameters of the network are called {PREFIX}..."
+            )
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Get the parameters, those of the network (``module__...``) among them.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Has no effect: nothing is nested.
+
+        Returns
+        -------
+        dict
+        """
+        params = {name: getattr(self, name) for name in self._get_param_names()}
+        params.update({name: v for name, v in vars(self).items() if name.startswith(PREFIX)})
+        return params
+
+    def set_params(self, **params: Any) -> Any:
+        """Set parameters, those of the network (``module__...``) among them.
+
+        Parameters
+        ----------
+        **params : dict
+            Names and values.
+
+        Returns
+        -------
+        self
+        """
+        known = {name: v for name, v in params.items() if not name.startswith(PREFIX)}
+        super().set_params(**known)
+        for name in params.keys() - known.keys():
+            setattr(self, name, params[name])
+        return self
+
+    def _module_params(self) -> dict[str, Any]:
+        params = vars(self).items()
+        return {name[len(PREFIX) :]: v for name, v in params if name.startswith(PREFIX)}
+
+    def _make_module(self, n_features: int, n_outputs: int, dtype: Any) -> Module:
+        given = perceptron if self.module is None else self.module
+        params = self._module_params()
+        if isinstance(given, Module):
+            if params:
+                raise ValueError(
+                    f"{PREFIX}{next(iter(params))} needs a class or a function that builds the "
+                    f"network; module is a finished one."
+                )
+            return self._checked(copy.deepcopy(given).astype(dtype))
+        rng = np.random.default_rng(self._rng.randint(0, 2**31, size=4))
+        offered = {"in_features": n_features, "out_features": n_outputs, "dtype": dtype, "rng": rng}
+        names = inspect.signature(given).parameters
+        wanted = {name: v for name, v in offered.items() if name in names and name not in params}
+        if not any(p.kind is p.VAR_KEYWORD for p in names.values()):
+            for name in params.keys() - names.keys():
+                raise ValueError(
+                    f"{PREFIX}{name}: {given.__name__} has no parameter {name!r}, it takes "
+                    f"{', '.join(names) or 'none'}."
+                )
+        with random_draws(rng):
+            module = given(**wanted, **params)
+        if not isinstance(module, Module):
+            raise TypeError(
+                f"module={given.__name__} built a {type(module).__name__}, not a Module of "
+                f"gradlite.nn."
+            )
+        return self._checked(module.astype(dtype))
+
+    def _checked(self, module: Module) -> Module:
+        if not any(p.requires_grad for p in module.parameters()):
+            raise ValueError(f"This network has no parameters to train: {module!r}")
+        return module
+
+    def _start(self, samples: Samples) -> None:
+        super()._start(samples)
+        few = samples.X[:2]
+        self._module.eval()
+        shape, expected = self._forward(few).shape, (few.shape[0], self.n_outputs_)
+        if shape != expected:
+            raise ShapeError(
+                f"The network gave outputs of shape {shape} for {few.shape[0]} samples; "
+                f"{type(self).__name__} with loss={self.loss!r} needs {expected} here: "
+                f"out_features={self.n_outputs_}."
+            )
+
+    @property
+    def module_(self) -> Module:
+        """The trained network (without the standardization before it)."""
+        if not self.__sklearn_is_fitted__():
+            raise AttributeError(f"This {type(self).__name__} is not fitted yet.")
+        module: Module = self._network
+        return module
+
+
+def perceptron(
+    in_features: int, out_features: int, dtype: Any, rng: np.random.Generator, width: int = 100
+) -> Module:
+    """Build the network that is used where none is given."""
+    return Sequential(
+        Linear(in_features, width, dtype=dtype, rng=rng),
+        ReLU(),
+        Linear(width, out_features, dtype=dtype, rng=rng),
+    )
+
+
+@documented
+class NetClassifier(Network, BaseClassifier):
+    """A classifier from any `gradlite.nn.Module`.
+
+    The network takes a batch of rows and gives a logit for each class (one logit for two classes;
+    for a loss of your own, always one for each class).
+
+    Parameters
+    ----------
+    {module}
+    {training}
+    loss : {'log_loss', 'hinge'} or callable, default='log_loss'
+        A callable takes logits (a Tensor, (n, n_classes)) and class numbers (n,), and optionally
+        ``sample_weight``; it gives the mean loss, or the loss of each sample.
+    class_weight : dict, 'balanced' or None, default=None
+        Weight of each class; 'balanced' gives every class the same total.
+    **module_params
+        Parameters of the network, ``module__width=64``: a search can vary them.
+
+    Attributes
+    ----------
+    classes_ : array or list of array
+        The class labels.
+    module_ : Module
+        The trained network.
+    {attributes}
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from gradlite import NetClassifier, nn
+    >>> def build(in_features, out_features, width=16):
+    ...     return nn.Sequential(nn.Linear(in_features, width), nn.Tanh(),
+    ...                          nn.Linear(width, out_features))
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = NetClassifier(build, module__width=8, max_iter=500, learning_rate_init=0.01,
+    ...                       random_state=0)
+    >>> model.fit(X, y).score(X, y) > 0.9
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **Network._parameter_constraints,
+        **CLASSIFICATION,
+    }
+
+    def __init__(
+        self,
+        module: Any = None,
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: Any = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        loss: Any = "log_loss",
+        class_weight: Any = None,
+        standardize: bool = False,
+        schedule: Any = None,
+        max_grad_norm: float | None = None,
+        scoring: Any = None,
+        callbacks: Any = None,
+        n_threads: int | None = None,
+        **module_params: Any,
+    ) -> None:
+        self._store(locals(), module_params)
+
+
+@documented
+class NetRegressor(Network, BaseRegressor):
+    """A regressor from any `gradlite.nn.Module`.
+
+    The network takes a batch of rows and gives (n, n_outputs): a number for each column of y, or as
+    many as the loss needs (one for each quantile; mean and log variance).
+
+    Parameters
+    ----------
+    {module}
+    loss : str or callable, default='squared_error'
+        As in `MLPRegressor`.
+    {training}
+    quantiles : float or array-like of float, default=(0.05, 0.5, 0.95)
+        What ``loss='quantile'`` learns.
+    **module_params
+        Parameters of the network, ``module__width=64``: a search can vary them.
+
+    Attributes
+    ----------
+    module_ : Module
+        The trained network.
+    {attributes}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gradlite import NetRegressor, nn
+    >>> X = np.linspace(-1, 1, 200)[:, None]
+    >>> network = nn.Sequential(nn.Linear(1, 16), nn.Tanh(), nn.Linear(16, 1))
+    >>> model = NetRegressor(network, solver="lbfgs", max_iter=1000, random_state=0)
+    >>> model.fit(X, np.sin(3 * X[:, 0])).score(X, np.sin(3 * X[:, 0])) > 0.9
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **Network._parameter_constraints,
+        **REGRESSION,
+    }
+
+    def __init__(
+        self,
+        module: Any = None,
+        loss: Any = "squared_error",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: Any = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        quantiles: Any = (0.05, 0.5, 0.95),
+        standardize: bool = False,
+        schedule: Any = None,
+        max_grad_norm: float | None = None,
+        scoring: Any = None,
+        callbacks: Any = None,
+        n_threads: int | None = None,
+        **module_params: Any,
+    ) -> None:
+        self._store(locals(), module_params)

@@ -1,0 +1,380 @@
+"""Module: what networks are built of. A module holds parameters and other modules, and computes.
+
+There is nothing to register: what a module consists of is looked up among its attributes. A
+`Parameter`, a `Module`, and lists, tuples and dicts of them belong to it, in the order in which
+they were assigned, under the names that PyTorch gives them: ``"layers.0.weight"``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from difflib import get_close_matches
+from typing import Any, Self, TypeVar
+
+import numpy as np
+
+from gradlite.errors import DtypeError, GraphError, StateError
+from gradlite.tensor import Tensor
+from gradlite.variable import Variable
+
+T = TypeVar("T")
+Named = tuple[str, T]
+Rng = np.random.Generator | None
+
+DRAWS: ContextVar[Rng] = ContextVar("gradlite_draws", default=None)
+
+
+def generator(rng: Rng) -> np.random.Generator:
+    """Give what a layer draws from: its own `rng`, that of `random_draws`, or a new one."""
+    return np.random.default_rng(DRAWS.get() if rng is None else rng)
+
+
+@contextmanager
+def random_draws(rng: np.random.Generator) -> Iterator[None]:
+    """Let the layers that are made inside draw from `rng`, unless they are given their own.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gradlite.nn.layers import Linear
+    >>> with random_draws(np.random.default_rng(0)):
+    ...     net = Linear(3, 2)
+    >>> bool(np.all(net.weight.data == Linear(3, 2, rng=np.random.default_rng(0)).weight.data))
+    True
+    """
+    token = DRAWS.set(rng)
+    try:
+        yield
+    finally:
+        DRAWS.reset(token)
+
+
+class Parameter(Tensor):
+    """A Tensor that a module trains.
+
+    Parameters
+    ----------
+    data : array_like or Tensor
+        The initial values. A Tensor gives its data; the new parameter is a leaf of its own.
+    requires_grad : bool, default True
+        False for a parameter that is saved with the module but not trained.
+    dtype : dtype, optional
+        The type of the data; by default that of `data`.
+    copy : bool, default True
+        False shares memory with `data`.
+
+    Raises
+    ------
+    GraphError
+        If `data` is the result of a recorded operation.
+    DtypeError
+        If `data` does not consist of numbers, or a gradient is asked of integers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gradlite.nn.module import Parameter
+    >>> Parameter(np.zeros(2, np.float32))
+    Tensor([0., 0.], shape=(2,), dtype=float32, requires_grad=True)
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self, data: Any, requires_grad: bool = True, dtype: Any = None, copy: bool = True
+    ) -> None:
+        if isinstance(data, Variable) and data.is_leaf:
+            data = data.data
+        super().__init__(data, requires_grad, dtype, copy)
+        if not self.is_leaf:
+            raise GraphError(
+                "A Parameter is a leaf, and this data is the result of a recorded operation: "
+                "nothing would train what it was computed from. Pass data.detach() to start from "
+                "its values, or compute it in forward() each time."
+            )
+
+
+class Module:
+    """Base class of layers and networks.
+
+    A subclass assigns its parameters and modules as attributes and defines `forward`; calling
+    the module calls that.
+
+    Attributes
+    ----------
+    training : bool
+        Whether the module is being trained: dropout and batch normalization behave differently
+        in use. `train` and `eval` set it.
+
+    Examples
+    --------
+    >>> import numpy as np, gradlite as gl
+    >>> from gradlite.nn.module import Module, Parameter
+    >>> class Line(Module):
+    ...     def __init__(self):
+    ...         self.slope = Parameter(2.0)
+    ...         self.offset = Parameter(1.0)
+    ...
+    ...     def forward(self, x):
+    ...         return self.slope * x + self.offset
+    >>> line = Line()
+    >>> line(np.array([0.0, 10.0])).data
+    array([ 1., 21.])
+    >>> [name for name, _ in line.named_parameters()]
+    ['slope', 'offset']
+    """
+
+    training = True
+    _buffer_names: tuple[str, ...] = ()
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the output; to be defined by each subclass."""
+        name = type(self).__name__
+        raise NotImplementedError(
+            f"{name} does not say what it computes: define forward(self, x) in class {name}."
+        )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the output: call `forward`."""
+        return self.forward(*args, **kwargs)
+
+    # -- what it consists of ----------------------------------------------------------------
+
+    def _parts(self, kind: type[T]) -> Iterator[Named[T]]:
+        """Give the parameters or the modules that are attributes, with their names."""
+        return _found(kind, vars(self))
+
+    def _buffers(self) -> Iterator[Named[np.ndarray]]:
+        """Give the buffers of this module alone."""
+        for name in self._buffer_names:
+            # Arithmetic makes NumPy scalars of 0-d arrays, which could not be written to.
+            array = vars(self)[name] = np.asarray(vars(self)[name])
+            yield name, array
+
+    def _tree(self, prefix: str = "", above: tuple[Module, ...] = ()) -> Iterator[Named[Module]]:
+        """Give this module and all below, each under every name that it has."""
+        yield prefix, self
+        above = (*above, self)
+        for name, child in self._parts(Module):
+            if child not in above:  # a module may know the one it is part of
+                yield from child._tree(_join(prefix, name), above)
+
+    def named_modules(self, prefix: str = "") -> list[Named[Module]]:
+        """Give this module and all below, with their names; one that is shared is given once."""
+        return _once(self._tree(prefix))
+
+    def modules(self) -> list[Module]:
+        """Give this module and all below, each once."""
+        return [module for _, module in self.named_modules()]
+
+    def named_children(self) -> list[Named[Module]]:
+        """Give the modules that are attributes of this one, with their names."""
+        return _once(self._parts(Module))
+
+    def children(self) -> list[Module]:
+        """Give the modules that are attributes of this one."""
+        return [module for _, module in self.named_children()]
+
+    def named_parameters(self, prefix: str = "") -> list[Named[Parameter]]:
+        """Give all parameters with their names; one that is shared is given once."""
+        return _once(
+            (_join(path, name), p)
+            for path, module in self.named_modules(prefix)
+            for name, p in module._parts(Parameter)
+        )
+
+    def parameters(self) -> list[Parameter]:
+        """Give all parameters, each once: those of a module come before those of its parts."""
+        return [p for _, p in self.named_parameters()]
+
+    def register_buffer(self, name: str, array: Any) -> None:
+        """Keep an array that is part of the state but not trained: running statistics, say.
+
+        It is the attribute `name`, to be changed in place.
+        """
+        self._buffer_names = (*self._buffer_names, name)
+        setattr(self, name, np.asarray(array))
+
+    def named_buffers(self, prefix: str = "") -> list[Named[np.ndarray]]:
+        """Give all buffers with their names."""
+        return _once(
+            (_join(path, name), array)
+            for path, module in self.named_modules(prefix)
+            for name, array in module._buffers()
+        )
+
+    def buffers(self) -> list[np.ndarray]:
+        """Give all buffers."""
+        return [array for _, array in self.named_buffers()]
+
+    # -- saving and loading -----------------------------------------------------------------
+
+    def _state(self) -> dict[str, np.ndarray]:
+        """Give the arrays themselves of parameters and buffers, by name.
+
+        Like PyTorch's, it has a shared parameter under each of its names.
+        """
+        state = {}
+        for path, module in self._tree():
+            for name, p in module._parts(Parameter):
+                state[_join(path, name)] = p.data
+            for name, array in module._buffers():
+                state[_join(path, name)] = array
+        return state
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Give copies of all parameters and buffers, by name."""
+        return {name: array.copy() for name, array in self._state().items()}
+
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
+        """Copy parameters and buffers from a dict, into the arrays that are there.
+
+        Parameters
+        ----------
+        state : mapping of str to array_like
+            What `state_dict` gave: arrays, Tensors, or PyTorch's tensors. Values are converted
+            to the types of this module.
+        strict : bool, default True
+            Whether the names must be exactly those of this module. Otherwise those that both
+            have are loaded.
+
+        Raises
+        ------
+        StateError
+            If names are missing or unexpected, or shapes differ: all of it in one message.
+            Nothing was changed then.
+        """
+        own = self._state()
+        given = {name: _plain(value) for name, value in state.items()}
+        shared = [name for name in own if name in given]
+        problems = list(_compare_names(list(own), list(given))) if strict else []
+        for name in shared:
+            if given[name].shape != own[name].shape:
+                problems.append(
+                    f"{name} has shape {given[name].shape} there and {own[name].shape} here"
+                )
+            elif given[name].dtype.kind not in "fiub":
+                problems.append(f"{name} holds {given[name].dtype} data there, not numbers")
+        if problems:
+            raise StateError(
+                f"This state does not fit {type(self).__name__}: {'; '.join(problems)}. "
+                f"Nothing was loaded."
+                + (" strict=False loads by name what both have." if strict else "")
+            )
+        for name in shared:
+            np.copyto(own[name], given[name], casting="unsafe")
+
+    # -- changing all of it -------------------------------------------------------------------
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training, or with False to use, here and in all modules below."""
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Self:
+        """Switch to use: the same as ``train(False)``."""
+        return self.train(False)
+
+    def zero_grad(self) -> None:
+        """Empty the gradients of all parameters."""
+        for p in self.parameters():
+            if isinstance(p, Tensor):
+                p.zero_grad()
+            else:  # a Value: a subclass may give such as its parameters, as in micrograd
+                p.grad = 0.0
+
+    def requires_grad_(self, wanted: bool = True) -> Self:
+        """Switch training of all parameters on or off: off freezes them."""
+        for p in self.parameters():
+            p.requires_grad = wanted
+        return self
+
+    def apply(self, fn: Callable[[Module], Any]) -> Self:
+        """Call `fn` with this module and all below, each once."""
+        for module in self.modules():
+            fn(module)
+        return self
+
+    def astype(self, dtype: Any) -> Self:
+        """Convert all floating-point parameters and buffers; gradients are forgotten.
+
+        Make the optimiser afterwards: it holds on to the arrays.
+        """
+        dtype = np.dtype(dtype)
+        if dtype.kind != "f":
+            raise DtypeError(f"A network computes in floating point; astype got {dtype}.")
+        for p in self.parameters():
+            if p.dtype.kind == "f" and p.dtype != dtype:
+                trained, p.requires_grad = p.requires_grad, False
+                p._data = p.data.astype(dtype)
+                p.requires_grad = trained
+        for module in self.modules():
+            for name, array in module._buffers():
+                if array.dtype.kind == "f":
+                    setattr(module, name, array.astype(dtype))
+        return self
+
+    # -- how it looks -------------------------------------------------------------------------
+
+    def extra_repr(self) -> str:
+        """Give what stands in the parentheses behind the name of the class."""
+        return ""
+
+    def _title(self) -> str:
+        """Name this module as the call that makes it."""
+        name, text = type(self).__name__, self.extra_repr()
+        return f"{name}({text})" if text or not self.children() else name
+
+    def _lines(self, above: tuple[Module, ...] = ()) -> Iterator[tuple[str, int]]:
+        """Give the lines of the tree, and how many parameters each stands for."""
+        yield self._title(), sum(p.size for _, p in self.named_parameters())
+        above = (*above, self)
+        for name, child in self._parts(Module):
+            if child not in above:
+                for i, (text, count) in enumerate(child._lines(above)):
+                    yield f"  {text}" if i else f"  {name}: {text}", count
+
+    def __repr__(self) -> str:
+        (title, total), *rest = self._lines()
+        lines = [f"{title} ({total:,} parameters)" if total else title]
+        lines += [f"{text} ({count:,})" if count else text for text, count in rest]
+        return "\n".join(lines)
+
+
+def _found(kind: type[T], holder: Any, path: str = "") -> Iterator[Named[T]]:
+    """Give what a dict, list or tuple holds of a kind, itself or in such, with its name."""
+    for key, part in holder.items() if isinstance(holder, dict) else enumerate(holder):
+        if isinstance(part, kind):
+            yield _join(path, key), part
+        elif isinstance(part, (list, tuple, dict)):
+            yield from _found(kind, part, _join(path, key))
+
+
+def _join(path: str, name: Any) -> str:
+    return f"{path}.{name}" if path else str(name)
+
+
+def _once(named: Iterable[Named[T]]) -> list[Named[T]]:
+    """Leave out what was there already, under another name."""
+    first: dict[int, Named[T]] = {}
+    for name, part in named:
+        first.setdefault(id(part), (name, part))
+    return list(first.values())
+
+
+def _plain(value: Any) -> np.ndarray:
+    return np.asarray(value._data if isinstance(value, Variable) else value)
+
+
+def _compare_names(own: list[str], given: list[str]) -> Iterator[str]:
+    """Say which names are missing, and which are there instead."""
+    missing = [name for name in own if name not in given]
+    for name in missing:
+        yield f"{name} is missing"
+    for name in given:
+        if name not in own:
+            near = get_close_matches(name, missing, 1)
+            yield f"{name} is unexpected" + (f" (did you mean {near[0]}?)" if near else "")

@@ -1,0 +1,88 @@
+"""Clipping of gradients."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from gradlite.errors import NonFiniteError
+from gradlite.optim.optimizer import Optimizer
+from gradlite.variable import Variable
+
+
+def clip_grad_norm(
+    parameters: Optimizer | Variable | Iterable[Variable],
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+) -> float:
+    """Shorten all gradients, as one long vector, to a norm of `max_norm` at the most.
+
+    They are multiplied in place by ``min(1, max_norm / (norm + 1e-6))``, PyTorch's formula.
+    Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks", 2013.
+
+    Parameters
+    ----------
+    parameters : Optimizer, Tensor or iterable of Tensors
+        Whose gradients; those that have none are passed over. An optimiser is fastest: its
+        gradients lie in one vector already.
+    max_norm : float
+        The largest norm allowed.
+    norm_type : float, default 2.0
+        The order of the norm; ``math.inf`` is the largest absolute value.
+    error_if_nonfinite : bool, default False
+        Whether a norm of NaN or infinity is an error. Otherwise gradients become NaN or zero.
+
+    Returns
+    -------
+    float
+        The norm before.
+
+    Raises
+    ------
+    NonFiniteError
+        If the norm is not finite and `error_if_nonfinite` is set. Nothing was changed then.
+
+    Examples
+    --------
+    >>> import gradlite as gl
+    >>> from gradlite.optim import clip_grad_norm
+    >>> p = gl.Tensor([3.0, 4.0], requires_grad=True)
+    >>> (p * p).sum().backward()
+    >>> clip_grad_norm([p], max_norm=1.0)
+    10.0
+    >>> p.grad.round(5)
+    array([0.6, 0.8])
+    """
+    grads = _gradients(parameters)
+    norms = [_norm(g, norm_type) for g in grads]
+    total = norms[0] if len(norms) == 1 else float(np.linalg.norm(norms, norm_type))
+    if error_if_nonfinite and not math.isfinite(total):
+        raise NonFiniteError(
+            f"clip_grad_norm: the norm of the gradients is {total}. gl.debug() finds the "
+            f"operation that it came from."
+        )
+    scale = max_norm / (total + 1e-6)
+    if not scale >= 1:  # NaN too
+        for g in grads:
+            g *= scale
+    return total
+
+
+def _gradients(parameters: Any) -> list[Any]:
+    """Give the arrays of all gradients there are."""
+    if isinstance(parameters, Optimizer):
+        return [run.grad for vector in parameters.vectors for run in vector.runs()]
+    if isinstance(parameters, Variable):
+        parameters = [parameters]
+    grads = [p.grad for p in parameters]
+    return [g.data if isinstance(g, Variable) else g for g in grads if g is not None]
+
+
+def _norm(g: np.ndarray, order: float) -> float:
+    if order == 2:
+        return math.sqrt(np.vdot(g, g))
+    return float(np.linalg.norm(g.ravel(), order))

@@ -1,0 +1,242 @@
+"""Parameters as views of one flat vector: a step is then a few calls, whatever the network.
+
+A `Vector` packs parameters of one type. Each parameter's data becomes a view of `Vector.data`,
+and the buffer of its gradient a view of `Vector.grad`, so that a backward pass leaves all
+gradients side by side and an update is plain arithmetic on two long arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import groupby, pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gradlite.errors import DtypeError
+from gradlite.node import Sink
+from gradlite.variable import Variable
+
+Array = np.ndarray
+Scratch = tuple[Array, Array]
+Named = tuple[str, Variable]
+
+BLOCK = 2**18
+"""Bytes of a vector that are updated at a time: the passes of an update then find them in a cache.
+
+Measured with Adam on five million float32: 20 % faster than whole vectors. Smaller blocks cost more
+in calls than they spare.
+"""
+
+
+class Lazy(dict[str, Array]):
+    """Arrays by name, made when they are first asked for."""
+
+    def __init__(self, make: Callable[[str], Array]) -> None:
+        super().__init__()
+        self.make = make
+
+    def __missing__(self, name: str) -> Array:
+        array = self[name] = self.make(name)
+        return array
+
+
+class Slot:
+    """The place of one parameter in a vector.
+
+    Attributes
+    ----------
+    name : str
+        The parameter's name.
+    p : Tensor
+        The parameter.
+    data, grad : ndarray
+        The views of the vector that are its data and the buffer of its gradient.
+    start, stop : int
+        Where they begin and end.
+    steps : int
+        The number of steps that the parameter has taken.
+    node : Node or None
+        The parameter's node, when last seen; None for one that is frozen.
+    sink : Sink
+        Where its gradient arrives; of a frozen one, a sink that nothing reaches.
+    """
+
+    __slots__ = ("data", "grad", "name", "node", "p", "sink", "start", "steps", "stop")
+
+    def __init__(self, name: str, p: Variable, data: Array, grad: Array, start: int):
+        self.name = name
+        self.p = p
+        self.start, self.stop = start, start + p.size
+        self.data = data[self.start : self.stop].reshape(p.shape)
+        self.grad = grad[self.start : self.stop].reshape(p.shape)
+        self.steps = 0
+        self.node: Any = None
+        self.sink = Sink(data.dtype)
+        self.bind()
+
+    def bind(self) -> None:
+        """Make the parameter and its gradient views of the vector, with the values they have.
+
+        They are no longer where someone assigned ``p.data`` or ``p.grad``, or another optimiser
+        was made of the same parameter.
+        """
+        p = self.p
+        node: Any = p._node
+        if p._data is not self.data:
+            if p.dtype != self.data.dtype:
+                raise DtypeError(
+                    f"The parameter {self.name} was {self.data.dtype} when the optimiser was made "
+                    f"and is {p.dtype} now: make the optimiser anew after astype()."
+                )
+            np.copyto(self.data, p._data)
+            p._data = self.data
+        if node is not self.node:
+            self.node = node
+            self.sink = Sink(self.data.dtype) if node is None else node.sink
+        if node is not None:
+            node.ans = self.data
+        if self.sink.buffer is not self.grad:
+            if self.sink.full:
+                buffer = self.sink.buffer  # a Tensor after backward(create_graph=True)
+                np.copyto(self.grad, buffer._data if isinstance(buffer, Variable) else buffer)
+            self.sink.buffer = self.grad
+
+
+class Block(NamedTuple):
+    """A stretch of a vector, with what belongs to it: the arguments of an update."""
+
+    p: Array
+    g: Array
+    state: Lazy
+    scratch: Scratch
+
+
+class Run:
+    """Parameters that lie side by side and take a step together.
+
+    Attributes
+    ----------
+    slots : sequence of Slot
+        The parameters.
+    grad : array, shape (n,)
+        Their gradients.
+    blocks : list of Block
+        What is updated, one after the other.
+    """
+
+    __slots__ = ("blocks", "grad", "slots")
+
+    def __init__(self, slots: Sequence[Slot], grad: Array, blocks: list[Block]) -> None:
+        self.slots = slots
+        self.grad = grad
+        self.blocks = blocks
+
+    def advance(self) -> int:
+        """Count a step, and give its number, from 1."""
+        t = self.slots[0].steps + 1
+        for slot in self.slots:
+            slot.steps = t
+        return t
+
+
+class Vector:
+    """Parameters of one type, packed.
+
+    Parameters
+    ----------
+    named : sequence of (str, Tensor)
+        The parameters: leaves that require a gradient, all of one dtype.
+
+    Attributes
+    ----------
+    data : array, shape (n,)
+        All parameters, in order.
+    grad : array, shape (n,)
+        All gradients. What belongs to a parameter without a gradient means nothing.
+    slots : list of Slot
+        Which parameter is where.
+    state : Lazy
+        What an optimiser remembers of each entry: arrays by name, zero at first.
+
+    Examples
+    --------
+    >>> import gradlite as gl
+    >>> p, q = gl.Tensor([1.0, 2.0], requires_grad=True), gl.Tensor(3.0, requires_grad=True)
+    >>> vector = Vector([("p", p), ("q", q)])
+    >>> (p * q).sum().backward()
+    >>> vector.data, vector.grad
+    (array([1., 2., 3.]), array([3., 3., 3.]))
+    >>> vector.data[:] = 0
+    >>> p
+    Tensor([0., 0.], shape=(2,), dtype=float64, requires_grad=True)
+    """
+
+    def __init__(self, named: Sequence[Named]) -> None:
+        size = sum(p.size for _, p in named)
+        dtype = named[0][1].dtype
+        data, grad = np.empty(size, dtype), np.zeros(size, dtype)
+        self.data = data
+        self.grad = grad
+        self.slots: list[Slot] = []
+        start = 0
+        for name, p in named:
+            self.slots.append(Slot(name, p, data, grad, start))
+            start += p.size
+        self.state = Lazy(lambda name: np.zeros_like(data))
+        self._length = min(size, BLOCK // dtype.itemsize)
+        self._scratch = np.empty((2, self._length), dtype)
+        self._runs: dict[tuple[int, int], Run] = {}
+
+    def zero_grad(self) -> None:
+        """Mark all gradients empty; their memory is not touched."""
+        for slot in self.slots:
+            if slot.p._node is not slot.node:
+                slot.bind()
+            slot.sink.full = False
+            slot.sink.buffer = slot.grad
+
+    def bind(self) -> None:
+        """Make sure that all parameters and gradients are views of this vector."""
+        for slot in self.slots:
+            p = slot.p
+            if (
+                p._data is not slot.data
+                or slot.sink.buffer is not slot.grad
+                or p._node is not slot.node
+            ):
+                slot.bind()
+
+    def runs(self) -> list[Run]:
+        """Give the runs of parameters that have a gradient and took equally many steps."""
+        self.bind()
+        slots = self.slots
+        steps = slots[0].steps
+        for slot in slots:
+            if not slot.sink.full or slot.steps != steps:
+                break
+        else:  # the usual case
+            return [self._run(0, len(slots))]
+        runs, end = [], 0
+        for (full, _), together in groupby(slots, lambda slot: (slot.sink.full, slot.steps)):
+            start, end = end, end + len(list(together))
+            if full:
+                runs.append(self._run(start, end))
+        return runs
+
+    def _run(self, first: int, end: int) -> Run:
+        run = self._runs.get((first, end))
+        if run is None:
+            slots = self.slots[first:end]
+            start, stop = slots[0].start, slots[-1].stop
+            bounds = [*range(start, stop, self._length), stop] if stop > start else []
+            blocks = [self._block(slice(*pair)) for pair in pairwise(bounds)]
+            run = self._runs[first, end] = Run(slots, self.grad[start:stop], blocks)
+        return run
+
+    def _block(self, part: slice) -> Block:
+        state = self.state
+        one, two = self._scratch[:, : part.stop - part.start]
+        return Block(
+            self.data[part], self.grad[part], Lazy(lambda name: state[name][part]), (one, two)
+        )

@@ -1,0 +1,140 @@
+"""What an optimiser is made of: parameters, their names, and groups with hyperparameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from gradlite.errors import GraphError
+from gradlite.optim.flat import Named
+from gradlite.variable import Variable
+
+Group = dict[str, Any]
+
+RANGES = {
+    "lr": math.inf,
+    "momentum": math.inf,
+    "dampening": math.inf,
+    "weight_decay": math.inf,
+    "eps": math.inf,
+    "lr_decay": math.inf,
+    "initial_accumulator_value": math.inf,
+    "gtol": math.inf,
+    "ftol": math.inf,
+    "alpha": 1.0,
+    "betas": 1.0,
+}
+"""Hyperparameters that are numbers from 0 up to a bound, itself excluded."""
+
+
+def check_ranges(owner: str, settings: Mapping[str, Any]) -> None:
+    """Refuse hyperparameters that are out of their range."""
+    for name, value in settings.items():
+        if name not in RANGES or (name == "lr" and callable(value)):
+            continue
+        pair = name == "betas"
+        try:
+            numbers = tuple(value) if pair else (value,)
+            fits = len(numbers) == 1 + pair and all(0 <= x < RANGES[name] for x in numbers)
+        except TypeError:
+            fits = False
+        if not fits:
+            what = "two numbers" if pair else "a number"
+            bound = "below 1" if RANGES[name] == 1 else "finite"
+            schedule = ", or a schedule" if name == "lr" else ""
+            raise ValueError(
+                f"{owner}: {name} must be {what}, 0 or more and {bound}{schedule}; it is {value!r}."
+            )
+
+
+def read_groups(owner: str, params: Any, defaults: Mapping[str, Any]) -> list[Group]:
+    """Read what an optimiser is given, as groups with all their hyperparameters.
+
+    Parameters
+    ----------
+    owner : str
+        Who asks: begins the errors.
+    params : iterable
+        Tensors, pairs of a name and a Tensor, or groups.
+    defaults : mapping
+        The hyperparameters of groups that do not have their own.
+
+    Returns
+    -------
+    list of dict
+        Each with ``"params"``, ``"param_names"`` and the names of `defaults`.
+    """
+    items = _listed(owner, params)
+    if not isinstance(items[0], dict):
+        items = [{"params": items}]
+    groups = []
+    names: dict[str, Variable] = {}
+    for item in items:
+        if not isinstance(item, dict) or "params" not in item:
+            raise TypeError(f"{owner}: a group is a dict with 'params', not {item!r}.")
+        for name in item.keys() - defaults.keys() - {"params"}:
+            near = get_close_matches(name, defaults, 1)
+            raise TypeError(
+                f"{owner}: a group has the unknown hyperparameter {name!r}"
+                + (f": did you mean {near[0]!r}?" if near else ".")
+            )
+        named = list(_named(owner, _listed(owner, item["params"]), names))
+        group = {
+            **defaults,
+            **item,
+            "params": [p for _, p in named],
+            "param_names": [name for name, _ in named],
+        }
+        groups.append(group)
+    return groups
+
+
+def _listed(owner: str, params: Any) -> list[Any]:
+    """List what is given in place of parameters, or say what should have been."""
+    kind = type(params).__name__
+    if callable(params):
+        raise TypeError(f"{owner}: {kind} in place of parameters: pass module.parameters().")
+    if isinstance(params, (Variable, Mapping)) or not isinstance(params, Iterable):
+        raise TypeError(f"{owner}: {kind} in place of parameters: pass a list, even of one.")
+    items = list(params)
+    if not items:
+        raise ValueError(
+            f"{owner}: there are no parameters. A generator gives them once only: was it used up?"
+        )
+    return items
+
+
+def _named(owner: str, items: list[Any], names: dict[str, Variable]) -> Iterator[Named]:
+    """Give each parameter with its name, or its number in place of one; collect them in `names`."""
+    known = {id(p): name for name, p in names.items()}
+    for item in items:
+        is_named = isinstance(item, tuple) and len(item) == 2
+        name, p = item if is_named else (str(len(names)), item)
+        _check_parameter(owner, name, p)
+        if id(p) in known:
+            raise ValueError(f"{owner}: {known[id(p)]} and {name} are the same parameter.")
+        if name in names:
+            raise ValueError(f"{owner}: two parameters are called {name}.")
+        names[name] = p
+        known[id(p)] = name
+        yield name, p
+
+
+def _check_parameter(owner: str, name: str, p: Any) -> None:
+    if not isinstance(p, Variable):
+        raise TypeError(
+            f"{owner}: the parameter {name} is a {type(p).__name__}: make it "
+            f"gl.Tensor(..., requires_grad=True)."
+        )
+    if not p.is_leaf:
+        raise GraphError(
+            f"{owner}: the parameter {name} is the result of an operation: pass the Tensors that "
+            f"it was computed from, or detach() it and set requires_grad."
+        )
+    if not p.requires_grad:
+        raise GraphError(
+            f"{owner}: the parameter {name} does not require a gradient: set requires_grad=True, "
+            f"or leave it out."
+        )

@@ -1,0 +1,275 @@
+"""Optimizer: what all optimisers share. Groups of parameters, the step, and the state to save."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+
+from gradlite.errors import StateError
+from gradlite.optim.flat import Array, Lazy, Named, Scratch, Vector
+from gradlite.optim.groups import Group, check_ranges, read_groups
+
+
+class Optimizer:
+    """Base of the optimisers: packs the parameters, and steps through them.
+
+    A subclass names its hyperparameters in its signature, the arrays that it remembers in
+    `remembers`, and has its formula in `update`.
+
+    Parameters
+    ----------
+    params : iterable
+        Tensors; or pairs of a name and a Tensor, as ``module.named_parameters()`` gives; or
+        groups, dicts with such an iterable under ``"params"`` and hyperparameters of their own.
+    **hyperparameters
+        Those of the groups that do not have their own. ``lr`` is a number, or a schedule: a
+        function from the number of steps taken to the rate.
+
+    Attributes
+    ----------
+    param_groups : list of dict
+        The parameters (under "params", their names under "param_names") and hyperparameters,
+        which may be changed between steps.
+    steps : int
+        The number of calls of `step`: what a schedule is asked with.
+    vectors : list of Vector
+        The flat vectors in which the parameters lie, one for each group and dtype.
+
+    Raises
+    ------
+    TypeError
+        If something is not a Tensor, or a hyperparameter is unknown.
+    ValueError
+        If there are no parameters, the same one comes twice, or a hyperparameter is out of its
+        range.
+    GraphError
+        If a parameter does not require a gradient, or is the result of an operation.
+
+    Notes
+    -----
+    Making an optimiser moves its parameters to memory of its own: each ``p.data`` is a view from
+    then on, so an array taken from it before no longer follows. A parameter that has no gradient
+    is left out of a step: its value, its state and its count of steps stay.
+
+    Examples
+    --------
+    >>> import gradlite as gl
+    >>> from gradlite.optim import SGD
+    >>> w, b = gl.Tensor([1.0, 2.0], requires_grad=True), gl.Tensor(0.0, requires_grad=True)
+    >>> optimizer = SGD([{"params": [w]}, {"params": [b], "lr": 1.0}], lr=0.5)
+    >>> (w.sum() + b).backward()
+    >>> optimizer.step()
+    >>> w.data, b.data
+    (array([0.5, 1.5]), array(-1.))
+    """
+
+    def __init__(self, params: Any, **hyperparameters: Any) -> None:
+        self.defaults = hyperparameters
+        self.param_groups = read_groups(type(self).__name__, params, hyperparameters)
+        for group in self.param_groups:
+            self._check(group)
+        self.steps = 0
+        self._pack()
+
+    def update(
+        self, p: Array, g: Array, state: Lazy, scratch: Scratch, group: Group, lr: float, t: int
+    ) -> None:
+        """Take a step, in place, on a stretch of the parameters.
+
+        Parameters
+        ----------
+        p, g : array, shape (n,)
+            The parameters, to be changed, and their gradients, which are not.
+        state : dict of str to array, shape (n,)
+            What is remembered from step to step; an array that is new is zero.
+        scratch : tuple of two arrays, shape (n,)
+            Room for intermediate results.
+        group : dict
+            The hyperparameters.
+        lr : float
+            The learning rate.
+        t : int
+            The number of this step, from 1.
+        """
+        raise NotImplementedError
+
+    def remembers(self, group: Group) -> tuple[str, ...]:
+        """Name the arrays of the state, given the hyperparameters."""
+        raise NotImplementedError
+
+    def step(self) -> None:
+        """Take a step: move every parameter that has a gradient."""
+        for group, vectors in self._packed:
+            lr = group["lr"]
+            lr = float(lr(self.steps) if callable(lr) else lr)
+            for vector in vectors:
+                for run in vector.runs():
+                    t = run.advance()
+                    for block in run.blocks:
+                        self.update(*block, group, lr, t)
+        self.steps += 1
+
+    def zero_grad(self) -> None:
+        """Empty the gradients of all parameters; their memory is kept for the next ones."""
+        for vector in self.vectors:
+            vector.zero_grad()
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{name}={value!r}" for name, value in self.defaults.items())
+        count = sum(len(group["params"]) for group in self.param_groups)
+        return f"<{type(self).__name__}({settings}) of {count} parameters>"
+
+    # -- saving and loading -----------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give what is needed to go on later: numbers, names, and copies of arrays.
+
+        Returns
+        -------
+        dict
+            ``{"step": ..., "groups": [{"lr": ..., "params": [names]}], "state": {name: {"step":
+            ..., "exp_avg": array}}}``. A schedule is a function and is not part of it: its lr is
+            None.
+        """
+        groups = []
+        state: dict[str, dict[str, Any]] = {}
+        for group, vectors in self._packed:
+            settings = {name: group[name] for name in self.defaults}
+            if callable(settings.get("lr")):
+                settings["lr"] = None
+            groups.append({**settings, "params": list(group["param_names"])})
+            for vector in vectors:
+                for slot in vector.slots:
+                    own = state[slot.name] = {"step": slot.steps}
+                    for name in self.remembers(group) if slot.steps else ():
+                        part = vector.state[name][slot.start : slot.stop]
+                        own[name] = part.reshape(slot.data.shape).copy()
+        return {"step": self.steps, "groups": groups, "state": state}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` gave, in place and exactly.
+
+        Raises
+        ------
+        StateError
+            If names, shapes or hyperparameters do not fit, all of it in one message. Nothing
+            was changed then.
+        """
+        problems = list(self._misfits(state))
+        if problems:
+            raise StateError(
+                f"This state does not fit {type(self).__name__}: {'; '.join(problems)}. "
+                f"Nothing was loaded."
+            )
+        self.steps = state["step"]
+        for (group, vectors), saved in zip(self._packed, state["groups"], strict=True):
+            for name in self.defaults:
+                if name != "lr" or saved[name] is not None:
+                    group[name] = saved[name]
+            for vector in vectors:
+                for slot in vector.slots:
+                    own = state["state"][slot.name]
+                    slot.steps = own["step"]
+                    for name in self.remembers(group):
+                        part = vector.state[name][slot.start : slot.stop]
+                        part[:] = np.ravel(own[name]) if slot.steps else 0
+
+    def _misfits(self, state: Mapping[str, Any]) -> Iterator[str]:
+        """Say what hinders a state from being loaded."""
+        if state.keys() != {"step", "groups", "state"}:
+            yield f"it has {sorted(state)} in place of 'step', 'groups' and 'state'"
+            return
+        if len(state["groups"]) != len(self.param_groups):
+            yield f"it has {len(state['groups'])} groups, not {len(self.param_groups)}"
+            return
+        if not _is_count(state["step"]):
+            yield f"its step is {state['step']!r}"
+        for (group, vectors), saved in zip(self._packed, state["groups"], strict=True):
+            found = list(self._compare_settings(group, saved))
+            names = list(compare_names(group["param_names"], saved.get("params", ())))
+            yield from found + names
+            if found or names:
+                continue
+            for vector in vectors:
+                for slot in vector.slots:
+                    own = state["state"].get(slot.name, {})
+                    yield from _compare_slot(slot.name, slot.data.shape, own, self.remembers(saved))
+
+    def _compare_settings(self, group: Group, saved: Mapping[str, Any]) -> Iterator[str]:
+        settings = {name: value for name, value in saved.items() if name != "params"}
+        if settings.keys() != self.defaults.keys():
+            yield f"it has the hyperparameters {list(settings)}, not {list(self.defaults)}"
+            return
+        if settings.get("lr", 0) is None:
+            if not callable(group["lr"]):
+                yield "its lr was a schedule, which is not saved: make the optimiser with one"
+            del settings["lr"]
+        try:
+            self._check(settings)
+        except (TypeError, ValueError) as error:
+            yield str(error)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = {k: v for k, v in vars(self).items() if k not in ("vectors", "_packed")}
+        return {**state, "_saved": self.state_dict()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        saved = state.pop("_saved")
+        vars(self).update(state)
+        self._pack()
+        self.load_state_dict(saved)
+
+    # -- what it is made of -------------------------------------------------------------------
+
+    def _pack(self) -> None:
+        """Move the parameters of each group to vectors, one for each dtype."""
+        self._packed: list[tuple[Group, list[Vector]]] = []
+        for group in self.param_groups:
+            by_dtype: dict[Any, list[Named]] = {}
+            for named in zip(group["param_names"], group["params"], strict=True):
+                by_dtype.setdefault(named[1].dtype, []).append(named)
+            self._packed.append((group, [Vector(named) for named in by_dtype.values()]))
+        self.vectors = [vector for _, vectors in self._packed for vector in vectors]
+
+    def _check(self, settings: Mapping[str, Any]) -> None:
+        """Refuse hyperparameters that make no sense."""
+        check_ranges(type(self).__name__, settings)
+
+
+def compare_names(own: Iterable[str], given: Iterable[str]) -> Iterator[str]:
+    """Say which names are missing, and which are there instead.
+
+    Examples
+    --------
+    >>> list(compare_names(["weight"], ["wieght"]))
+    ['weight is missing', 'wieght is unexpected (did you mean weight?)']
+    """
+    own, given = list(own), list(given)
+    missing = [name for name in own if name not in given]
+    for name in missing:
+        yield f"{name} is missing"
+    for name in given:
+        if name not in own:
+            near = get_close_matches(name, missing, 1)
+            yield f"{name} is unexpected" + (f" (did you mean {near[0]}?)" if near else "")
+
+
+def _is_count(step: Any) -> bool:
+    return isinstance(step, int) and step >= 0
+
+
+def _compare_slot(
+    name: str, shape: tuple[int, ...], own: Mapping[str, Any], buffers: tuple[str, ...]
+) -> Iterator[str]:
+    """Say what is wrong with the state of one parameter."""
+    if not _is_count(own.get("step")):
+        yield f"{name} has no count of steps"
+        return
+    for problem in compare_names(("step", *buffers) if own["step"] else ("step",), own):
+        yield f"{name}: {problem}"
+    for buffer in buffers:
+        if buffer in own and np.shape(own[buffer]) != shape:
+            yield f"{buffer} of {name} has shape {np.shape(own[buffer])} there and {shape} here"

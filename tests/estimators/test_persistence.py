@@ -1,0 +1,315 @@
+"""Saving, loading and going on: bit for bit where an uninterrupted fit would be."""
+
+import copy
+import os
+import pickle
+import subprocess
+import sys
+import warnings
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+
+from gradlite import MLPClassifier, MLPRegressor, NetClassifier, NetRegressor, nn, persist, schedules
+from gradlite.errors import PersistError
+
+
+@pytest.fixture(autouse=True)
+def _short_runs_do_not_converge():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
+
+
+def digits(dtype=np.float64):
+    X, y = load_digits(n_class=4, return_X_y=True)
+    return (X[:200] / 16).astype(dtype), y[:200]
+
+
+def build(in_features, out_features, width=8):
+    return nn.Sequential(
+        nn.Linear(in_features, width),
+        nn.BatchNorm1d(width),
+        nn.ReLU(),
+        nn.Dropout(0.3),
+        nn.Linear(width, out_features),
+    )
+
+
+CASES = {
+    "adam": MLPClassifier(),
+    "float32": MLPClassifier(),
+    "sgd adaptive": MLPClassifier(solver="sgd", learning_rate="adaptive", tol=0.1),
+    "sgd invscaling": MLPClassifier(solver="sgd", learning_rate="invscaling"),
+    "adamw": MLPClassifier(solver="adamw", alpha=0.1),
+    "rmsprop": MLPClassifier(solver="rmsprop"),
+    "lion": MLPClassifier(solver="lion"),
+    "dropout": MLPClassifier(dropout=0.3),
+    "batch norm": MLPClassifier(normalization="batch"),
+    "early stopping": MLPClassifier(early_stopping=True, validation_fraction=0.2, tol=0.01),
+    "standardize": MLPClassifier(standardize=True, class_weight={0: 2.0, 3: 0.5}),
+    "cosine": MLPClassifier(schedule=schedules.warm_up(schedules.cosine(0.1, 40), 4)),
+    "plateau": MLPClassifier(schedule="plateau", n_iter_no_change=2, tol=0, early_stopping=True),
+    "regressor": MLPRegressor(standardize=True, dropout=[0.1]),
+    "net": NetClassifier(build, module__width=6),
+    "net regressor": NetRegressor(build, early_stopping=True),
+}
+for model in CASES.values():
+    model.set_params(random_state=0, batch_size=50)
+    if "hidden_layer_sizes" in model.get_params():
+        model.set_params(hidden_layer_sizes=(8,))
+
+
+def data_for(name):
+    return digits(np.float32 if name == "float32" else np.float64)
+
+
+def learned(model):
+    """Everything that a fit leaves behind, as plain arrays and lists."""
+    attributes = {k: v for k, v in vars(model).items() if k.endswith("_") and k != "n_iter_"}
+    return attributes | model._module.state_dict()
+
+
+def assert_identical(a, b):
+    a, b = learned(a), learned(b)
+    assert a.keys() == b.keys()
+    for name in a:
+        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
+def half(name):
+    return clone(CASES[name]).set_params(warm_start=True, max_iter=4).fit(*data_for(name))
+
+
+@pytest.fixture(scope="module")
+def resumed(tmp_path_factory):
+    """Every case: half the epochs here, saved, and the other half in one other process."""
+    folder = tmp_path_factory.mktemp("saved")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        for name in CASES:
+            half(name).save(folder / name)
+    subprocess.run([sys.executable, __file__, folder], check=True)
+    return folder
+
+
+def load(name, path):
+    code = {"module": build} if name.startswith("net") else {}
+    return type(CASES[name]).load(path, **code)
+
+
+def go_on(folder):
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    for name in CASES:
+        path = os.path.join(folder, name)
+        load(name, path).fit(*data_for(name)).save(path)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_two_halves_in_two_processes_are_the_whole(name, resumed):
+    X, y = data_for(name)
+    whole = clone(CASES[name]).set_params(max_iter=8).fit(X, y)
+    other = load(name, resumed / name)
+    assert len(whole.loss_curve_) == 8
+    assert_identical(whole, other)
+    np.testing.assert_array_equal(whole.predict(X), other.predict(X))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_pickle_joblib_and_deepcopy_go_on_as_well(name, tmp_path):
+    model = half(name)
+    joblib.dump(model, tmp_path / "model")
+    others = [pickle.loads(pickle.dumps(model)), joblib.load(tmp_path / "model")]
+    others.append(copy.deepcopy(model))
+    model.fit(*data_for(name))
+    for other in others:
+        assert_identical(model, other.fit(*data_for(name)))
+
+
+def test_partial_fit_goes_on_after_loading(tmp_path):
+    X, y = digits()
+    model = MLPClassifier((8,), dropout=0.2, random_state=0)
+    model.partial_fit(X, y, classes=range(4)).partial_fit(X, y)
+    model.save(tmp_path / "model")
+    again = MLPClassifier.load(tmp_path / "model")
+    assert_identical(model.partial_fit(X[:50], y[:50]), again.partial_fit(X[:50], y[:50]))
+
+
+def test_a_schedule_by_name_goes_on_where_it_was_cut_short(tmp_path):
+    class StopAt4:
+        def setup(self, estimator, context): ...
+        def teardown(self, estimator, context): ...
+        def on_fit_task_begin(self, estimator, context): ...
+
+        def on_fit_task_end(self, estimator, context):
+            return context.task_name == "epoch" and estimator.n_iter_ == 4
+
+    X, y = digits()
+    whole = MLPClassifier((8,), random_state=0, schedule="cosine", max_iter=8).fit(X, y)
+    part = clone(whole).set_params(callbacks=[StopAt4()], warm_start=True).fit(X, y)
+    part.set_params(max_iter=4).save(tmp_path / "model")
+    assert_identical(whole, MLPClassifier.load(tmp_path / "model").fit(X, y))
+
+
+def test_a_schedule_by_name_begins_anew_after_its_end():
+    X, y = digits()
+    model = MLPClassifier((8,), random_state=0, schedule="cosine", max_iter=5, warm_start=True)
+    first = model.fit(X, y).loss_
+    assert model.fit(X, y).loss_ < 0.95 * first
+
+
+def test_a_warm_start_takes_changed_parameters():
+    X, y = digits()
+    model = MLPClassifier((8,), random_state=0, warm_start=True, max_iter=3).fit(X, y)
+    moments = model._optimizer.state_dict()["state"]["0.weight"]
+    model.set_params(learning_rate_init=1e-9)
+    before = [c.copy() for c in model.coefs_]
+    model.fit(X, y)
+    np.testing.assert_allclose(model.coefs_[0], before[0], atol=1e-6)
+    after = model._optimizer.state_dict()["state"]["0.weight"]
+    assert after["step"] == moments["step"] + 3  # Adam went on
+    model.set_params(solver="sgd", learning_rate_init=0.1).fit(X, y)
+    assert np.abs(model.coefs_[0] - before[0]).max() > 1e-3
+
+
+def test_lbfgs_goes_on_for_as_long_as_it_is_now_told():
+    X, y = digits()
+    model = MLPClassifier((8,), solver="lbfgs", random_state=0, warm_start=True, max_iter=2)
+    model.fit(X, y)
+    assert model.set_params(max_iter=7).fit(X, y).n_iter_ == 7
+
+
+def test_parameters_changed_after_the_fit_are_saved(tmp_path):
+    X, y = digits()
+    model = MLPClassifier((8,), random_state=0, max_iter=3).fit(X, y)
+    model.set_params(solver="sgd", learning_rate_init=0.01, warm_start=True).save(tmp_path / "m")
+    again = MLPClassifier.load(tmp_path / "m")
+    assert again.get_params() == model.get_params()
+    assert len(again.fit(X, y).loss_curve_) == 6
+
+
+# -- what is in the file ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", ["", ".safetensors"])
+def test_labels_names_and_parameters_come_back(suffix, tmp_path):
+    pd = pytest.importorskip("pandas", reason="column names need pandas")
+    if suffix:
+        pytest.importorskip("safetensors", reason="the extra safetensors")
+    X, y = digits()
+    frame = pd.DataFrame(X, columns=[f"pixel {i}" for i in range(64)])
+    names = np.array(["naught", "one", "two", "three"], dtype=object)[y]
+    model = MLPClassifier(
+        (8, 4),
+        activation=["relu", "tanh"],
+        class_weight={"one": 2.0},
+        random_state=np.random.RandomState(3),
+        max_iter=2,
+        schedule=schedules.one_cycle(0.1, 20),
+    ).fit(frame, names)
+    path = tmp_path / f"model{suffix}"
+    model.save(path)
+    again = MLPClassifier.load(path)
+    assert list(again.feature_names_in_) == list(frame.columns)
+    assert again.classes_.tolist() == sorted(names.tolist(), key=str)[:0] + sorted(set(names))
+    for name, value in model.get_params().items():
+        if name != "random_state":
+            assert getattr(again, name) == value, name
+    assert again.random_state.randint(10**6) == model.random_state.randint(10**6)
+    np.testing.assert_array_equal(model.predict_proba(frame), again.predict_proba(frame))
+
+
+def test_multioutput_multilabel_and_sparse_come_back(tmp_path):
+    import scipy.sparse as sp
+
+    X, y = digits()
+    for Y in (np.column_stack([y, y % 2 + 5]), (y[:, None] == range(3)).astype(int)):
+        model = MLPClassifier((8,), random_state=0, max_iter=2, standardize=True)
+        model.fit(sp.csr_matrix(X), Y).save(tmp_path / "model")
+        again = MLPClassifier.load(tmp_path / "model")
+        np.testing.assert_array_equal(model.predict(X), again.predict(X))
+
+
+def custom(output, target):
+    return ((output - target) ** 4).mean()
+
+
+def test_code_is_not_saved_but_asked_for(tmp_path):
+    X, y = digits()
+    model = MLPRegressor(custom, (8,), random_state=0, max_iter=2).fit(X, y)
+    model.save(tmp_path / "model")
+    with pytest.raises(PersistError, match=r"loss=custom, which is code.*load\(path, loss=...\)"):
+        MLPRegressor.load(tmp_path / "model")
+    with pytest.raises(PersistError, match="no parameter 'lose'"):
+        MLPRegressor.load(tmp_path / "model", loss=custom, lose=custom)
+    again = MLPRegressor.load(tmp_path / "model", loss=custom)
+    np.testing.assert_array_equal(model.predict(X), again.predict(X))
+
+
+def test_a_module_is_code_and_its_weights_are_not(tmp_path):
+    X, y = digits()
+    model = NetClassifier(nn.Linear(64, 4), random_state=0, max_iter=2).fit(X, y)
+    model.save(tmp_path / "model")
+    again = NetClassifier.load(tmp_path / "model", module=nn.Linear(64, 4))
+    np.testing.assert_array_equal(model.predict_proba(X), again.predict_proba(X))
+    with pytest.raises(PersistError, match="does not make a NetClassifier.*shape"):
+        NetClassifier.load(tmp_path / "model", module=nn.Linear(64, 5))
+
+
+def test_refusals(tmp_path):
+    X, y = digits()
+    path = tmp_path / "model"
+    with pytest.raises(NotFittedError):
+        MLPClassifier().save(path)
+    assert not path.exists()
+    MLPClassifier((8,), random_state=0, max_iter=2).fit(X, y).save(path)
+    with pytest.raises(PersistError, match="holds a MLPClassifier, not a MLPRegressor"):
+        MLPRegressor.load(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(PersistError):
+        MLPClassifier.load(path)
+    path.write_bytes(whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:])
+    with pytest.raises(PersistError, match="altered"):
+        MLPClassifier.load(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda s: s.pop("module"),
+        lambda s: s["params"].update(solver="gradient ascent"),
+        lambda s: s["params"].update(no_such=1),
+        lambda s: s["params"].update(hidden_layer_sizes=10**12),
+        lambda s: s["targets"].update(kind="riddle"),
+        lambda s: s["learned"].update(n_features_in_=3),
+        lambda s: s.update(dtype="object"),
+        lambda s: s["rng"].update(state=None),
+        lambda s: s["optimizer"]["state"].pop("0.weight"),
+    ],
+)
+def test_a_file_made_to_mislead_is_refused(change, tmp_path):
+    X, y = digits()
+    model = MLPClassifier((8,), random_state=0, max_iter=2).fit(X, y)
+    state = model._state()
+    change(state)
+    persist.save(tmp_path / "model", state, kind="MLPClassifier")
+    with pytest.raises(PersistError):
+        MLPClassifier.load(tmp_path / "model")
+
+
+def test_a_saved_file_cannot_replace_methods(tmp_path):
+    X, y = digits()
+    model = MLPClassifier((8,), random_state=0, max_iter=2).fit(X, y)
+    state = model._state()
+    state["learned"]["predict"] = "mischief"
+    persist.save(tmp_path / "model", state, kind="MLPClassifier")
+    assert callable(MLPClassifier.load(tmp_path / "model").predict)
+
+
+if __name__ == "__main__":
+    go_on(sys.argv[1])

@@ -1,0 +1,296 @@
+"""Modules: what they consist of, saving and loading, switches, how they look, common mistakes."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gradlite as gl
+from gradlite.errors import DtypeError, GraphError, StateError
+from gradlite.nn.layers import Dropout, Linear, ReLU, Sequential
+from gradlite.nn.module import Module, Parameter, random_draws
+from gradlite.scalar.engine import Value
+
+
+class Scale(Module):
+    """One parameter, one buffer; no call of super().__init__()."""
+
+    def __init__(self, n: int = 2) -> None:
+        self.factor = Parameter(np.arange(1.0, n + 1))
+        self.register_buffer("count", np.zeros((), int))
+
+    def forward(self, x: Any) -> Any:
+        self.count += 1
+        return x * self.factor
+
+
+class Deep(Module):
+    """Parameters and modules in lists, tuples and dicts, one of each shared."""
+
+    def __init__(self) -> None:
+        self.layers = [Scale(2), Scale(3)]
+        self.bias = Parameter([0.5])
+        self.by_name = {"left": (Scale(1), [Parameter([1.0])])}
+        self.tied = self.layers[0]
+        self.same_bias = self.bias
+        self.numbers = [1, 2.0, "three", None]
+
+
+NAMES = ["bias", "layers.0.factor", "layers.1.factor", "by_name.left.0.factor"]
+
+
+def test_parameters_are_found_in_attributes_and_containers_and_once() -> None:
+    net = Deep()
+    names = [name for name, _ in net.named_parameters()]
+    assert names == ["bias", "by_name.left.1.0", *NAMES[1:]]
+    assert [p.size for p in net.parameters()] == [1, 1, 2, 3, 1]
+    assert net.named_parameters("net")[0][0] == "net.bias"
+
+
+def test_modules_are_found_in_containers_and_once() -> None:
+    net = Deep()
+    names = ["layers.0", "layers.1", "by_name.left.0"]
+    assert [name for name, _ in net.named_modules()] == ["", *names]
+    assert [name for name, _ in net.named_children()] == names
+    assert net.modules() == [net, *net.children()]
+
+
+def test_a_module_may_know_the_one_it_is_part_of() -> None:
+    net = Sequential(Scale())
+    net[0].owner = net  # type: ignore[attr-defined]
+    assert list(net.state_dict()) == ["0.factor", "0.count"]
+    assert net.modules() == [net, net[0]]
+    assert repr(net).count("Scale") == 1
+
+
+def test_buffers_are_in_the_state_and_not_trained() -> None:
+    net = Deep()
+    names = ["layers.0.count", "layers.1.count", "by_name.left.0.count"]
+    assert [name for name, _ in net.named_buffers()] == names
+    net.layers[0].count = net.layers[0].count + 7  # a NumPy scalar takes the array's place
+    assert [int(array) for array in net.buffers()] == [7, 0, 0]
+    assert net.state_dict()["layers.0.count"] == 7
+    net.layers[0].count = net.layers[0].count + 1
+    net.load_state_dict({"layers.0.count": 3}, strict=False)
+    assert net.layers[0].count == 3
+
+
+# -- saving and loading -------------------------------------------------------------------------
+
+
+def test_the_state_is_a_copy_under_every_name() -> None:
+    net = Deep()
+    state = net.state_dict()
+    assert {"tied.factor", "layers.0.factor", "bias", "same_bias"} <= state.keys()
+    state["bias"][0] = 9.0
+    assert net.bias.data[0] == 0.5
+
+
+def test_a_state_is_loaded_in_place_and_converted() -> None:
+    net = Sequential(Linear(2, 3), Scale(3))
+    weight, count = net[0].weight.data, net[1].count  # type: ignore[attr-defined]
+    net.load_state_dict(
+        {
+            "0.weight": [[1, 2], [3, 4], [5, 6]],
+            "0.bias": gl.Tensor(np.ones(3), requires_grad=True),
+            "1.factor": np.full(3, 2.0, np.float32),
+            "1.count": np.float64(5.0),
+        }
+    )
+    np.testing.assert_array_equal(weight, [[1, 2], [3, 4], [5, 6]])
+    assert weight.dtype == np.float32
+    assert count == 5
+    np.testing.assert_array_equal(net(np.ones((1, 2), np.float32)).data, [[8, 16, 24]])
+
+
+def test_what_does_not_fit_is_told_at_once_and_nothing_changes() -> None:
+    net = Sequential(Linear(2, 3), Linear(3, 1))
+    before = net.state_dict()
+    state = {name: array + 1 for name, array in before.items()}
+    state["0.wieght"] = state.pop("0.weight")
+    state["1.weight"] = np.zeros((3, 1))
+    del state["1.bias"]
+    state["0.bias"] = np.array(["a", "b", "c"])
+    with pytest.raises(StateError) as refusal:
+        net.load_state_dict(state)
+    for part in (
+        "0.weight is missing",
+        "1.bias is missing",
+        "0.wieght is unexpected (did you mean 0.weight?)",
+        "1.weight has shape (3, 1) there and (1, 3) here",
+        "0.bias holds <U1 data",
+    ):
+        assert part in str(refusal.value)
+    for name, array in net.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+def test_loading_what_both_have() -> None:
+    net = Sequential(Linear(2, 3), Linear(3, 1))
+    net.load_state_dict({"0.bias": np.ones(3), "9.bias": np.ones(1)}, strict=False)
+    np.testing.assert_array_equal(net[0].bias.data, 1)  # type: ignore[attr-defined]
+    with pytest.raises(StateError, match=r"0.bias has shape \(4,\) there"):
+        net.load_state_dict({"0.bias": np.ones(4)}, strict=False)
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_copies_are_apart_and_keep_what_is_shared(duplicate: Any) -> None:
+    net = Deep().eval()
+    net.bias.grad = np.array([3.0])
+    other = duplicate(net)
+    assert other.same_bias is other.bias
+    assert other.tied is other.layers[0]
+    assert isinstance(other.bias, Parameter)
+    assert not other.layers[1].training
+    np.testing.assert_array_equal(other.bias.grad, [3.0])
+    other.bias.data[0] = 7.0
+    assert net.bias.data[0] == 0.5
+
+
+# -- changing all of it -----------------------------------------------------------------------
+
+
+def test_train_and_eval_reach_every_module() -> None:
+    net = Sequential(Dropout(), Sequential(Dropout()))
+    assert all(module.training for module in net.modules())
+    assert net.eval() is net
+    assert not any(module.training for module in net.modules())
+    assert net.train() is net
+    assert all(module.training for module in net.modules())
+    assert Dropout().training
+
+
+def test_zero_grad_empties_the_gradients_of_parameters() -> None:
+    net = Linear(2, 1)
+    net(np.ones((1, 2), np.float32)).sum().backward()
+    net.zero_grad()
+    assert [p.grad for p in net.parameters()] == [None, None]
+
+
+def test_zero_grad_of_a_module_of_values() -> None:
+    class Neuron(Module):
+        def __init__(self) -> None:
+            self.w = [Value(1.0), Value(2.0)]
+
+        def parameters(self) -> Any:
+            return self.w
+
+    neuron = Neuron()
+    (neuron.w[0] * neuron.w[1]).backward()
+    assert neuron.w[0].grad == 2.0
+    neuron.zero_grad()
+    assert [p.grad for p in neuron.w] == [0, 0]
+
+
+def test_frozen_parameters_get_no_gradient() -> None:
+    net = Sequential(Linear(2, 2), Linear(2, 1))
+    net[0].requires_grad_(False)
+    net(np.ones((1, 2), np.float32)).sum().backward()
+    assert [p.grad is None for p in net.parameters()] == [True, True, False, False]
+    assert net.requires_grad_() is net
+    assert all(p.requires_grad for p in net.parameters())
+
+
+def test_apply_visits_each_module_once() -> None:
+    net, seen = Deep(), []
+    assert net.apply(seen.append) is net
+    assert seen == net.modules()
+
+
+def test_astype_converts_floating_parameters_and_buffers() -> None:
+    net = Sequential(Scale())
+    net[0].register_buffer("mean", np.ones(2))
+    net[0].factor.requires_grad = False  # type: ignore[attr-defined]
+    assert net.astype(np.float32) is net
+    assert {k: v.dtype.name for k, v in net.state_dict().items()} == {
+        "0.factor": "float32",
+        "0.count": "int64",
+        "0.mean": "float32",
+    }
+    assert not net.parameters()[0].requires_grad
+    layer = Linear(2, 1).astype(np.float64)
+    layer(np.ones((1, 2))).sum().backward()
+    assert layer.weight.grad.dtype == np.float64
+    with pytest.raises(DtypeError, match="int64"):
+        net.astype(int)
+
+
+def test_random_draws_are_for_layers_without_their_own() -> None:
+    source = np.random.default_rng(0)
+    with random_draws(source):
+        first, own = Linear(2, 2), Linear(2, 2, rng=np.random.default_rng(1))
+        second = Linear(2, 2)
+    rng = np.random.default_rng(0)
+    for layer in (first, second):
+        np.testing.assert_array_equal(layer.weight.data, Linear(2, 2, rng=rng).weight.data)
+    expected = Linear(2, 2, rng=np.random.default_rng(1))
+    np.testing.assert_array_equal(own.weight.data, expected.weight.data)
+    assert not np.array_equal(Linear(2, 2).weight.data, Linear(2, 2).weight.data)
+    assert source.bit_generator.state == rng.bit_generator.state  # nothing was drawn after that
+
+
+# -- how it looks -----------------------------------------------------------------------------
+
+
+def test_the_tree_counts_parameters() -> None:
+    net = Sequential(Linear(64, 32), ReLU(), Sequential(Linear(32, 10, bias=False)))
+    assert repr(net).splitlines() == [
+        "Sequential (2,400 parameters)",
+        "  0: Linear(64, 32) (2,080)",
+        "  1: ReLU()",
+        "  2: Sequential (320)",
+        "    0: Linear(32, 10, bias=False) (320)",
+    ]
+    assert repr(ReLU()) == "ReLU()"
+    assert repr(Linear(2, 1)) == "Linear(2, 1) (3 parameters)"
+
+
+# -- common mistakes ----------------------------------------------------------------------------
+
+
+def test_a_module_without_forward_says_so() -> None:
+    class Forgetful(Module):
+        pass
+
+    with pytest.raises(NotImplementedError, match=r"Forgetful.*forward\(self, x\)"):
+        Forgetful()(1.0)
+
+
+def test_a_call_reaches_the_forward_of_a_subclass() -> None:
+    class Doubled(Linear):
+        def forward(self, x: Any) -> Any:
+            return 2 * super().forward(x)
+
+    layer, x = Doubled(2, 1), np.ones((1, 2), np.float32)
+    np.testing.assert_array_equal(layer(x).data, 2 * Linear.forward(layer, x).data)
+
+
+def test_a_parameter_is_a_leaf() -> None:
+    w = gl.Tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(GraphError, match="detach"):
+        Parameter(w * 2)
+    with pytest.raises(GraphError, match="detach"):
+        Parameter([w, w])
+    for data in (w, (w * 2).detach(), Parameter([1.0, 2.0])):
+        p = Parameter(data)
+        assert p.is_leaf
+        assert p.requires_grad
+        p.data[0] = 9.0
+    assert w.data[0] == 1.0
+
+
+def test_a_parameter_of_integers_is_refused() -> None:
+    with pytest.raises(DtypeError, match=r"1\.0"):
+        Parameter([1, 2])
+    assert Parameter([1, 2], requires_grad=False).dtype.kind == "i"
+    assert Parameter([1, 2], dtype=np.float32).requires_grad
+
+
+def test_a_parameter_may_share_memory() -> None:
+    array = np.zeros(2)
+    assert Parameter(array, copy=False).data is array
+    assert Parameter(array).data is not array

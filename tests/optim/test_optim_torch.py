@@ -1,0 +1,85 @@
+"""Optimisers and clipping against PyTorch's, where PyTorch is installed."""
+
+import numpy as np
+import pytest
+
+import gradlite as gl
+from gradlite import optim
+from gradlite.optim import OPTIMIZERS
+from tests.optim.helpers import cases, draw, fresh, interesting, send
+
+torch = pytest.importorskip("torch", reason="compares with PyTorch's optimisers")
+KINDS = {
+    kind.lower(): getattr(torch.optim, kind)
+    for kind in ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad")
+}
+
+
+def twins(params):
+    return [torch.tensor(p.data, requires_grad=True) for p in params]
+
+
+def step_both(optimizer, other, params, tensors, grads):
+    for row in grads:
+        optimizer.zero_grad()
+        other.zero_grad()
+        for p, q, g in zip(params, tensors, row, strict=True):
+            if g is not None:
+                send(p, g)
+                q.grad = torch.tensor(g, dtype=q.dtype)
+        optimizer.step()
+        other.step()
+
+
+def assert_close(params, tensors, rtol):
+    for p, q in zip(params, tensors, strict=True):
+        np.testing.assert_allclose(p.data, q.detach().numpy(), rtol=rtol, atol=rtol / 100)
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [(np.float64, 1e-12), (np.float32, 2e-5)])
+@pytest.mark.parametrize(
+    ("formula", "settings"), [case for case in cases() if case.values[0].__name__ in KINDS]
+)
+def test_trajectory(formula, settings, dtype, rtol):
+    params, grads = fresh(dtype=dtype), draw()
+    grads[0][1] = grads[5][2] = grads[6][2] = None
+    tensors = twins(params)
+    optimizer = OPTIMIZERS[formula.__name__](params, **settings)
+    step_both(optimizer, KINDS[formula.__name__](tensors, **settings), params, tensors, grads)
+    assert_close(params, tensors, rtol)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_settings_changed_between_steps(name):
+    params, grads = fresh(), draw()
+    tensors = twins(params)
+    settings = interesting(name)
+    optimizer, other = OPTIMIZERS[name](params, **settings), KINDS[name](tensors, **settings)
+    step_both(optimizer, other, params, tensors, grads[:9])
+    for changed in (optimizer, other):
+        changed.param_groups[0].update(lr=0.03, weight_decay=0.2)
+        if "betas" in settings:
+            changed.param_groups[0]["betas"] = (0.6, 0.8)
+    step_both(optimizer, other, params, tensors, grads[9:])
+    assert_close(params, tensors, 1e-12)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_defaults(name):
+    p = gl.Tensor([1.0], requires_grad=True)
+    (known,) = KINDS[name]([torch.ones(1, requires_grad=True)]).param_groups
+    ours = OPTIMIZERS[name]([p]).defaults
+    assert ours == {setting: known[setting] for setting in ours}
+
+
+@pytest.mark.parametrize("order", [1.0, 2.0, 3.0, float("inf")])
+def test_clip_grad_norm(order):
+    params = fresh()
+    tensors = twins(params)
+    for p, q, g in zip(params, tensors, draw()[0], strict=True):
+        send(p, g)
+        q.grad = torch.tensor(g)
+    norm = torch.nn.utils.clip_grad_norm_(tensors, 0.7, norm_type=order)
+    assert optim.clip_grad_norm(optim.SGD(params), 0.7, order) == pytest.approx(float(norm))
+    for p, q in zip(params, tensors, strict=True):
+        np.testing.assert_allclose(p.grad, q.grad.numpy(), rtol=1e-12)
