@@ -1,28 +1,26 @@
-"""Train a network on handwritten digits, beside scikit-learn's: ``python -m gradlite``.
+"""Train the estimator on handwritten digits, beside scikit-learn's: ``python -m gradlite``.
 
-The first half of this file is all that training takes: data, parameters, network, optimiser and
-loop, in Tensors and NumPy. The second half is the command line, with ``run script.py`` for
-programs written for micrograd.
+Both networks get the same parameters and the same seed, so they are the same networks: what differs
+is the time. ``run script.py`` is for programs written for micrograd.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import math
 import os
 import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import Any, NoReturn
 
 import numpy as np
 
-import gradlite as gl
 from gradlite.scalar.run import run
 
-Params = list[tuple[gl.Tensor, gl.Tensor]]  # weights and bias of each layer
+# -- the comparison ---------------------------------------------------------------------------
 
 
 def load(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -36,109 +34,63 @@ def load(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     return x, y, x_test, y_test
 
 
-def initialise(sizes: Sequence[int], rng: np.random.Generator) -> Params:
-    """Draw weights of variance 2 / inputs, which suits ReLU (He et al., 2015)."""
-    params = []
-    for n, m in pairwise(sizes):
-        W = rng.standard_normal((n, m), dtype=np.float32) * math.sqrt(2 / n)
-        b = np.zeros(m, dtype=np.float32)
-        params.append((gl.Tensor(W, requires_grad=True), gl.Tensor(b, requires_grad=True)))
-    return params
-
-
-def network(params: Params, x: Any) -> Any:
-    """Compute the logits: affine layers, with a ReLU after each but the last."""
-    for W, b in params[:-1]:
-        x = gl.relu(gl.affine(x, W, b))
-    W, b = params[-1]
-    return gl.affine(x, W, b)
-
-
-class Adam:
-    """Move parameters along their gradients, in steps scaled entry by entry.
-
-    Kingma and Ba, "Adam: a method for stochastic optimization", 2015.
-    """
-
-    def __init__(self, params: Params, lr: float) -> None:
-        tensors = [tensor for layer in params for tensor in layer]
-        self.state = [(p, np.zeros_like(p.data), np.zeros_like(p.data)) for p in tensors]
-        self.lr = lr
-        self.t = 0
-
-    def step(self) -> None:
-        """Take a step, and empty the gradients for the next."""
-        self.t += 1
-        rate = self.lr * math.sqrt(1 - 0.999**self.t) / (1 - 0.9**self.t)
-        for p, mean, square in self.state:
-            mean += 0.1 * (p.grad - mean)
-            square += 0.001 * (p.grad**2 - square)
-            p.data -= rate * mean / (np.sqrt(square) + 1e-8)
-            p.zero_grad()
-
-
-def train(
-    x: np.ndarray,
-    y: np.ndarray,
-    sizes: Sequence[int],
-    epochs: int,
-    batch_size: int,
-    lr: float,
-    seed: int,
-    show: Callable[[str, bool], None],
-) -> Params:
-    """Train on mini-batches, drawn anew in every epoch."""
-    rng = np.random.default_rng(seed)
-    params = initialise(sizes, rng)
-    optimiser = Adam(params, lr)
-    for epoch in range(1, epochs + 1):
-        order = rng.permutation(len(x))
-        total = 0.0
-        for start in range(0, len(x), batch_size):
-            batch = order[start : start + batch_size]
-            loss = gl.cross_entropy(network(params, x[batch]), y[batch])
-            loss.backward()
-            optimiser.step()
-            total += loss.item() * len(batch)
-        milestone = epoch in (1, epochs) or epoch % max(1, epochs // 5) == 0
-        show(f"gradlite: epoch {epoch}/{epochs}, training loss {total / len(x):.5f}", milestone)
-    return params
-
-
-def predict(params: Params, x: np.ndarray) -> np.ndarray:
-    """Give the most likely digit for each image; nothing is recorded."""
-    with gl.no_grad():
-        classes: np.ndarray = network(params, x).argmax(axis=1)
-    return classes
-
-
-# -- the comparison ---------------------------------------------------------------------------
-
-
-def mlp_classifier(args: argparse.Namespace) -> Any:
-    """Make scikit-learn's network of the same sizes, to be trained in the same way."""
-    from sklearn.neural_network import MLPClassifier
-
-    return MLPClassifier(
+def classifier(library: Any, args: argparse.Namespace, **display: Any) -> Any:
+    """Make the MLPClassifier of `library`, to be trained for all epochs whatever the loss does."""
+    return library.MLPClassifier(
         args.hidden,
-        alpha=0.0,  # no weight decay here either
         batch_size=args.batch_size,
-        learning_rate_init=args.lr,  # of Adam, its default as ReLU is
+        learning_rate_init=args.lr,
         max_iter=args.epochs,
         tol=0.0,
-        n_iter_no_change=args.epochs,  # all epochs, whatever the loss does
+        n_iter_no_change=args.epochs,
         random_state=args.seed,
+        **display,
     )
 
 
 def fit_to_the_end(model: Any, x: np.ndarray, y: np.ndarray) -> Any:
-    """Train scikit-learn's network for all epochs."""
+    """Train a network for all epochs."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it has not converged: true, and meant
         model.fit(x, y)
     if model.n_iter_ < model.max_iter:
         raise KeyboardInterrupt  # fit takes Ctrl-C as a wish to stop early, and returns
     return model
+
+
+class Milestones:
+    """A callback that says at some epochs how far the training is: what is shown without a bar."""
+
+    def setup(self, estimator: Any, context: Any) -> None:
+        """Do nothing yet."""
+
+    def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
+        """Do nothing yet."""
+
+    def on_fit_task_end(self, estimator: Any, context: Any) -> None:
+        """Say how far it is."""
+        epoch, epochs = estimator.n_iter_, estimator.max_iter
+        if context.parent is None:
+            return
+        if epoch in (1, epochs) or epoch % max(1, epochs // 5) == 0:
+            say(f"gradlite: epoch {epoch}/{epochs}, training loss {estimator.loss_:.5f}")
+
+    def teardown(self, estimator: Any, context: Any) -> None:
+        """Do nothing more."""
+
+
+def say(text: str) -> None:
+    """Show a line on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def display(quiet: bool) -> dict[str, Any]:
+    """Choose how progress is shown: a bar in a terminal, with rich; lines elsewhere."""
+    if quiet:
+        return {}
+    if sys.stdout.isatty() and importlib.util.find_spec("rich"):
+        return {"verbose": True}
+    return {"callbacks": [Milestones()]}
 
 
 def timed(fit: Callable[..., Any], *args: Any) -> tuple[Any, float]:
@@ -153,30 +105,25 @@ def compare(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     x, y, x_test, y_test = load(args.seed)
     if args.batch_size > len(x):
         parser.error(f"argument --batch-size: there are only {len(x)} training images")
-    show = (lambda *_: None) if args.quiet else show_progress
-    sizes = [64, *args.hidden, 10]
-    settings = sizes, args.epochs, args.batch_size, args.lr, args.seed
-    params, seconds = timed(train, x, y, *settings, show)
-    rows = [("gradlite", np.mean(predict(params, x_test) == y_test), seconds)]
+    import gradlite
+
+    contenders = [("gradlite", classifier(gradlite, args, **display(args.quiet)))]
     if not args.no_sklearn:
-        show("scikit-learn: training", True)
-        model, seconds = timed(fit_to_the_end, mlp_classifier(args), x, y)
-        accuracy = np.mean(model.predict(x_test) == y_test)
-        rows.append(("scikit-learn MLPClassifier", accuracy, seconds))
-    show("", True)
-    print(f"{'-'.join(map(str, sizes))} ReLU network, {len(x)} training images,", end=" ")
+        from sklearn import neural_network
+
+        contenders.append(("scikit-learn", classifier(neural_network, args)))
+    rows = []
+    for name, model in contenders:
+        if name != "gradlite" and not args.quiet:
+            say(f"{name}: training")
+        model, seconds = timed(fit_to_the_end, model, x, y)
+        rows.append((f"{name} MLPClassifier", model.score(x_test, y_test), seconds))
+    sizes = "-".join(map(str, [64, *args.hidden, 10]))
+    print(f"{sizes} ReLU network, {len(x)} training images,", end=" ")
     print(f"{args.epochs} epoch{'s' * (args.epochs > 1)} in batches of {args.batch_size}\n")
     print(f"{'':26}{'held-out accuracy':>19}{'seconds':>10}{'ratio':>8}")
     for name, accuracy, seconds in rows:
         print(f"{name:26}{accuracy:19.4f}{seconds:10.2f}{seconds / rows[0][2]:8.2f}")
-
-
-def show_progress(text: str, milestone: bool) -> None:
-    """Show where we are on stderr: in place on a terminal, elsewhere at milestones."""
-    if sys.stderr.isatty():
-        print(f"\r{text:60}", end="" if text else "\r", file=sys.stderr, flush=True)
-    elif text and milestone:
-        print(text, file=sys.stderr, flush=True)
 
 
 # -- the command line -------------------------------------------------------------------------
@@ -210,8 +157,8 @@ def make_parser() -> Parser:
     """Describe the options."""
     parser = Parser(
         "python -m gradlite",
-        description="Train a network on scikit-learn's handwritten digits in plain Tensor code, "
-        "and print its accuracy on held-out images and its time beside MLPClassifier's. Another "
+        description="Train gradlite's MLPClassifier on scikit-learn's handwritten digits, and print "
+        "its accuracy on held-out images and its time beside those of scikit-learn's. Another "
         "command, run script.py, runs a script written for micrograd: see run --help.",
         epilog="example: python -m gradlite --hidden 256 128 --epochs 20 --lr 0.001 --seed 7",
         allow_abbrev=False,
@@ -230,7 +177,7 @@ def make_parser() -> Parser:
     parser.add_argument(
         "--hidden", type=width, nargs="+", default=[128, 64], metavar="N", help=text
     )
-    parser.add_argument("--no-sklearn", action="store_true", help="leave MLPClassifier out")
+    parser.add_argument("--no-sklearn", action="store_true", help="leave scikit-learn's out")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     return parser
 
@@ -264,7 +211,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         finally:
             sys.stdout.flush()
     except KeyboardInterrupt:
-        print("\n" * sys.stderr.isatty() + "gradlite: interrupted", file=sys.stderr)
+        print("gradlite: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # nobody reads on; let what Python writes at exit go nowhere
         nowhere = os.open(os.devnull, os.O_WRONLY)
