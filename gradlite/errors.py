@@ -7,7 +7,8 @@ expect, so ``except ValueError`` and ``except gradlite.GradliteError`` both work
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from difflib import get_close_matches
 from typing import Any
 
 
@@ -116,3 +117,21 @@ def _home(fn: Callable[..., Any], name: str) -> str:
         if getattr(sys.modules.get(module), name, None) is fn:
             return module
     return ""
+
+
+def compare_names(own: Iterable[str], given: Iterable[str]) -> Iterator[str]:
+    """Say which names are missing, and which are there instead.
+
+    Examples
+    --------
+    >>> list(compare_names(["weight"], ["wieght"]))
+    ['weight is missing', 'wieght is unexpected (did you mean weight?)']
+    """
+    own, given = list(own), list(given)
+    missing = [name for name in own if name not in given]
+    for name in missing:
+        yield f"{name} is missing"
+    for name in given:
+        if name not in own:
+            near = get_close_matches(name, missing, 1)
+            yield f"{name} is unexpected" + (f" (did you mean {near[0]}?)" if near else "")

@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from difflib import get_close_matches
 from typing import Any, Self, TypeVar
 
 import numpy as np
 
-from gradlite.errors import DtypeError, GraphError, StateError
+from gradlite.errors import DtypeError, GraphError, StateError, compare_names
 from gradlite.tensor import Tensor
 from gradlite.variable import Variable
 
@@ -249,7 +248,7 @@ class Module:
         own = self._state()
         given = {name: _plain(value) for name, value in state.items()}
         shared = [name for name in own if name in given]
-        problems = list(_compare_names(list(own), list(given))) if strict else []
+        problems = list(compare_names(list(own), list(given))) if strict else []
         for name in shared:
             if given[name].shape != own[name].shape:
                 problems.append(
@@ -367,14 +366,3 @@ def _once(named: Iterable[Named[T]]) -> list[Named[T]]:
 
 def _plain(value: Any) -> np.ndarray:
     return np.asarray(value._data if isinstance(value, Variable) else value)
-
-
-def _compare_names(own: list[str], given: list[str]) -> Iterator[str]:
-    """Say which names are missing, and which are there instead."""
-    missing = [name for name in own if name not in given]
-    for name in missing:
-        yield f"{name} is missing"
-    for name in given:
-        if name not in own:
-            near = get_close_matches(name, missing, 1)
-            yield f"{name} is unexpected" + (f" (did you mean {near[0]}?)" if near else "")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from gradlite.errors import StateError
+from gradlite.errors import StateError, compare_names
 from gradlite.optim.flat import Array, Lazy, Named, Scratch, Vector
 from gradlite.optim.groups import Group, check_ranges, read_groups
 
@@ -237,24 +236,6 @@ class Optimizer:
     def _check(self, settings: Mapping[str, Any]) -> None:
         """Refuse hyperparameters that make no sense."""
         check_ranges(type(self).__name__, settings)
-
-
-def compare_names(own: Iterable[str], given: Iterable[str]) -> Iterator[str]:
-    """Say which names are missing, and which are there instead.
-
-    Examples
-    --------
-    >>> list(compare_names(["weight"], ["wieght"]))
-    ['weight is missing', 'wieght is unexpected (did you mean weight?)']
-    """
-    own, given = list(own), list(given)
-    missing = [name for name in own if name not in given]
-    for name in missing:
-        yield f"{name} is missing"
-    for name in given:
-        if name not in own:
-            near = get_close_matches(name, missing, 1)
-            yield f"{name} is unexpected" + (f" (did you mean {near[0]}?)" if near else "")
 
 
 def _is_count(step: Any) -> bool:
