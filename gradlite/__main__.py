@@ -157,9 +157,9 @@ def make_parser() -> Parser:
     """Describe the options."""
     parser = Parser(
         "python -m gradlite",
-        description="Train gradlite's MLPClassifier on scikit-learn's handwritten digits, and print "
-        "its accuracy on held-out images and its time beside those of scikit-learn's. Another "
-        "command, run script.py, runs a script written for micrograd: see run --help.",
+        description="Train gradlite's MLPClassifier on scikit-learn's handwritten digits, and "
+        "print its accuracy on held-out images and its time beside those of scikit-learn's. "
+        "Another command, run script.py, runs a script written for micrograd: see run --help.",
         epilog="example: python -m gradlite --hidden 256 128 --epochs 20 --lr 0.001 --seed 7",
         allow_abbrev=False,
     )

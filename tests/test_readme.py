@@ -10,7 +10,8 @@ ROOT = Path(gradlite.__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_its_python_runs_from_top_to_bottom(capsys):
+def test_its_python_runs_from_top_to_bottom(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     saved = {fn: {s: getattr(r, s) for s in Rule.__slots__} for fn, r in RULES.items()}
     names: dict[str, object] = {}
     try:
