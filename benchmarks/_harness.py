@@ -21,7 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +40,12 @@ Figures = dict[str, float]
 
 @dataclass(frozen=True)
 class Run:
-    """What a child has to do: the case to measure, and how."""
+    """What a child has to do: the case to measure, how, and in which round (a seed, say)."""
 
     case: str
     threads: int
     quick: bool
+    round: int = 0
 
     def seconds(self, fn: Callable[[], object]) -> float:
         """Time one call of `fn`: warm up, then take the median of many short batches.
@@ -72,11 +73,15 @@ class Run:
 
 @dataclass(frozen=True)
 class Contender:
-    """A library, what it needs installed, and the function that checks and measures it."""
+    """A library, what it needs installed, and the function that checks and measures it.
+
+    It takes part in all cases, or in those of `cases`.
+    """
 
     name: str
     measure: Callable[[Run], Figures]
     package: str
+    cases: Sequence[str] | None = None
 
     @property
     def installed(self) -> bool:
@@ -102,9 +107,10 @@ class Benchmark:
         parser.add_argument("--threads", type=positive, default=1, help="threads for everybody")
         parser.add_argument("--child", help=argparse.SUPPRESS)
         parser.add_argument("--case", default="", help=argparse.SUPPRESS)
+        parser.add_argument("--round", type=int, default=0, help=argparse.SUPPRESS)
         args = parser.parse_args()
         if args.child:
-            return self._child(args.child, Run(args.case, args.threads, args.quick))
+            return self._child(args.child, Run(args.case, args.threads, args.quick, args.round))
         rounds = args.rounds or (2 if args.quick else self.rounds)
         return interruptible(lambda: self._parent(rounds, args.threads, args.quick))
 
@@ -126,7 +132,8 @@ class Benchmark:
         failed = False
         for case in self.cases:
             run = Run(case, threads, quick)
-            results, errors = self._interleave([c.name for c in present], run, rounds)
+            names = [c.name for c in present if c.cases is None or case in c.cases]
+            results, errors = self._interleave(names, run, rounds)
             for name, error in errors.items():
                 print(f"\n{name} did not finish:\n{error}")
             for figure in next(iter(results.values()), [{}])[0]:
@@ -147,7 +154,7 @@ class Benchmark:
                 if name in errors:
                     continue
                 progress(f"{run.case} round {i + 1}/{rounds}: {name}")
-                child = self._start(name, run)
+                child = self._start(name, replace(run, round=i))
                 if child.returncode == 0:
                     results[name].append(json.loads(child.stdout.splitlines()[-1]))
                 else:
@@ -158,7 +165,7 @@ class Benchmark:
 
     def _start(self, name: str, run: Run) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, os.path.abspath(self.script), "--child", name]
-        command += ["--case", run.case, "--threads", str(run.threads)]
+        command += ["--case", run.case, "--threads", str(run.threads), "--round", str(run.round)]
         command += ["--quick"] if run.quick else []
         # BLAS reads these once, when it is loaded: they must be there before the child starts.
         threads = dict.fromkeys(THREAD_VARIABLES, str(run.threads))
@@ -219,9 +226,10 @@ def processor() -> str:
 
 
 def version(package: str) -> str:
-    """Give the version of an installed package."""
+    """Give the version of an installed package, whatever its distribution is called."""
+    names = importlib.metadata.packages_distributions().get(package, [package])
     try:
-        return importlib.metadata.version(package)
+        return importlib.metadata.version(names[0])
     except importlib.metadata.PackageNotFoundError:
         return "(version unknown)"
 

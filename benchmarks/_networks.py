@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -22,6 +23,8 @@ NETWORKS = {
     "784-512-512-10, batch 256": Network((784, 512, 512, 10), 256),
 }
 WIDEST = "784-512-512-10, batch 256"
+ADAM = (1e-3, 0.9, 0.999, 1e-8)  # rate, decay of both averages, epsilon
+CHECKED_STEPS = 5
 
 
 class Problem(NamedTuple):
@@ -157,6 +160,37 @@ class Tuned:
         np.dot(x.T, g, out=self.grads[0])
 
 
+class AdamByHand:
+    """Adam in place, parameter by parameter, with two scratch arrays for each."""
+
+    def __init__(self, params: list[np.ndarray], grads: list[np.ndarray]) -> None:
+        self.slots = [
+            (p, g, np.zeros_like(p), np.zeros_like(p), np.empty_like(p), np.empty_like(p))
+            for p, g in zip(params, grads, strict=True)
+        ]
+        self.t = 0
+
+    def step(self) -> None:
+        """Move all parameters against their gradients."""
+        lr, beta1, beta2, eps = ADAM
+        self.t += 1
+        root = math.sqrt(1 - beta2**self.t)
+        rate = lr * root / (1 - beta1**self.t)
+        for p, g, m, v, s, r in self.slots:
+            m *= beta1
+            np.multiply(g, 1 - beta1, out=s)
+            m += s
+            v *= beta2
+            np.multiply(g, g, out=s)
+            s *= 1 - beta2
+            v += s
+            np.sqrt(v, out=r)
+            r += eps * root
+            np.divide(m, r, out=r)
+            r *= rate
+            p -= r
+
+
 def check_gradients(grads: Sequence[Any], name: str) -> None:
     """Assert that a contender's gradients are those of the hand-written step."""
     start = problem(name)
@@ -188,3 +222,29 @@ def gradlite_step(name: str) -> tuple[Callable[[], object], list[Any]]:
         return loss
 
     return step, params
+
+
+def by_hand(name: str) -> tuple[Callable[[], object], list[np.ndarray]]:
+    """Make the training step in NumPy, and the parameters that it moves."""
+    start = problem(name)
+    network = HandWritten(start.params, len(start.x))
+    adam = AdamByHand(start.params, network.grads)
+
+    def step() -> None:
+        network.step(start.x, start.targets)
+        adam.step()
+
+    return step, start.params
+
+
+def check_training(params: Sequence[Any], name: str) -> None:
+    """Assert that `CHECKED_STEPS` training steps have moved the parameters as those by hand do."""
+    step, expected = by_hand(name)
+    for _ in range(CHECKED_STEPS):
+        step()
+    for p, e, p0 in zip(params, expected, problem(name).params, strict=True):
+        assert p.shape == e.shape
+        assert p.dtype == e.dtype
+        # Adam divides by the size of the gradient: where that is near 0, so is its precision.
+        error = np.linalg.norm(p - e) / np.linalg.norm(e - p0)
+        assert error < 0.01, f"a parameter of shape {p.shape} went wrong by {error:.1e}"

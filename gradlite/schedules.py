@@ -302,10 +302,10 @@ class inverse_scaling:
 class ReduceOnPlateau:
     """Multiply the rate by `factor` when a metric has stopped improving.
 
-    An epoch is better if its metric is below ``best * (1 - threshold)`` (above
-    ``best * (1 + threshold)`` with mode 'max'). After more than `patience` epochs in a row that
+    An epoch is better if its metric is below ``best - threshold * |best|`` (above
+    ``best + threshold * |best|`` with mode 'max'). After more than `patience` epochs in a row that
     are not, the rate is lowered, to `min_rate` at the least, and counting begins anew: the rules
-    of PyTorch's ReduceLROnPlateau.
+    of PyTorch's ReduceLROnPlateau, which leaves out the bars.
 
     Parameters
     ----------
@@ -363,10 +363,11 @@ class ReduceOnPlateau:
 
     def update(self, metric: float) -> None:
         """Take in the metric of the epoch that has ended."""
+        margin = math.copysign(self.threshold, self.best)
         if self.mode == "min":
-            better = metric < self.best * (1 - self.threshold)
+            better = metric < self.best * (1 - margin)
         else:
-            better = metric > self.best * (1 + self.threshold)
+            better = metric > self.best * (1 + margin)
         if better:
             self.best = float(metric)
             self.bad_epochs = 0

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.data import Rows
+from gradlite.data import Rows, all_finite
 from gradlite.debug import debug
 from gradlite.errors import DivergedError, NonFiniteError
 from gradlite.nn.module import Module
@@ -105,23 +105,27 @@ class Trainer:
         Raises
         ------
         DivergedError
-            At the first batch with a loss that is not finite. It names the batch, and the
-            operation or the parameter in which NaN or Inf came up.
+            At the first batch with a loss that is not finite, or where the last step left such
+            parameters. It names the batch, and the operation or the parameter in which NaN or
+            Inf came up.
         """
         total, count = 0.0, 0
-        for number, (x, y, w) in enumerate(rows.batches(batch_size, order), 1):
-            value = self.step(x, y, w)
-            if not math.isfinite(value):
-                raise DivergedError(f"batch {number}: {self._origin(x, y, w)}")
-            total += value * len(y)
-            count += len(y)
+        with np.errstate(over="ignore", invalid="ignore"):  # an error says it better
+            for number, (x, y, w) in enumerate(rows.batches(batch_size, order), 1):
+                value = self.step(x, y, w)
+                if not math.isfinite(value):
+                    raise DivergedError(f"batch {number}: {self.origin(x, y, w)}")
+                total += value * len(y)
+                count += len(y)
+        if not all(all_finite(vector.data) for vector in self.optimizer.vectors):
+            raise DivergedError(f"batch {number}: {self.origin(x, y, w)}")
         return total / count
 
-    def _origin(self, x: Any, y: Any, w: Any) -> str:
-        """Say where a loss that is not finite came from: the batch again, in debug mode."""
+    def origin(self, x: Any, y: Any, w: Any) -> str:
+        """Say where the loss of a batch that is not finite comes from: again, in debug mode."""
         for name, p in self.module.named_parameters():
             if not np.all(np.isfinite(p.data)):
-                return f"the step before left {name} of shape {p.shape} with NaN or Inf."
+                return f"a step left {name} of shape {p.shape} with NaN or Inf."
         try:
             with debug():
                 self.loss(self.module(x), y, w)
@@ -175,8 +179,12 @@ class Snapshot:
     optimizer: Optimizer
     kept: list[np.ndarray] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self._holders = [part for part in self.module.modules() if part._buffer_names]
+
     def _views(self) -> list[np.ndarray]:
-        return [vector.data for vector in self.optimizer.vectors] + list(self.module.buffers())
+        buffers = [array for part in self._holders for _, array in part._buffers()]
+        return [vector.data for vector in self.optimizer.vectors] + buffers
 
     def arrays(self) -> list[np.ndarray]:
         """Copy the state as it is now."""

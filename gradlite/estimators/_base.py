@@ -7,10 +7,11 @@ their targets are (`_learn_targets`, `_encode`) and how outputs become answers.
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, _clone_parametrized
 from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import InvalidParameterError
@@ -35,6 +36,12 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
     """Base of the estimators. Not to be used itself."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = TRAINING
+
+    def __sklearn_clone__(self) -> Any:
+        """Clone with the same callbacks, which are to see every fit of a search."""
+        twin = _clone_parametrized(self)
+        twin.callbacks = self.callbacks
+        return twin
 
     # -- what subclasses say --------------------------------------------------------------------
 
@@ -95,7 +102,7 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
 
     def _check_data(self, X: Any, y: Any, reset: bool) -> tuple[Any, np.ndarray]:
         """Check X and y as scikit-learn does; memory-mapped files in bounded memory."""
-        mapped = data.mapped_file(X) is not None and X.dtype in FLOATS
+        mapped = in_file(X)
         X, y = validate_data(
             self,
             X,
@@ -107,12 +114,17 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
             ensure_all_finite=not mapped,
             reset=reset,
         )
-        if mapped and not data.all_finite(X):
+        if mapped:
+            self._check_finite(X)
+        return X, self._check_y(y)
+
+    def _check_finite(self, X: Any) -> None:
+        """Refuse NaN and infinity in a memory-mapped file, block by block."""
+        if not data.all_finite(X):
             raise ValueError(
                 f"Input X contains NaN or infinity. {type(self).__name__} does not accept missing "
                 f"values: impute or drop them first."
             )
-        return X, self._check_y(y)
 
     _y_numeric = False
 
@@ -195,6 +207,10 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
             if hasattr(layer, "rng"):
                 layer.rng = self._noise
 
+    def _watches_loss(self) -> bool:
+        """Tell whether the loss of validation data is its score, too."""
+        return bool(self.scoring == "loss")
+
     def _scorer(self) -> Any:
         if self.scoring is None or self.scoring == "loss":
             return None
@@ -225,7 +241,18 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
             and math.isfinite(np.vdot(X, X))
         ):
             return X
-        return validate_data(self, X, accept_sparse="csr", dtype=FLOATS, reset=False)
+        mapped = in_file(X)
+        X = validate_data(
+            self,
+            X,
+            accept_sparse="csr",
+            dtype=FLOATS,
+            ensure_all_finite=not mapped,
+            reset=False,
+        )
+        if mapped:
+            self._check_finite(X)
+        return X
 
     def _forward(self, X: Any, module: Module | None = None) -> np.ndarray:
         """Give the outputs of a network for checked rows, blockwise and off the tape.
@@ -234,12 +261,11 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         """
         if module is None:
             module = self._module
-        n = X.shape[0]
         with no_grad():
-            if n <= BLOCK:
+            if X.shape[0] <= BLOCK:
                 z = np.asarray(module(X))
                 return z if z.base is None and z is not X else z.copy()
-            blocks = [np.asarray(module(X[i : i + BLOCK])) for i in range(0, n, BLOCK)]
+            blocks = [np.asarray(module(rows)) for rows in data.blocks(X, BLOCK)]
         return np.concatenate(blocks)
 
     def _outputs(self, X: Any) -> np.ndarray:
@@ -284,6 +310,11 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def in_file(X: Any) -> bool:
+    """Tell whether X lies in a memory-mapped file that can be used as it is."""
+    return data.mapped_file(X) is not None and X.dtype in FLOATS
 
 
 def without_zeros(X: Any, y: np.ndarray, weight: np.ndarray) -> tuple[Any, np.ndarray, np.ndarray]:
@@ -335,7 +366,7 @@ def per_layer(value: Any, name: str, layers: int, low: float, high: float) -> li
             f"{name}={value!r} has {len(values)} entries for {layers} hidden layers."
         )
     for x in values:
-        if isinstance(x, bool) or not isinstance(x, (int, float)) or not low <= x < high:
+        if isinstance(x, bool) or not isinstance(x, Real) or not low <= float(x) < high:
             raise InvalidParameterError(
                 f"{name} must be in [{low}, {high}) for every layer, not {x!r}."
             )

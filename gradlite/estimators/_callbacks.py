@@ -113,10 +113,22 @@ def callbacks_of(estimator: Any, max_subtasks: int | None) -> Iterator[Any]:
 
     Those of the parameter ``callbacks`` join those of ``set_callbacks`` (and those that a
     pipeline or a search propagates). Gives None where there are none: nothing is to be called.
+
+    Raises
+    ------
+    TypeError
+        For what is no callback, and for one that belongs to the pipeline or the search around.
     """
     own = [] if estimator.callbacks is None else list(estimator.callbacks)
+    around = getattr(estimator, "_parent_callback_ctx", None)
     for callback in own:
         check_callback(callback)
+        if around is not None and hasattr(callback, "max_propagation_depth"):
+            raise TypeError(
+                f"{type(callback).__name__} watches a whole {around.estimator_name}, so it cannot "
+                f"be among the callbacks of the {type(estimator).__name__} inside: set it on the "
+                f"outermost estimator, with set_callbacks."
+            )
     before = estimator.__dict__.get("_skl_callbacks")
     if not own and not before:
         yield None

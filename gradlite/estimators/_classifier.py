@@ -29,7 +29,7 @@ class BaseClassifier(ClassifierMixin, BaseNet):  # type: ignore[misc]
 
     # -- targets --------------------------------------------------------------------------------
 
-    def _check_y(self, y: np.ndarray) -> np.ndarray:
+    def _check_y(self, y: Any) -> np.ndarray:
         return column_or_matrix(y)
 
     def _learn_targets(self, y: np.ndarray, weight: np.ndarray | None, classes: Any) -> None:
@@ -70,19 +70,21 @@ class BaseClassifier(ClassifierMixin, BaseNet):  # type: ignore[misc]
         return y
 
     def _class_weights(self, y: np.ndarray, weight: np.ndarray | None) -> np.ndarray | None:
-        """Weigh samples by class; 'balanced' gives every class the same total, weights counted."""
+        """Weigh samples by class; 'balanced' gives every class the same total, weights counted.
+
+        The weights of several columns are multiplied, as scikit-learn does it; a label of several
+        is a column of the classes 0 and 1.
+        """
         if self.class_weight is None:
             return weight
+        codes = self._targets.codes(y).astype(np.intp, copy=False).reshape(len(y), -1)
+        columns = [labels.classes for labels in self._targets.columns]
         if self._targets.kind == "multilabel":
-            raise ValueError(
-                "class_weight does not apply to multilabel targets, where a sample has several "
-                "labels: pass sample_weight."
-            )
-        codes = self._targets.codes(y).reshape(len(y), -1)
+            columns = [np.array([0, 1])] * codes.shape[1]
         total = np.ones(len(y)) if weight is None else weight.astype(float)
         combined = total.copy()
-        for labels, column in zip(self._targets.columns, codes.T, strict=True):
-            combined *= self._of_classes(labels.classes, column, total)[column]
+        for classes, column in zip(columns, codes.T, strict=True):
+            combined *= self._of_classes(classes, column, total)[column]
         return combined
 
     def _of_classes(self, classes: np.ndarray, codes: np.ndarray, total: np.ndarray) -> np.ndarray:
@@ -106,6 +108,13 @@ class BaseClassifier(ClassifierMixin, BaseNet):  # type: ignore[misc]
         present = counts > 0
         with np.errstate(divide="ignore"):
             return np.where(present, total.sum() / (present.sum() * counts), 0.0)
+
+    def _watches_loss(self) -> bool:
+        """Tell it: also by default with class weights.
+
+        Accuracy would hang on the few validation samples of the heaviest class.
+        """
+        return super()._watches_loss() or (self.scoring is None and self.class_weight is not None)
 
     # -- fit and predict ------------------------------------------------------------------------
 
@@ -171,7 +180,8 @@ class BaseClassifier(ClassifierMixin, BaseNet):  # type: ignore[misc]
         -------
         array, shape (n_samples,) or (n_samples, n_outputs)
         """
-        return self._targets.predict(self._outputs(X))
+        z = self._outputs(X)
+        return self._targets.predict(z)
 
     def predict_proba(self, X: Any) -> Any:
         """Predict the probability of each class.
@@ -185,7 +195,8 @@ class BaseClassifier(ClassifierMixin, BaseNet):  # type: ignore[misc]
         array, shape (n_samples, n_classes)
             In the order of ``classes_``; a list of such arrays for several columns of classes.
         """
-        return self._targets.proba(self._outputs(X))
+        z = self._outputs(X)
+        return self._targets.proba(z)
 
     def predict_log_proba(self, X: Any) -> Any:
         """Predict the logarithm of `predict_proba`.
@@ -215,7 +226,8 @@ class BaseClassifier(ClassifierMixin, BaseNet):  # type: ignore[misc]
         -------
         array, shape (n_samples,) for two classes, otherwise (n_samples, n_classes)
         """
-        return self._targets.decision(self._outputs(X))
+        z = self._outputs(X)
+        return self._targets.decision(z)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Give the accuracy: the part of samples all of whose labels are predicted right.
@@ -230,11 +242,11 @@ class BaseClassifier(ClassifierMixin, BaseNet):  # type: ignore[misc]
         -------
         float
         """
-        return self._accuracy(np.asarray(y), self.predict(X), sample_weight)
+        return self._accuracy(y, self.predict(X), sample_weight)
 
-    def _accuracy(self, y: np.ndarray, answer: np.ndarray, weight: Any) -> float:
+    def _accuracy(self, y: Any, answer: np.ndarray, weight: Any) -> float:
         if self._targets.kind == "multioutput":
-            return float(np.average(np.all(answer == y, axis=1), weights=weight))
+            return float(np.average(np.all(answer == np.asarray(y), axis=1), weights=weight))
         return float(accuracy_score(y, answer, sample_weight=weight))
 
     def _score_outputs(self, z: np.ndarray, samples: Samples) -> float:

@@ -7,17 +7,21 @@ import math
 import warnings
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
-from gradlite.data import Rows
+from gradlite.data import Rows, row_taker
 from gradlite.errors import DivergedError
 from gradlite.estimators._callbacks import Progress, callbacks_of
+from gradlite.estimators._objectives import takes
 from gradlite.estimators._solvers import LearningRate, penalties, ready_optimizer
 from gradlite.modes import no_grad
+from gradlite.nn import BatchNorm1d
+from gradlite.tensor import Tensor
 from gradlite.training import Monitor, Snapshot, Trainer, train
 
 
@@ -36,7 +40,7 @@ class Samples:
     def take(self, index: np.ndarray) -> Samples:
         """Take some of the samples."""
         weight = None if self.weight is None else self.weight[index]
-        return Samples(self.X[index], self.target[index], self.y[index], weight)
+        return Samples(row_taker(self.X)(index), self.target[index], self.y[index], weight)
 
 
 class Fitting:
@@ -59,7 +63,7 @@ class Fitting:
     ) -> None:
         self.est = est
         self.incremental = incremental
-        self.early = est.early_stopping and not incremental
+        self.early = est.early_stopping and est.solver != "lbfgs" and not incremental
         self.samples = samples
         self.chosen: np.ndarray | None = None  # the samples to train on, if not all
         if self.early and validation is None:
@@ -67,6 +71,7 @@ class Fitting:
             validation = samples.take(held_out)
         self.validation = validation
         self.scorer = est._scorer()
+        self.scored_by = getattr(self.scorer, "_score_func", self.scorer)  # the metric, or theirs
         self.n = n = len(samples) if self.chosen is None else len(self.chosen)
         if est.batch_size == "auto":
             self.batch_size = min(200, n)
@@ -78,9 +83,14 @@ class Fitting:
                     stacklevel=5,
                 )
             self.batch_size = min(est.batch_size, n)
+        if any(isinstance(layer, BatchNorm1d) for layer in est._module.modules()):
+            self.batch_size = batch_size_with_variance(self.batch_size, n)
         self.epochs = 1 if incremental else est.max_iter
         self.optimizer: Any = ready_optimizer(est, math.ceil(n / self.batch_size))
         self.rate = LearningRate(est, self.optimizer)
+        if (est.best_loss_ is None) != self.early:  # what was watched so far does not compare
+            est._monitor = Monitor()
+            est.best_loss_ = None if self.early else math.inf
         self.monitor: Monitor = est._monitor
         self.monitor.tol = est.tol
         self.snapshot = Snapshot(est._module, self.optimizer)
@@ -234,21 +244,27 @@ class Fitting:
         try:
             z = est._forward(samples.X)
             with no_grad():
-                loss = float(np.asarray(est._objective(z, samples.target, samples.weight)))
-            est.validation_loss_curve_.append(loss)
-            if est.scoring == "loss":
-                score = -loss
-            elif self.scorer is None:
-                score = est._score_outputs(z, samples)
-            else:
-                anonymous = copy.copy(est)  # the data has lost its column names
-                anonymous.__dict__.pop("feature_names_in_", None)
-                known = {} if samples.weight is None else {"sample_weight": samples.weight}
-                score = float(self.scorer(anonymous, samples.X, samples.y, **known))
+                loss = est._objective(Tensor(z), samples.target, samples.weight).item()
+            score = -loss if est._watches_loss() else self._score(z, samples)
         finally:
             est._module.train()
+        est.validation_loss_curve_.append(loss)
         est.validation_scores_.append(score)
         return score
+
+    def _score(self, z: np.ndarray, samples: Samples) -> float:
+        """Score outputs: with the user's scorer, with weights if it takes them."""
+        if self.scorer is None or not np.all(np.isfinite(z)):
+            return float(self.est._score_outputs(z, samples))
+        anonymous = copy.copy(self.est)  # the data has lost its column names
+        anonymous.__dict__.pop("feature_names_in_", None)
+        known = {}
+        if samples.weight is not None and takes(self.scored_by, "sample_weight"):
+            known["sample_weight"] = samples.weight
+        score = self.scorer(anonymous, samples.X, samples.y, **known)
+        if not isinstance(score, Real):
+            raise TypeError(f"scoring={self.est.scoring!r} gave {score!r}: expected a number.")
+        return float(score)
 
     def _diverged(self, error: DivergedError) -> None:
         """Go back to the best epoch with a warning; raise if there is none, or one was asked for.
@@ -263,11 +279,11 @@ class Fitting:
                 f"values and need to be preprocessed (standardize=True). {error}"
             ) from None
         warnings.warn(
-            f"{error} The weights of the best epoch, {self.kept_epoch}, are kept. Lower "
+            f"{error}\nThe weights of the best epoch, {self.kept_epoch}, are kept. Lower "
             f"learning_rate_init (now {self.est.learning_rate_init:g}), set max_grad_norm, or "
             f"scale the data (standardize=True).",
             ConvergenceWarning,
-            stacklevel=6,
+            stacklevel=7,
         )
 
     def _not_converged(self) -> str:
@@ -298,20 +314,25 @@ class Fitting:
 
         def iteration(loss: float) -> bool:
             est.n_iter_ += 1
-            self.progress.epoch(est.n_iter_, loss, None)
-            return self.context is not None and self._callbacks()
+            est.loss_ = loss
+            score = None if self.validation is None else self._validate()
+            self.progress.epoch(est.n_iter_, loss, score)
+            self.stopped = self.context is not None and self._callbacks()
+            return self.stopped
 
-        est.loss_ = float(self.optimizer.step(closure, iteration))
-        self.optimizer.zero_grad()
-        est.t_ += len(self.samples)
+        try:
+            est.loss_ = float(self.optimizer.step(closure, iteration))
+        except KeyboardInterrupt:
+            warnings.warn("Training interrupted by user.", stacklevel=6)
+            return
+        finally:
+            self.optimizer.zero_grad()
         result = self.optimizer.result
-        if not all(np.all(np.isfinite(vector.data)) for vector in self.optimizer.vectors):
-            raise DivergedError(
-                "Solver produced non-finite parameter weights. The input data may contain large "
-                "values and need to be preprocessed (standardize=True)."
-            )
+        if not math.isfinite(est.loss_):
+            self._diverged(DivergedError(self.trainer.origin(x, y, w)))
+        est.t_ += len(self.samples)
         est.n_iter_ = max(1, int(result.nit))
-        if not self.incremental:
+        if not self.stopped and not self.incremental:
             _check_optimize_result("lbfgs", result, est.max_iter)
 
     # -- callbacks ------------------------------------------------------------------------------
@@ -349,18 +370,34 @@ def split(est: Any, samples: Samples) -> tuple[np.ndarray, np.ndarray]:
     else:
         rng = np.random.RandomState()
         rng.set_state(est._split_state)
-    train_part, held_out = train_test_split(
-        np.arange(len(samples)),
-        random_state=rng,
-        test_size=est.validation_fraction,
-        stratify=est._strata(samples.y),
-    )
-    if len(held_out) < 2:
+    n = len(samples)
+    held_out = max(2, math.ceil(est.validation_fraction * n))  # a score takes two
+    if n - held_out < 2:
         raise ValueError(
-            "The validation set is too small. Increase 'validation_fraction' or the size of your "
-            "dataset."
+            "The training set is too small. Decrease 'validation_fraction' or increase the size "
+            f"of your dataset: {held_out} of {n} samples would be held out, where two is the least."
         )
-    return train_part, held_out
+    train_part, test_part = train_test_split(
+        np.arange(n), random_state=rng, test_size=held_out, stratify=est._strata(samples.y)
+    )
+    return train_part, test_part
+
+
+def batch_size_with_variance(batch_size: int, n: int) -> int:
+    """Raise the batch size until the last batch is not a single sample, which has no variance.
+
+    Raises
+    ------
+    ValueError
+        If there is 1 sample in all.
+    """
+    if n == 1:
+        raise ValueError(
+            "Batch normalization needs at least two samples to train on, got 1 sample."
+        )
+    while n % batch_size == 1:
+        batch_size += 1
+    return batch_size
 
 
 def threads(est: Any) -> AbstractContextManager[Any]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from gradlite import nn
 from gradlite.estimators._targets import ClassTargets
+from gradlite.tensor import Tensor
 
 # -- losses that the user wrote ---------------------------------------------------------------
 
@@ -44,21 +45,31 @@ class Custom:
             loss = self.fn(output, target, sample_weight=sample_weight)
         else:
             loss = self.fn(output, target)
+        if isinstance(output, Tensor) and not isinstance(loss, Tensor):
+            raise TypeError(
+                f"The loss {title(self.fn)} gave {loss!r}, which is no Tensor: compute it from "
+                f"the outputs with operations of Tensors and functions of NumPy."
+            )
         shape = np.shape(loss)
         if shape == () and (self.weighs or sample_weight is None):
             return loss
         if shape == (len(target),):
             return nn.weighted_mean(loss, sample_weight)
-        name = getattr(self.fn, "__name__", repr(self.fn))
         if shape == ():
             raise ValueError(
-                f"The loss {name} gives one number, so it cannot be weighted from outside: give it "
-                f"a parameter sample_weight, or let it return the loss of each sample, (n,)."
+                f"The loss {title(self.fn)} gives one number, so it cannot be weighted from "
+                f"outside: give it a parameter sample_weight, or let it return the loss of each "
+                f"sample, (n,)."
             )
         raise ValueError(
-            f"The loss {name} gave shape {shape}: expected one number, or one for each of the "
-            f"{len(target)} samples."
+            f"The loss {title(self.fn)} gave shape {shape}: expected one number, or one for each "
+            f"of the {len(target)} samples."
         )
+
+
+def title(fn: Callable[..., Any]) -> str:
+    """Give the name of a callable, for messages."""
+    return getattr(fn, "__name__", repr(fn))
 
 
 def takes(fn: Callable[..., Any], name: str) -> bool:
@@ -99,9 +110,10 @@ def binary_cross_entropy(output: Any, target: Any, sample_weight: Any, columns: 
 
 
 def hinge_rows(output: Any, target: Any, sample_weight: Any) -> Any:
-    """Average the hinge loss: of margins for one logit, of all classes for several."""
-    if output.shape[1] == 1:
-        output, target = output[:, 0], 2 * target[:, 0] - 1
+    """Average the hinge loss: of all classes, or of margins summed over labels of 0 and 1."""
+    if target.ndim == 2:
+        loss = nn.hinge(output, 2 * target - 1, sample_weight=sample_weight)
+        return output.shape[1] * loss
     return nn.hinge(output, target, sample_weight=sample_weight)
 
 
@@ -191,7 +203,12 @@ class Quantile(Regression):
 
     def __init__(self, columns: int, quantiles: Sequence[float]) -> None:
         super().__init__(columns)
-        self.quantiles = np.sort(np.atleast_1d(np.asarray(quantiles, dtype=float)))
+        try:
+            self.quantiles = np.sort(np.ravel(np.asarray(quantiles, dtype=float)))
+        except (TypeError, ValueError):
+            self.quantiles = np.array([])
+        if not len(self.quantiles) or not np.all((self.quantiles > 0) & (self.quantiles < 1)):
+            raise ValueError(f"quantiles must be numbers between 0 and 1, not {quantiles!r}.")
         self.heads = len(self.quantiles)
 
     def __call__(self, output: Any, target: Any, sample_weight: Any) -> Any:
@@ -269,7 +286,6 @@ REGRESSION_LOSSES: dict[str, Callable[[int, Any], Regression]] = {
 def regression_objective(loss: Any, columns: int, quantiles: Any) -> Regression:
     """Give the objective of a regressor."""
     if callable(loss):
-        return Plain(
-            columns, Custom(loss, flat=True), 1 / columns
-        )  # the user decides what is summed
+        # The user decides what is summed.
+        return Plain(columns, Custom(loss, flat=True), 1 / columns)
     return REGRESSION_LOSSES[loss](columns, quantiles)

@@ -106,7 +106,8 @@ TEXTS = {
         Show a progress bar (with the extra ``progress``, in a terminal) or a line an epoch.
     warm_start : bool, default=False
         Whether `fit` goes on where the last one ended: weights, optimiser, schedule and random
-        streams. ``fit`` twice with ``max_iter=30`` is then ``fit`` with 60, bit for bit.
+        streams. ``fit`` twice with ``max_iter=30`` is then ``fit`` with 60, bit for bit; but
+        'lbfgs' estimates the curvature anew, and a schedule by name is as long as `max_iter`.
     momentum : float, default=0.9
         Of 'sgd'.
     nesterovs_momentum : bool, default=True
@@ -127,12 +128,13 @@ TEXTS = {
         trains; predictions are in the units of y.
     schedule : callable, {'cosine', 'one_cycle', 'plateau'} or None, default=None
         A function step -> rate (see `gradlite.schedules`) in place of `learning_rate`; by name,
-        from `learning_rate_init` over `max_iter` epochs.
+        from `learning_rate_init` over `max_iter` epochs, after which a warm start or `partial_fit`
+        begins it anew.
     max_grad_norm : float, optional
         Gradients longer than this are shortened to it.
     scoring : str, callable or None, default=None
         The score of validation data: a scorer of scikit-learn, or 'loss'. By default accuracy or
-        R squared.
+        R squared; with ``class_weight`` the loss.
     callbacks : list, optional
         Callbacks in the protocol of scikit-learn 1.9, called at each epoch. They join those of
         ``set_callbacks``.

@@ -135,7 +135,7 @@ class PersistenceMixin:
         est._dtype = np.dtype(state["dtype"])
         est._build(est._blank_standardizer(state["centred"]))
         est._connect_noise()
-        est._module.load_state_dict(state["module"])
+        est._module.eval().load_state_dict(state["module"])
         est._rng = _generator(state["rng"])  # building has drawn from it
         est._monitor = Monitor(**state["monitor"])
         est._order, est._split_state = state["order"], state["split_state"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.base import RegressorMixin, _fit_context
+from sklearn.base import MultiOutputMixin, RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
@@ -22,7 +22,7 @@ REGRESSION: dict[str, list[Any]] = {
 }
 
 
-class BaseRegressor(RegressorMixin, BaseNet):  # type: ignore[misc]
+class BaseRegressor(MultiOutputMixin, RegressorMixin, BaseNet):  # type: ignore[misc]
     """Base of the regressors. Not to be used itself."""
 
     _y_numeric = True
@@ -30,6 +30,11 @@ class BaseRegressor(RegressorMixin, BaseNet):  # type: ignore[misc]
     # -- targets --------------------------------------------------------------------------------
 
     def _check_y(self, y: np.ndarray) -> np.ndarray:
+        if y.dtype.kind not in "biuf":
+            raise ValueError(
+                f"y must hold numbers for {type(self).__name__}, not values of dtype {y.dtype}: "
+                f"convert them with y.astype(float), or take a classifier for labels."
+            )
         return column_or_matrix(y)
 
     def _learn_targets(self, y: np.ndarray, weight: np.ndarray | None, classes: Any) -> None:

@@ -75,6 +75,7 @@ class ClassTargets:
     @classmethod
     def of(cls, y: Any, logits: bool = False) -> ClassTargets:
         """Learn the classes from all labels."""
+        check_sortable(y)
         check_classification_targets(y)
         y_type = type_of_target(y, input_name="y")
         if y_type == "multilabel-indicator":
@@ -139,11 +140,14 @@ class ClassTargets:
         ValueError
             In scikit-learn's words.
         """
+        check_sortable(y)
         if self.kind in ("multilabel", "multioutput"):
             width = len(self.columns[0].classes) if self.kind == "multilabel" else len(self.columns)
             if np.ndim(y) != 2 or y.shape[1] != width:
                 raise ValueError(f"`y` has shape {np.shape(y)}, expected (n_samples, {width}).")
             columns = y.T if self.kind == "multioutput" else []
+        elif np.ndim(y) != 1:
+            raise ValueError(f"`y` has shape {np.shape(y)}, expected (n_samples,).")
         else:
             columns = [y]
         for labels, column in zip(self.columns, columns, strict=False):
@@ -153,7 +157,7 @@ class ClassTargets:
                     "warm_start can only be used where `y` has the same classes as in the "
                     f"previous call to fit. Previously got {labels.classes}, `y` has {classes}"
                 )
-            if len(np.setdiff1d(classes, labels.classes)):
+            if not np.isin(classes, labels.classes).all():
                 raise ValueError(
                     "`y` has classes not in `self.classes_`. "
                     f"`self.classes_` has {labels.classes}. 'y' has {classes}."
@@ -201,8 +205,29 @@ class ClassTargets:
         return z
 
 
-def column_or_matrix(y: np.ndarray) -> np.ndarray:
-    """Make a single column one-dimensional, with scikit-learn's warning."""
+def check_sortable(y: Any) -> None:
+    """Refuse labels of several types, such as strings and None: classes are sorted.
+
+    Raises
+    ------
+    ValueError
+        With the types that there are.
+    """
+    if np.asarray(y).dtype != object:
+        return
+    types = {str if isinstance(label, str) else type(label) for label in np.ravel(y)}
+    if str in types and len(types) > 1:
+        names = ", ".join(sorted(t.__name__ for t in types))
+        raise ValueError(
+            f"y holds labels of several types ({names}), which cannot be sorted: make all of them "
+            f"strings or all of them numbers, and drop or fill what is missing."
+        )
+
+
+def column_or_matrix(y: Any) -> np.ndarray:
+    """Make targets dense, and a single column one-dimensional, with scikit-learn's warning."""
+    if hasattr(y, "toarray"):
+        y = y.toarray()
     if y.ndim == 2 and y.shape[1] == 1:
         y = column_or_1d(y, warn=True)
-    return y
+    return y  # type: ignore[no-any-return]

@@ -30,8 +30,8 @@ class Layers(BaseNet):
             sizes = [100 if self.width is None else self.width] * self.n_layers
         elif self.width is not None:
             sizes = [self.width] * len(sizes)
-        if any(size <= 0 for size in sizes):
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+        if not all(isinstance(size, (int, np.integer)) and size > 0 for size in sizes):
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}: integers are expected.")
         return [int(size) for size in sizes]
 
     def _make_module(self, n_features: int, n_outputs: int, dtype: Any) -> Perceptron:

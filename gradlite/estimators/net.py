@@ -34,7 +34,7 @@ class Network(BaseNet):
     }
 
     def _store(self, arguments: dict[str, Any], module_params: dict[str, Any]) -> None:
-        store(self, {name: v for name, v in arguments.items() if name != "module_params"})
+        store(self, {name: v for name, v in arguments.items() if name != "module__params"})
         for name, value in module_params.items():
             self._check_name(name)
             setattr(self, name, value)
@@ -97,19 +97,19 @@ class Network(BaseNet):
         rng = np.random.default_rng(self._rng.randint(0, 2**31, size=4))
         offered = {"in_features": n_features, "out_features": n_outputs, "dtype": dtype, "rng": rng}
         names = inspect.signature(given).parameters
+        title = getattr(given, "__name__", repr(given))
         wanted = {name: v for name, v in offered.items() if name in names and name not in params}
         if not any(p.kind is p.VAR_KEYWORD for p in names.values()):
             for name in params.keys() - names.keys():
                 raise ValueError(
-                    f"{PREFIX}{name}: {given.__name__} has no parameter {name!r}, it takes "
+                    f"{PREFIX}{name}: {title} has no parameter {name!r}, it takes "
                     f"{', '.join(names) or 'none'}."
                 )
         with random_draws(rng):
             module = given(**wanted, **params)
         if not isinstance(module, Module):
             raise TypeError(
-                f"module={given.__name__} built a {type(module).__name__}, not a Module of "
-                f"gradlite.nn."
+                f"module={title} built a {type(module).__name__}, not a Module of gradlite.nn."
             )
         return self._checked(module.astype(dtype))
 
@@ -124,6 +124,7 @@ class Network(BaseNet):
         self._module.eval()
         shape, expected = self._forward(few).shape, (few.shape[0], self.n_outputs_)
         if shape != expected:
+            del self._module  # no warm start is to go on with it
             raise ShapeError(
                 f"The network gave outputs of shape {shape} for {few.shape[0]} samples; "
                 f"{type(self).__name__} with loss={self.loss!r} needs {expected} here: "
@@ -166,7 +167,7 @@ class NetClassifier(Network, BaseClassifier):
         ``sample_weight``; it gives the mean loss, or the loss of each sample.
     class_weight : dict, 'balanced' or None, default=None
         Weight of each class; 'balanced' gives every class the same total.
-    **module_params
+    **module__params
         Parameters of the network, ``module__width=64``: a search can vary them.
 
     Attributes
@@ -229,9 +230,9 @@ class NetClassifier(Network, BaseClassifier):
         scoring: Any = None,
         callbacks: Any = None,
         n_threads: int | None = None,
-        **module_params: Any,
+        **module__params: Any,
     ) -> None:
-        self._store(locals(), module_params)
+        self._store(locals(), module__params)
 
 
 @documented
@@ -249,7 +250,7 @@ class NetRegressor(Network, BaseRegressor):
     {training}
     quantiles : float or array-like of float, default=(0.05, 0.5, 0.95)
         What ``loss='quantile'`` learns.
-    **module_params
+    **module__params
         Parameters of the network, ``module__width=64``: a search can vary them.
 
     Attributes
@@ -307,6 +308,6 @@ class NetRegressor(Network, BaseRegressor):
         scoring: Any = None,
         callbacks: Any = None,
         n_threads: int | None = None,
-        **module_params: Any,
+        **module__params: Any,
     ) -> None:
-        self._store(locals(), module_params)
+        self._store(locals(), module__params)

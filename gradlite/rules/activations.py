@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache, lru_cache
-from functools import lru_cache
 from math import pi, sqrt
 from typing import Any
 

@@ -187,7 +187,7 @@ def bce_with_logits(
     e = np.exp(-np.abs(logits))
     rest = np.log1p(e)
     losses = np.maximum(logits, 0) - logits * target + rest
-    p = np.where(logits >= 0, 1, e) / (1 + e)
+    p = np.exp(np.minimum(logits, 0)) / (1 + e)
     slope = p - target
     if pos_weight is not None:
         extra = (pos_weight - 1) * target

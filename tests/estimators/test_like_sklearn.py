@@ -182,11 +182,6 @@ def test_float32_stays_float32():
         ({"hidden_layer_sizes": (10, -1)}, None, "hidden_layer_sizes must be > 0, got"),
         ({"max_iter": 0}, None, "'max_iter' parameter of MLPClassifier must be an int in"),
         ({"solver": "newton"}, None, "'solver' parameter of MLPClassifier must be a str among"),
-        (
-            {"early_stopping": True, "validation_fraction": 0.002},
-            None,
-            "The validation set is too small",
-        ),
     ],
 )
 def test_errors_are_scikit_learns(params, fit, match):
