@@ -78,7 +78,7 @@ class ClassTargets:
         check_sortable(y)
         check_classification_targets(y)
         y_type = type_of_target(y, input_name="y")
-        if y_type == "multilabel-indicator":
+        if y_type == "multilabel-indicator" and np.isin(y, (0, 1)).all():
             return cls("multilabel", [Labels(np.arange(y.shape[1]))])
         if y.ndim == 2:
             return cls("multioutput", [Labels(np.unique(column)) for column in y.T])

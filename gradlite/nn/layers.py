@@ -346,8 +346,8 @@ class Sequential(Module):
             for name, module in modules[0].items():
                 self._add(name, module)
         else:
-            for part in modules:
-                self.append(part)
+            for i, part in enumerate(modules):
+                self._add(str(i), part)
 
     def forward(self, x: Any) -> Any:
         """Apply all modules in order."""
