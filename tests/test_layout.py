@@ -81,6 +81,7 @@ ROOMS = [
     "estimators/_objectives",
     "estimators/_solvers",
     "estimators/_callbacks",
+    "estimators/_samples",
     "estimators/_fitting",
     "estimators/_persistence",
     "estimators/_base",

@@ -11,7 +11,7 @@ from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator, _clone_parametrized
+from sklearn.base import BaseEstimator, _clone_parametrized, _fit_context
 from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import InvalidParameterError
@@ -19,10 +19,11 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from gradlite import data
 from gradlite.estimators._callbacks import CallbackSupportMixin
-from gradlite.estimators._fitting import Fitting, Samples
+from gradlite.estimators._fitting import Fitting
 from gradlite.estimators._network import Standardize
 from gradlite.estimators._parameters import TRAINING
 from gradlite.estimators._persistence import PersistenceMixin
+from gradlite.estimators._samples import Samples, without_zeros
 from gradlite.modes import no_grad
 from gradlite.nn import Module, Sequential
 from gradlite.tensor import Tensor
@@ -74,6 +75,38 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         raise NotImplementedError
 
     # -- fit ------------------------------------------------------------------------------------
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Any:
+        """Train the network.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix}, shape (n_samples, n_features)
+            float32 stays float32. A memory-mapped array may be larger than memory.
+        y : array-like, shape (n_samples,) or (n_samples, n_outputs)
+            What is to be predicted: numbers, or class labels. For a classifier also a 0/1 matrix,
+            of several labels a sample, or several columns of labels.
+        sample_weight : array-like, shape (n_samples,), optional
+            Weight 0 is as if the sample were absent.
+        X_val, y_val : array-like, optional
+            Data to watch: `validation_scores_`, early stopping, the best weights.
+        sample_weight_val : array-like, optional
+            Its weights.
+
+        Returns
+        -------
+        self
+        """
+        return self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
 
     def _fit(
         self,
@@ -205,6 +238,12 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         """Let every layer that draws in training draw from the estimator's own stream."""
         for layer in self._module.modules():
             if hasattr(layer, "rng"):
+                if self.solver == "lbfgs" and getattr(layer, "p", 1):
+                    del self._module  # no warm start is to go on with it
+                    raise ValueError(
+                        f"solver='lbfgs' needs a loss without noise, and this network has a "
+                        f"{layer!r}: leave dropout away, or take another solver."
+                    )
                 layer.rng = self._noise
 
     def _watches_loss(self) -> bool:
@@ -315,22 +354,6 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
 def in_file(X: Any) -> bool:
     """Tell whether X lies in a memory-mapped file that can be used as it is."""
     return data.mapped_file(X) is not None and X.dtype in FLOATS
-
-
-def without_zeros(X: Any, y: np.ndarray, weight: np.ndarray) -> tuple[Any, np.ndarray, np.ndarray]:
-    """Leave out samples of weight zero: it means absent, to the last bit.
-
-    Raises
-    ------
-    ValueError
-        If none is left.
-    """
-    kept = np.flatnonzero(weight)
-    if not len(kept):
-        raise ValueError(
-            "Sample weights must contain at least one non-zero number: every weight is zero."
-        )
-    return data.take_rows(X, kept), y[kept], weight[kept]
 
 
 def own_stream(random_state: Any) -> np.random.RandomState:

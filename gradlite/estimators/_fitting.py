@@ -6,41 +6,22 @@ import copy
 import math
 import warnings
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import train_test_split
 
-from gradlite.data import Rows, row_taker
+from gradlite.data import Rows
 from gradlite.errors import DivergedError
 from gradlite.estimators._callbacks import Progress, callbacks_of
 from gradlite.estimators._objectives import takes
+from gradlite.estimators._samples import Samples, batch_size_with_variance, split
 from gradlite.estimators._solvers import LearningRate, penalties, ready_optimizer
 from gradlite.modes import no_grad
 from gradlite.nn import BatchNorm1d
 from gradlite.tensor import Tensor
 from gradlite.training import Monitor, Snapshot, Trainer, train
-
-
-@dataclass(frozen=True)
-class Samples:
-    """Checked data: X, what the loss takes as target, the user's y, and weights or None."""
-
-    X: Any
-    target: np.ndarray
-    y: np.ndarray
-    weight: np.ndarray | None
-
-    def __len__(self) -> int:
-        return len(self.target)
-
-    def take(self, index: np.ndarray) -> Samples:
-        """Take some of the samples."""
-        weight = None if self.weight is None else self.weight[index]
-        return Samples(row_taker(self.X)(index), self.target[index], self.y[index], weight)
 
 
 class Fitting:
@@ -357,47 +338,6 @@ class Fitting:
         """Give what makes a copy of the estimator ready to predict, as of now."""
         module = copy.deepcopy(self.est._module).eval()
         return {"_module": module, "_optimizer": None, "_skl_callbacks": []}
-
-
-def split(est: Any, samples: Samples) -> tuple[np.ndarray, np.ndarray]:
-    """Part the samples for early stopping: stratified by class, and alike in every warm start.
-
-    Nothing is copied: the parts are the numbers of their samples.
-    """
-    rng = est._rng
-    if est._split_state is None:
-        est._split_state = rng.get_state(legacy=False)
-    else:
-        rng = np.random.RandomState()
-        rng.set_state(est._split_state)
-    n = len(samples)
-    held_out = max(2, math.ceil(est.validation_fraction * n))  # a score takes two
-    if n - held_out < 2:
-        raise ValueError(
-            "The training set is too small. Decrease 'validation_fraction' or increase the size "
-            f"of your dataset: {held_out} of {n} samples would be held out, where two is the least."
-        )
-    train_part, test_part = train_test_split(
-        np.arange(n), random_state=rng, test_size=held_out, stratify=est._strata(samples.y)
-    )
-    return train_part, test_part
-
-
-def batch_size_with_variance(batch_size: int, n: int) -> int:
-    """Raise the batch size until the last batch is not a single sample, which has no variance.
-
-    Raises
-    ------
-    ValueError
-        If there is 1 sample in all.
-    """
-    if n == 1:
-        raise ValueError(
-            "Batch normalization needs at least two samples to train on, got 1 sample."
-        )
-    while n % batch_size == 1:
-        batch_size += 1
-    return batch_size
 
 
 def threads(est: Any) -> AbstractContextManager[Any]:

@@ -12,8 +12,8 @@ from sklearn.utils.metaestimators import available_if
 
 from gradlite.data import mean_and_scale
 from gradlite.estimators._base import BaseNet
-from gradlite.estimators._fitting import Samples
 from gradlite.estimators._objectives import REGRESSION_LOSSES, regression_objective
+from gradlite.estimators._samples import Samples
 from gradlite.estimators._targets import column_or_matrix
 
 REGRESSION: dict[str, list[Any]] = {
@@ -94,37 +94,6 @@ class BaseRegressor(MultiOutputMixin, RegressorMixin, BaseNet):  # type: ignore[
         return decoded
 
     # -- fit and predict ------------------------------------------------------------------------
-
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        X_val: Any = None,
-        y_val: Any = None,
-        sample_weight_val: Any = None,
-    ) -> Any:
-        """Train the network.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix}, shape (n_samples, n_features)
-            float32 stays float32. A memory-mapped array may be larger than memory.
-        y : array-like, shape (n_samples,) or (n_samples, n_outputs)
-            Real numbers.
-        sample_weight : array-like, shape (n_samples,), optional
-            Weight 0 is as if the sample were absent.
-        X_val, y_val : array-like, optional
-            Data to watch: `validation_scores_`, early stopping, the best weights.
-        sample_weight_val : array-like, optional
-            Its weights.
-
-        Returns
-        -------
-        self
-        """
-        return self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
 
     @available_if(lambda est: est._check_partial_fit())
     @_fit_context(prefer_skip_nested_validation=True)

@@ -39,8 +39,6 @@ class Layers(BaseNet):
         sizes = [n_features, *hidden, n_outputs]
         check_size(sizes, dtype)
         self.n_layers_ = len(sizes)
-        if self.solver == "lbfgs" and any(np.atleast_1d(self.dropout)):
-            raise ValueError("solver='lbfgs' needs a loss without noise: set dropout=0.")
         return Perceptron(
             sizes,
             self._activations(len(hidden)),

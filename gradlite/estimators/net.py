@@ -11,9 +11,9 @@ import numpy as np
 from gradlite.errors import ShapeError
 from gradlite.estimators._base import BaseNet
 from gradlite.estimators._classifier import CLASSIFICATION, BaseClassifier
-from gradlite.estimators._fitting import Samples
 from gradlite.estimators._parameters import TRAINING, documented, store
 from gradlite.estimators._regressor import REGRESSION, BaseRegressor
+from gradlite.estimators._samples import Samples
 from gradlite.nn import Linear, Module, ReLU, Sequential
 from gradlite.nn.module import random_draws
 

@@ -232,3 +232,11 @@ def test_dropout_and_batch_norm_are_off_in_use():
     np.testing.assert_allclose(model.predict_proba(X[:1]), model.predict_proba(X)[:1])
     again = NetClassifier(noisy, **QUICK).fit(X, y)
     np.testing.assert_array_equal(weights(model), weights(again))
+
+
+def test_lbfgs_refuses_a_network_with_noise():
+    X, y = np.random.default_rng(0).normal(size=(20, 3)), np.arange(20) % 2
+    network = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5), nn.Linear(4, 1))
+    with pytest.raises(ValueError, match=r"without noise, and this network has a Dropout\(0.5\)"):
+        NetClassifier(network, solver="lbfgs").fit(X, y)
+    NetClassifier(network, solver="adam", max_iter=1, tol=1).fit(X, y)
