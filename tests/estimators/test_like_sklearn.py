@@ -96,6 +96,8 @@ def test_same_seed_same_network(name, params):
     assert_same(a, b, rtol=1e-3)
 
 
+# scikit-learn 1.6 hands scipy an option that is on its way out.
+@pytest.mark.filterwarnings("ignore:scipy.optimize. The `disp`:DeprecationWarning")
 def test_lbfgs_ends_at_the_same_loss():
     X, y = digits(200)
     a, b = fit_both("MLPClassifier", (X, y), solver="lbfgs", max_iter=30, hidden_layer_sizes=(8,))
