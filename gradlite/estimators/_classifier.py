@@ -152,6 +152,7 @@ class BaseClassifier(ClassifierMixin, BaseNet):  # type: ignore[misc]
         z = self._outputs(X)
         return self._targets.predict(z)
 
+    @available_if(lambda est: est._check_loss("predict_proba", est.loss != "hinge"))
     def predict_proba(self, X: Any) -> Any:
         """Predict the probability of each class.
 
@@ -167,6 +168,7 @@ class BaseClassifier(ClassifierMixin, BaseNet):  # type: ignore[misc]
         z = self._outputs(X)
         return self._targets.proba(z)
 
+    @available_if(lambda est: est._check_loss("predict_log_proba", est.loss != "hinge"))
     def predict_log_proba(self, X: Any) -> Any:
         """Predict the logarithm of `predict_proba`.
 
@@ -184,8 +186,14 @@ class BaseClassifier(ClassifierMixin, BaseNet):  # type: ignore[misc]
                 return [np.log(p, out=p) for p in proba]
             return np.log(proba, out=proba)
 
+    @available_if(
+        lambda est: est._check_loss("decision_function", callable(est.loss) or est.loss == "hinge")
+    )
     def decision_function(self, X: Any) -> Any:
-        """Give the outputs of the network before softmax or the logistic function.
+        """Give the outputs of the network, where they are scores rather than probabilities.
+
+        With ``loss='hinge'`` and with a loss of your own. (As in scikit-learn's MLPClassifier,
+        `predict_proba` stands in its place with the log loss.)
 
         Parameters
         ----------
@@ -197,6 +205,11 @@ class BaseClassifier(ClassifierMixin, BaseNet):  # type: ignore[misc]
         """
         z = self._outputs(X)
         return self._targets.decision(z)
+
+    def _check_loss(self, method: str, there: bool) -> bool:
+        if not there:
+            raise AttributeError(f"{method} is not available with loss={self.loss!r}.")
+        return True
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Give the accuracy: the part of samples all of whose labels are predicted right.

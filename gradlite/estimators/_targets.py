@@ -7,6 +7,7 @@ loss takes; `predict` and its kind turn the network's outputs into answers.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,14 @@ def sigmoid(z: Any) -> Any:
     with np.errstate(over="ignore"):
         np.exp(z, out=z)
     z += 1
-    return np.reciprocal(z, out=z)
+    np.reciprocal(z, out=z)
+    return np.minimum(z, below_one(z.dtype), out=z)
+
+
+@cache
+def below_one(dtype: np.dtype[Any]) -> Any:
+    """Give the largest number below 1: no logit is so large that nothing is left to doubt."""
+    return np.nextafter(dtype.type(1), dtype.type(0))
 
 
 def softmax(z: Any) -> Any:

@@ -20,10 +20,10 @@ MODES = {
     "early_stopping": {"early_stopping": True},
     "batch_size": {"batch_size": 8, "learning_rate_init": 0.002, "tol": 0.01},
     "sgd": {"solver": "sgd"},
-    "lbfgs": {"solver": "lbfgs", "alpha": 1.0},  # or logits grow until probabilities are 1: ties
+    "lbfgs": {"solver": "lbfgs"},
     "adamw": {"solver": "adamw"},
     "rmsprop": {"solver": "rmsprop"},
-    "lion": {"solver": "lion", "learning_rate_init": 0.005},
+    "lion": {"solver": "lion"},
     "standardize": {"standardize": True},
 }
 CLASSIFIER_MODES = {"class_weight": {"class_weight": "balanced"}}

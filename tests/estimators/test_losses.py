@@ -314,3 +314,21 @@ def test_gradients_need_dense_input():
     model = MLPRegressor(**ONE_STEP).fit(X, y)
     with pytest.raises(TypeError, match="toarray"):
         model.predict_gradient(sp.csr_matrix(X))
+
+
+def test_scores_are_decisions_and_logits_probabilities():
+    hinge = MLPClassifier(loss="hinge", **QUICK).fit(X, y)
+    assert hinge.decision_function(X).shape == (150, 3)
+    assert not hasattr(hinge, "predict_proba")
+    log_loss = MLPClassifier(**QUICK).fit(X, y)
+    assert not hasattr(log_loss, "decision_function")
+    with pytest.raises(AttributeError):
+        log_loss.decision_function(X)
+
+
+def test_no_probability_of_two_classes_is_rounded_to_one():
+    model = MLPClassifier(**QUICK).fit(X, y > 0)
+    model.coefs_[-1][:] *= 1e6
+    p = model.predict_proba(X)
+    assert 0.999 < p.max() < 1
+    assert np.all(np.isfinite(model.predict_log_proba(X).max(axis=1)))
