@@ -206,6 +206,10 @@ class BaseClassifier(ClassifierMixin, BaseNet):  # type: ignore[misc]
         z = self._outputs(X)
         return self._targets.decision(z)
 
+    def _scores(self) -> bool:
+        """Tell whether outputs are scores, not logits of probabilities."""
+        return callable(self.loss) or self.loss == "hinge"
+
     def _check_loss(self, method: str, there: bool) -> bool:
         if not there:
             raise AttributeError(f"{method} is not available with loss={self.loss!r}.")
