@@ -20,6 +20,11 @@ KEY = {
     "05_debugging": r"(?s)np\.log gave Inf .* in entropy\n    log_p = np\.log\(p\).*"
     r"Mended, the entropy is 0\.58.*MutationError: Argument 0 of np\.power",
     "06_a_scalar_graph": r"(?s)by w1 1\.5729.*says 1\.5729.*10 numbers, 5 .*by w \[1\.5729, -0\.78",
+    "08_an_estimator_in_a_pipeline": r"(?s)not seen before: 0\.9[5-9].*stopped by the callback",
+    "09_your_own_network": r"(?s)not seen before: 0\.9[4-9].*decide\.weight   \(10, 256\)",
+    "10_intervals_and_gradients": r"(?s)quantile +0\.(8[6-9]|9[0-4])"
+    r".*gaussian_nll +0\.(8[6-9]|9[0-4]).*slope at 1\.5: -(1\.[89]|2\.[01])",
+    "11_saving_and_resuming": r"(?s)are 20, bit for bit: True.*PersistError: .* is truncated",
     "07_from_one_to_many": r"(?s)loss_of_samples +(loss 0\.\d{9}), accuracy 1\.00.*"
     r"loss_of_batch +\1, accuracy 1\.00.*one score .* is made by 640 operations",
 }

@@ -17,7 +17,7 @@ from gradlite.errors import DivergedError
 from gradlite.estimators._callbacks import Progress, callbacks_of
 from gradlite.estimators._objectives import takes
 from gradlite.estimators._samples import Samples, batch_size_with_variance, split
-from gradlite.estimators._solvers import LearningRate, penalties, ready_optimizer
+from gradlite.estimators._solvers import PLANNED, LearningRate, penalties, ready_optimizer
 from gradlite.modes import no_grad
 from gradlite.nn import BatchNorm1d
 from gradlite.tensor import Tensor
@@ -145,7 +145,8 @@ class Fitting:
                     "best_epoch": self.kept_epoch,
                 }
             self.snapshot.restore()
-        if not self.stopped and not self.incremental:
+        planned = est.schedule in PLANNED  # the rate has come to its end: nothing was cut short
+        if not self.stopped and not self.incremental and not planned:
             warnings.warn(self._not_converged(), ConvergenceWarning, stacklevel=6)
         est._order = self.order if est.warm_start else None
 

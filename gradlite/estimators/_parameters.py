@@ -129,7 +129,8 @@ TEXTS = {
     schedule : callable, {'cosine', 'one_cycle', 'plateau'} or None, default=None
         A function step -> rate (see `gradlite.schedules`) in place of `learning_rate`; by name,
         from `learning_rate_init` over `max_iter` epochs, after which a warm start or `partial_fit`
-        begins it anew.
+        begins it anew. A run to its end is then as planned, and no warning says that it has not
+        converged.
     max_grad_norm : float, optional
         Gradients longer than this are shortened to it.
     scoring : str, callable or None, default=None

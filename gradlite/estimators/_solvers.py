@@ -13,6 +13,7 @@ from gradlite.nn.module import Module
 from gradlite.training import L2
 
 DECOUPLED = ("adamw", "lion")  # alpha is their weight decay, not a penalty of the loss
+PLANNED = ("cosine", "one_cycle")  # schedules by name that last for max_iter epochs
 SETTINGS = (
     "solver",
     "alpha",

@@ -163,3 +163,11 @@ def test_the_weights_of_the_best_validation_score_are_kept():
     assert len(set(model.validation_scores_)) > 2
     assert model.score(X[1::2], y[1::2]) == max(model.validation_scores_)
     assert model.best_validation_score_ == max(model.validation_scores_)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "one_cycle"])
+def test_a_schedule_that_ran_to_its_end_is_no_reason_to_warn(schedule):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = MLPClassifier((4,), schedule=schedule, max_iter=3, random_state=0).fit(X, y)
+    assert model.n_iter_ == 3
