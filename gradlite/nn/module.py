@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from gradlite.variable import Variable
 
 T = TypeVar("T")
 Named = tuple[str, T]
-Rng = np.random.Generator | None
+Rng: TypeAlias = "np.random.Generator | None"  # as text: NumPy loads its generators when used
 
 DRAWS: ContextVar[Rng] = ContextVar("gradlite_draws", default=None)
 
