@@ -203,3 +203,17 @@ def test_integers_beside_a_tensor_are_constants() -> None:
     np.testing.assert_allclose(gradients(lambda x: np.multiply(np.arange(2), x), x)[0], [0.0, 1.0])
     np.testing.assert_allclose(gradients(lambda x: np.power(x, [2, 3]), x)[0], [3.0, 18.75])
     np.testing.assert_allclose(gradients(lambda x: np.where([1, 0], x, 0), x)[0], [1.0, 0.0])
+
+
+@pytest.mark.parametrize("size", [3, 2047, 2048, 2**15, 2**15 + 1, 100_000])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_relu_of_arrays_of_every_size(size, dtype):
+    x = np.random.default_rng(0).normal(size=size).astype(dtype)
+    x[1] = np.nan
+    before = x.copy()
+    for array in (x, x[::2], x[: size // 2 * 2].reshape(2, -1)):
+        ans = gl.relu(array)
+        np.testing.assert_array_equal(ans, np.where(array < 0, 0, array))
+        assert ans.dtype == dtype
+        assert ans.shape == array.shape
+    np.testing.assert_array_equal(x, before)
