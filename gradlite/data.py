@@ -379,7 +379,7 @@ def all_finite(X: Any) -> bool:
         X = X.T
     if X.dtype.kind not in "fc":
         return True
-    return all(_finite(block) for block in blocks(X))
+    return all(map(_finite, (X,) if X.nbytes <= BLOCK_BYTES else blocks(X)))
 
 
 def _finite(x: Any) -> bool:

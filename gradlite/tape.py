@@ -144,7 +144,7 @@ by_age = attrgetter("serial")
 ABSENT = object()
 
 
-def _waiting_list(root: Node, ends: Set[Node]) -> tuple[list[Node], dict[Node, Any]]:
+def waiting_list(root: Node, ends: Set[Node]) -> tuple[list[Node], dict[Node, Any]]:
     """List `root` and the nodes behind it, parents before children, without leaves or `ends`.
 
     Given `ends`, only what leads to them. Leaves with hooks are listed too: hooks see the whole
@@ -215,7 +215,7 @@ def walk(
     if root in ends and deliver is not None:
         deliver(root, g)
         return
-    order, cotangents = _waiting_list(root, ends)
+    order, cotangents = waiting_list(root, ends)
     if not order:
         return
     cotangents[root] = g
@@ -264,9 +264,9 @@ def walk(
                 else:
                     c = vjps[i](g, ans, *args, **(params or {}))
                 if masked and rule.singular:
-                    c = _unmask(g, c)
+                    c = unmask(g, c)
                 if c.shape != parent.shape:
-                    c = _fit(c, parent, node)
+                    c = fitted(c, parent, node)
                 if inspector is not None:
                     inspector.backward(node, g, c)
                 # Each contribution is accounted for at once, so that no two multi-megabyte
@@ -292,7 +292,7 @@ def walk(
                 node.parents = node.args = node.params = node.ans = None
 
 
-def _fit(c: Any, parent: Node, node: Node) -> Any:
+def fitted(c: Any, parent: Node, node: Node) -> Any:
     """Bring a cotangent to its argument's shape, or name the rule that went wrong."""
     try:
         return unbroadcast(c, parent.shape)
@@ -301,7 +301,7 @@ def _fit(c: Any, parent: Node, node: Node) -> Any:
         raise ShapeError(f"The derivative rule of {name} gave {error}.") from None
 
 
-def _unmask(g: Any, c: Any) -> Any:
+def unmask(g: Any, c: Any) -> Any:
     """Put zero where a zero cotangent met an infinite derivative.
 
     ``np.where(x > 0, np.log(x), 0)`` sends zeros to the branch not taken, where log'(0) is

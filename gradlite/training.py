@@ -16,8 +16,10 @@ import numpy as np
 from gradlite.data import Rows, all_finite
 from gradlite.debug import debug
 from gradlite.errors import DivergedError, NonFiniteError
+from gradlite.modes import RECORDING, current_mode
 from gradlite.nn.module import Module
 from gradlite.optim import Optimizer, clip_grad_norm
+from gradlite.replay import Replay, UnsteadyError
 
 Loss = Callable[[Any, Any, Any], Any]
 """``loss(output, target, sample_weight or None)``: the weighted mean, a 0-d Tensor."""
@@ -67,6 +69,10 @@ class Trainer:
         Added to the loss.
     max_grad_norm : float, optional
         Gradients longer than this are shortened to it.
+    steady : bool, default False
+        Whether module and loss do the same operations for all batches of a shape: they are then
+        recorded for the first such batch, and replayed. After a change to the module,
+        `forget` the records.
     """
 
     module: Module
@@ -74,6 +80,8 @@ class Trainer:
     optimizer: Optimizer
     penalties: Sequence[L2] = ()
     max_grad_norm: float | None = None
+    steady: bool = False
+    records: dict[Any, Replay | None] = field(default_factory=dict)
 
     def step(self, x: Any, y: Any, w: Any = None) -> float:
         """Take a step on a batch, and give its loss, penalties included.
@@ -90,14 +98,28 @@ class Trainer:
 
     def gradient(self, x: Any, y: Any, w: Any = None) -> float:
         """Compute the loss of a batch, and leave its gradient in the optimiser's vectors."""
-        loss = self.loss(self.module(x), y, w)
-        loss.backward()
-        value = float(loss.data)
+        replay = self.records.get(x.shape) if w is None and current_mode() is RECORDING else None
+        value = self._recorded(x, y, w) if replay is None else float(replay(x, y))
         if self.penalties:
             total = len(y) if w is None else float(w.sum())
             for penalty in self.penalties:
                 value += penalty.add(total)
         return value
+
+    def _recorded(self, x: Any, y: Any, w: Any) -> float:
+        """Compute the loss of a batch and its gradient on the tape; record it, if it is steady."""
+        loss = self.loss(self.module(x), y, w)
+        if self.steady and w is None and x.shape not in self.records:
+            try:
+                self.records[x.shape] = Replay(loss, (x, y))
+            except UnsteadyError:
+                self.records[x.shape] = None
+        loss.backward()
+        return float(loss.data)
+
+    def forget(self) -> None:
+        """Let go of the records: module or loss may have been changed."""
+        self.records.clear()
 
     def epoch(self, rows: Rows, batch_size: int, order: np.ndarray | None = None) -> float:
         """Take a step on each batch of `rows`, and give the mean loss of a row.

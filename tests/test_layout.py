@@ -72,6 +72,7 @@ ROOMS = [
     "optim/clipping",
     "optim/__init__",
     "data",
+    "replay",
     "training",
     "packing",
     "persist",

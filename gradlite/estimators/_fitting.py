@@ -20,6 +20,7 @@ from gradlite.estimators._samples import Samples, batch_size_with_variance, spli
 from gradlite.estimators._solvers import PLANNED, LearningRate, penalties, ready_optimizer
 from gradlite.modes import no_grad
 from gradlite.nn import BatchNorm1d
+from gradlite.replay import is_steady
 from gradlite.tensor import Tensor
 from gradlite.training import Monitor, Snapshot, Trainer, train
 
@@ -90,6 +91,7 @@ class Fitting:
             self.optimizer,
             penalties(est, est._module, self.optimizer),
             est.max_grad_norm,
+            steady=not incremental and not callable(est.loss) and is_steady(est._module),
         )
         self.context: Any = None
 
@@ -181,8 +183,9 @@ class Fitting:
         est.loss_curve_.append(loss)
         score = self._validate() if self.validation is not None else None
         figure = loss if score is None or not self.early else -score
-        if self.context is not None and self._callbacks():
-            self.stopped = True
+        if self.context is not None:
+            self.stopped = self._callbacks() or self.stopped
+            self.trainer.forget()  # a callback may have changed the network
         improved = self.monitor.update(figure if math.isfinite(figure) else math.inf)
         if not self.early and loss < est.best_loss_:
             est.best_loss_ = loss

@@ -77,6 +77,11 @@ TEXTS = {
         The probability with which outputs of each hidden layer are set to zero in training.
     normalization : {'batch', 'layer'}, optional
         Normalize between each hidden layer and its activation.""",
+    "module": """\
+    module : Module, class or function, optional
+        A network (a copy of it is trained), or what builds one. A builder gets the parameters
+        ``module__...``, and of the following those that it has: ``in_features``,
+        ``out_features``, ``dtype``, ``rng``. By default a hidden layer of 100 ReLU units.""",
     "training": """\
     solver : {'adam', 'sgd', 'lbfgs', 'adamw', 'rmsprop', 'lion'}, default='adam'
         The optimiser. 'lbfgs' works on all samples at once, in float64.

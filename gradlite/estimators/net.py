@@ -18,11 +18,6 @@ from gradlite.nn import Linear, Module, ReLU, Sequential
 from gradlite.nn.module import random_draws
 
 PREFIX = "module__"
-MODULE = """\
-    module : Module, class or function, optional
-        A network (a copy of it is trained), or what builds one. A builder gets the parameters
-        ``module__...``, and of the following those that it has: ``in_features``,
-        ``out_features``, ``dtype``, ``rng``. By default a hidden layer of 100 ReLU units."""
 
 
 class Network(BaseNet):

@@ -25,7 +25,8 @@ class Adam(Optimizer):
         v = beta2 * v + (1 - beta2) * g**2
         p = p - lr * (m / (1 - beta1**t)) / (sqrt(v / (1 - beta2**t)) + eps)
 
-    Kingma and Ba, "Adam: a method for stochastic optimization", 2015, algorithm 1.
+    Kingma and Ba, "Adam: a method for stochastic optimization", 2015, algorithm 1. The state holds
+    ``m / (1 - beta1)`` and ``v / (1 - beta2)``: sums rather than averages.
 
     Parameters
     ----------
@@ -64,7 +65,7 @@ class Adam(Optimizer):
 
     def remembers(self, group: Group) -> tuple[str, ...]:
         """Name the arrays of the state, given the hyperparameters."""
-        return "exp_avg", "exp_avg_sq"
+        return "exp_sum", "exp_sum_sq"
 
     def update(
         self, p: Array, g: Array, state: Lazy, scratch: Scratch, group: Group, lr: float, t: int
@@ -77,16 +78,19 @@ class Adam(Optimizer):
         self, p: Array, g: Array, state: Lazy, s: Array, group: Group, lr: float, t: int
     ) -> None:
         beta1, beta2 = group["betas"]
-        m, v = state["exp_avg"], state["exp_avg_sq"]
-        average(m, g, beta1, s)
+        # Kept are m / (1 - beta1) and v / (1 - beta2): two passes less each step. The factors and
+        # the corrections are numbers, and outside the fraction (end of section 2).
+        m, v = state["exp_sum"], state["exp_sum_sq"]
+        m *= beta1
+        m += g
+        v *= beta2
         np.multiply(g, g, out=s)
-        average(v, s, beta2, s)
-        # The corrections are numbers: out of the fraction they spare two passes (end of section 2).
-        correction = math.sqrt(1 - beta2**t)
+        v += s
         np.sqrt(v, out=s)
-        s += self._floor(group["eps"], correction)
+        correction, root = math.sqrt(1 - beta2**t), math.sqrt(1 - beta2)
+        s += self._floor(group["eps"], correction) / root
         np.divide(m, s, out=s)
-        s *= lr * correction / (1 - beta1**t)
+        s *= lr * correction * (1 - beta1) / (1 - beta1**t) / root
         p -= s
 
     def _floor(self, eps: float, correction: float) -> float:

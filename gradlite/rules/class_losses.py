@@ -86,8 +86,7 @@ def cross_entropy(
     error = error.reshape(logits.shape)
     if reduction == "none" or factor is not None:
         return reduced(losses.reshape(logits.shape[:-1]), reduction, factor), error
-    loss = losses.dot(ones(len(losses), losses.dtype))
-    return loss / len(losses) if reduction == "mean" else loss, error
+    return reduced(losses, reduction, None), error
 
 
 def _of_classes(z: Any, target: Any) -> tuple[Any, Any]:
