@@ -96,7 +96,7 @@ def save(path: Path, state: Any, kind: str) -> None:
     else:
         write = _write_zip
     manifest = _seal(body)
-    with _replacing(os.path.realpath(name)) as file:
+    with replacing_file(os.path.realpath(name)) as file:
         write(file, manifest, packed)
 
 
@@ -326,7 +326,7 @@ def _read_tensor(file: Any, entry: dict[str, Any]) -> np.ndarray:
 
 
 @contextlib.contextmanager
-def _replacing(target: str) -> Iterator[BinaryIO]:
+def replacing_file(target: str) -> Iterator[BinaryIO]:
     """Give a new file to write to, which takes the place of `target` when all has gone well."""
     mode = None
     with contextlib.suppress(FileNotFoundError):

@@ -366,6 +366,16 @@ class Tensor(Variable):
             text += f", fn={rule.name}" if rule else ", requires_grad=True"
         return f"Tensor({text})"
 
+    def _repr_html_(self) -> str:
+        from gradlite.notebook import array_html
+
+        facts = [f"shape {self.shape}", str(self.dtype)]
+        if self._node is not None:
+            rule = self._node.rule
+            facts += ["requires_grad", *([f"result of {rule.name}"] if rule else [])]
+        grad = self.grad.data if isinstance(self.grad, Variable) else self.grad
+        return array_html(type(self).__name__, self.data, facts, grad)
+
     def __reduce__(self) -> Any:
         # Without the graph: it may be deep, and its arrays belong to this process.
         return _rebuild, (type(self), self.data, self.requires_grad, self.grad)

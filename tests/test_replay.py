@@ -13,6 +13,7 @@ from gradlite.estimators._objectives import cross_entropy
 from gradlite.optim import SGD
 from gradlite.replay import Replay, UnsteadyError, is_steady
 from gradlite.training import Trainer
+from tests.helpers import unaddressed
 
 X, LABELS = make_moons(70, noise=0.2, random_state=0)  # batches of 32: the last has another shape
 TARGET = X @ [1.0, -2.0] + X[:, 0] ** 2
@@ -95,7 +96,7 @@ def test_a_fit_is_the_same_with_and_without(kind, y, settings, records, monkeypa
         ({}, {"sample_weight": np.linspace(0.5, 1, 70)}),
         ({"class_weight": "balanced"}, {}),
     ],
-    ids=str,
+    ids=unaddressed,
 )
 def test_what_may_be_something_else_for_the_next_batch_is_not_replayed(settings, fit, records):
     fitted(MLPClassifier, LABELS, settings, **fit)

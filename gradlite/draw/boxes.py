@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields as dataclass_fields
+from dataclasses import is_dataclass
 from typing import Any
 
 import numpy as np
@@ -12,26 +14,24 @@ from gradlite.scalar import Value
 from gradlite.scalar.bridge import Bridge
 from gradlite.scalar.network import LiveSink
 from gradlite.scalar.ops import short
-from gradlite.tensor import Tensor
 
 COMMUTATIVE = frozenset({np.add, np.multiply})
 
 
 def fields(item: Any, answer: Any = None) -> list[str]:
-    """Write what an item of a graph holds: the label, the number or numbers, the gradient.
+    """Write what an item of a graph holds: the number or numbers, and the gradient.
 
     Parameters
     ----------
-    item : Value, Node or Tensor
+    item : Value, Node, Tensor or array
         What a box is drawn for.
     answer : array, optional
-        The numbers of a Node, if they are known.
+        Its numbers, if they are known.
     """
     if isinstance(item, Value):
-        label = [str(item.label)] if item.label else []
-        return [*label, f"data {number(item.data)}", f"grad {number(item.grad)}"]
-    if isinstance(item, Tensor):
-        return described(item.shape, item.data)
+        return [f"data {number(item.data)}", f"grad {number(item.grad)}"]
+    if not isinstance(item, Node):
+        return described(item.shape, answer)
     if item.rule is not None and item.rule.outputs:
         return [f"{len(item.shape)} results"]
     return described(item.shape, answer) + measured("grad", gradient(item))
@@ -77,13 +77,12 @@ def operation(item: Any) -> list[str]:
     if item.params:
         usual = item.rule._signature()
         params = {k: v for k, v in item.params.items() if k != "saved"}
-        told += [f"{k}={small(v)}" for k, v in params.items() if v is not usual.get(k, item)]
+        for k, v in params.items():
+            if is_dataclass(v):  # the frame of a convolution
+                told += [f"{f.name}={small(getattr(v, f.name))}" for f in dataclass_fields(v)]
+            elif v is not usual.get(k, item):
+                told.append(f"{k}={small(v)}")
     return [item.rule.name, *told]
-
-
-def arrays(item: Any) -> list[tuple[str, str]]:
-    """Describe the arrays that an operation took beside Tensors, each with its role."""
-    return [(role, small(x)) for role, x in constants(item) if np.ndim(x)]
 
 
 def constants(item: Any) -> list[tuple[str, Any]]:
@@ -126,6 +125,8 @@ def small(x: Any) -> str:
     """Write a constant in a few characters: an array as its shape and dtype."""
     if isinstance(x, np.ndarray):
         return f"{x.shape} {x.dtype}" if x.ndim else small(x.item())
+    if hasattr(x, "tocsr"):
+        return f"{x.shape} {x.dtype}, sparse"
     if isinstance(x, slice):
         bounds = ["" if part is None else str(part) for part in (x.start, x.stop)]
         return ":".join(bounds) + (f":{x.step}" if x.step is not None else "")

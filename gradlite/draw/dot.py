@@ -2,26 +2,50 @@
 
 from __future__ import annotations
 
-from typing import Any
+import html
+import os
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-from gradlite.draw.answers import answers
-from gradlite.draw.boxes import arrays, fields, operation, role_of
-from gradlite.draw.graph import behind
+import numpy as np
+
+from gradlite.draw.boxes import small
 from gradlite.draw.picture import Picture, one_of
-from gradlite.node import Node
+from gradlite.draw.scene import Box, Kind, Scene, scene
 
 FONT = 'fontname="Helvetica,Arial,sans-serif"'
-LOOKS = (
-    f"graph [{FONT}, nodesep=0.2, ranksep=0.25, pad=0.15]",
-    f'node [{FONT}, fontsize=11, shape=record, height=0.33, margin="0.09,0.04", color="#444444"]',
-    f'edge [{FONT}, fontsize=9, fontcolor="#555555", color="#777777", arrowsize=0.6]',
+GRAPH = f"graph [{FONT}, nodesep=0.2, ranksep=0.25, pad=0.15]"
+EDGE = f'edge [{FONT}, fontsize=9, fontcolor="#555555", color="#777777", arrowsize=0.6]'
+OPERATION = 'shape=ellipse, style=filled, fillcolor="#dfe8f2", width=0.5, margin="0.04,0.01"'
+
+# As micrograd's notebooks have it. Leaves have round corners, the root a thick outline.
+RECORD = (
+    f'node [{FONT}, fontsize=11, shape=record, height=0.33, margin="0.09,0.04", color="#444444"]'
 )
-# Leaves have round corners, the root a thick outline: told apart without colours.
 LEAF = 'style="rounded,filled", fillcolor="#fdf1d6"'
 RESULT = 'style=filled, fillcolor="#ffffff"'
 ROOT = ", penwidth=2.5"
-OPERATION = 'shape=ellipse, style=filled, fillcolor="#dfe8f2", width=0.5, margin="0.04,0.01"'
 ARRAY = 'shape=plaintext, fontsize=9, fontcolor="#555555", height=0.2, margin="0.04,0.02"'
+
+# Each kind has its shape, its line and its colour, so that two of them may get lost: in print, or
+# on the eye. Colours are those of Okabe and Ito, Color Universal Design, 2008, for lines, and
+# tints of them.
+BOX = f'node [{FONT}, fontsize=10, shape=box, height=0.3, margin="0.1,0.05", color="#555555"]'
+KINDS: dict[Kind, str] = {
+    "parameter": 'style="rounded,filled,bold", color="#0072b2", fillcolor="#d6e9f5"',
+    "input": 'shape=note, style=filled, color="#a36f00", fillcolor="#fdf0d3"',
+    "constant": 'style=dashed, color="#777777"',
+    "result": 'style=filled, fillcolor="#ffffff"',
+    "root": 'style=filled, color="#00614a", fillcolor="#d3efe6", peripheries=2, penwidth=1.4',
+    "repeats": 'style="dashed,filled", color="#8a4a74", fillcolor="#f6e9f1", peripheries=3',
+}
+
+# The looks of leaves as cells of a table, for the legend.
+CELLS: dict[Kind, str] = {
+    "parameter": 'style="rounded" color="#0072b2" bgcolor="#d6e9f5"',
+    "input": 'color="#a36f00" bgcolor="#fdf0d3"',
+    "constant": 'style="dashed" color="#777777"',
+}
 
 # Larger graphs than this are laid out with less care: perfection could take minutes.
 LARGE = 120
@@ -29,6 +53,7 @@ CARELESS = "graph [nslimit=1, nslimit1=1, mclimit=0.2]"
 
 NEWLINE = "\\n"
 LONGEST = 60  # characters of a label
+CODE = 36  # characters of a line of code
 ESCAPES = str.maketrans(
     {**{c: f"\\{c}" for c in '\\"{}|<>'}, "&": "&amp;", "\n": NEWLINE, "\t": " "}
 )
@@ -83,41 +108,134 @@ def draw_dot(root: Any, format: str = "svg", rankdir: str = "LR") -> Picture:
     >>> "{a | data 2.0000 | grad 0.0054}" in picture.source
     True
     """
+    return picture(scene(root), RECORDS, rankdir, format)
+
+
+class Look(NamedTuple):
+    """How a graph looks.
+
+    Attributes
+    ----------
+    nodes : str
+        The defaults of nodes.
+    box : callable
+        Gives the attributes of a box.
+    oval : callable
+        Gives the label of an operation.
+    legend : callable
+        Gives a statement that explains the looks, or none.
+    """
+
+    nodes: str
+    box: Callable[[Box], str]
+    oval: Callable[[list[str]], str]
+    legend: Callable[[Scene], list[str]]
+
+
+def record(box: Box) -> str:
+    """Show a box as micrograd's notebooks do: as a record of its fields."""
+    if isinstance(box.item, np.ndarray):
+        return f'label="{written(small(box.item))}", {ARRAY}'
+    look = RESULT if box.op or box.inputs else LEAF
+    fields = [box.name, *box.fields] if box.name else box.fields
+    thick = ROOT if box.kind == "root" else ""
+    return f'label="{{{" | ".join(map(written, fields))}}}", {look}{thick}'
+
+
+def detailed(box: Box) -> str:
+    """Show a box with its name and the line of code, in the look of its kind."""
+    lines = [marked_up(line) for line in box.fields]
+    if box.name:
+        lines.insert(0, f"<b>{marked_up(box.name)}</b>")
+    if box.where:
+        lines.append(fine_print(f"<i>{marked_up(line_of_code(box.where))}</i>"))
+    return f"label=<{'<br/>'.join(lines)}>, {KINDS[box.kind]}"
+
+
+def told(op: list[str]) -> str:
+    """Write an operation, and smaller what it was told."""
+    name, *rest = map(marked_up, op)
+    return f"label=<{'<br/>'.join([name, *map(fine_print, rest)])}>"
+
+
+def fine_print(text: str) -> str:
+    """Make marked up text small and grey."""
+    return f'<font point-size="8" color="#555555">{text}</font>'
+
+
+def legend(scene: Scene) -> list[str]:
+    """Explain the looks of leaves below the picture, if there are several kinds."""
+    kinds = {box.kind for box in scene.boxes.values()}
+    cells = [
+        f'<td border="1" {cell}><font point-size="8">{kind}</font></td>'
+        for kind, cell in CELLS.items()
+        if kind in kinds
+    ]
+    table = f'<table border="0" cellspacing="5" cellpadding="2"><tr>{"".join(cells)}</tr></table>'
+    return [f"graph [label=<{table}>, labeljust=l]"] if len(cells) > 1 else []
+
+
+RECORDS = Look(
+    RECORD,
+    record,
+    oval=lambda op: f'label="{NEWLINE.join(map(written, op))}"',
+    legend=lambda scene: [],
+)
+DETAILED = Look(BOX, detailed, told, legend)
+
+
+def picture(scene: Scene, look: Look, rankdir: str, format: str = "svg") -> Picture:
+    """Write a scene in DOT.
+
+    Everything has an id, which an SVG shows: a box its own, the oval of its operation
+    ``<box>-op``, an arrow from a box ``<source>-<box>``, that from the oval ``<box>-op-<box>``.
+    """
     one_of("rankdir", rankdir, ("LR", "TB"))
-    graph = behind(root)
-    known = answers(graph)
-    *_, last = graph
-    if isinstance(last, Node):
-        known[last] = root._data
-    names = {item: f"n{i}" for i, item in enumerate(graph)}
     nodes, edges = [], []
-    for item, inputs in graph.items():
-        box = end = names[item]
-        op = operation(item)
-        look = (RESULT if op or inputs else LEAF) + (ROOT if item is last else "")
-        record = " | ".join(map(written, fields(item, known.get(item))))
-        nodes.append(f'{box} [label="{{{record}}}", {look}]')
+    for box in scene.boxes.values():
+        end, op = box.id, box.op
+        nodes.append(f'{box.id} [{look.box(box)}, id="{box.id}"]')
         if op:
-            end = f"{box}made"
-            nodes.append(f'{end} [label="{NEWLINE.join(map(written, op))}", {OPERATION}]')
-            edges.append(f"{end} -> {box}")
-        edges += [f"{names[x]} -> {end}{beside(role_of(x, item))}" for x in inputs]
-        for i, (role, array) in enumerate(arrays(item)):
-            nodes.append(f'{box}array{i} [label="{written(array)}", {ARRAY}]')
-            edges.append(f"{box}array{i} -> {end}{beside(role)}")
-    looks = (*LOOKS, CARELESS) if len(nodes) > LARGE else LOOKS
-    lines = [f"  {line}" for line in (f"rankdir={rankdir}", *looks, *nodes, *edges)]
-    return Picture("\n".join(["digraph gradlite {", *lines, "}", ""]), len(nodes), format)
+            end = f"{box.id}made"
+            nodes.append(f'{end} [{look.oval(op)}, {OPERATION}, id="{box.id}-op"]')
+            edges.append(f'{end} -> {box.id} [id="{box.id}-op-{box.id}"]')
+        edges += [
+            f'{link.source} -> {end} [{beside(link.role)}id="{link.source}-{box.id}"]'
+            for link in box.inputs
+        ]
+    defaults = [f"rankdir={rankdir}", GRAPH, look.nodes, EDGE, *look.legend(scene)]
+    if len(nodes) > LARGE:
+        defaults.append(CARELESS)
+    statements = [*defaults, *nodes, *edges]
+    lines = [f"  {statement}" for statement in statements]
+    source = "\n".join(["digraph gradlite {", *lines, "}", ""])
+    return Picture(source, scene, len(nodes), format)
+
+
+def line_of_code(where: str) -> str:
+    """Shorten what debug mode wrote down, ``/path/file.py:3 in f`` and the code below it."""
+    place, _, code = where.partition("\n")
+    text = f"{os.path.basename(place.split(' in ')[0])}  {code.strip()}"
+    return text if len(text) <= CODE else f"{text[: CODE - 1]}…"
+
+
+def marked_up(text: str) -> str:
+    """Write a text in the HTML of Graphviz, where a backslash means something, too."""
+    return html.escape(printable(text)).replace("\\", "\\\\").replace("\n", "<br/>")
 
 
 def written(text: str) -> str:
-    """Write a text in DOT, if it is not too long, so that what is special there means itself."""
+    """Write a text in a string of DOT, so that what is special there means itself."""
+    return printable(text).translate(ESCAPES)
+
+
+def printable(text: str) -> str:
+    """Cut a text that is too long, and write in ASCII what cannot be seen."""
     if len(text) > LONGEST:
         text = f"{text[: LONGEST - 3]}..."
-    visible = (c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
-    return "".join(visible).translate(ESCAPES)
+    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
 
 
 def beside(text: str) -> str:
     """Write something beside an arrow."""
-    return f' [label="{written(text)}"]' if text else ""
+    return f'label="{written(text)}", ' if text else ""

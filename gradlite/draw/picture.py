@@ -10,10 +10,13 @@ from tempfile import TemporaryFile
 from threading import Lock
 from typing import Any
 
+from gradlite.draw.page import page
+from gradlite.draw.scene import Scene
 from gradlite.errors import GradliteError, MissingExtraError
+from gradlite.persist import replacing_file
 from gradlite.scalar.ops import short
 
-FORMATS = ("svg", "png", "pdf", "dot", "eps", "gif", "jpeg", "jpg", "ps", "svgz")
+FORMATS = ("svg", "png", "pdf", "html", "dot", "eps", "gif", "jpeg", "jpg", "ps", "svgz")
 LIMIT = 700  # beyond, Graphviz may take longer than anybody waits
 GRAPHVIZ = Lock()  # it is not made for threads
 
@@ -33,14 +36,17 @@ class Picture:
     ----------
     source : str
         The graph in the language of Graphviz, DOT.
+    scene : Scene
+        What there is to see.
     size : int
         How many boxes and ovals it has.
     format : str
         What `render` writes.
     """
 
-    def __init__(self, source: str, size: int, format: str = "svg") -> None:
+    def __init__(self, source: str, scene: Scene, size: int, format: str = "svg") -> None:
         self.source = source
+        self.scene = scene
         self.size = size
         self.format = one_of("format", format, FORMATS)
 
@@ -69,6 +75,8 @@ class Picture:
     def save(self, path: str | os.PathLike[str]) -> str:
         """Write the picture in the format that the suffix names: ``save('graph.png')``.
 
+        As ``.html`` it is a page on its own: click a box to see its derivative rule, and step
+        through the backward pass. A file that is there is replaced when the new one is complete.
         Raises as `render` does.
         """
         path = os.fspath(path)
@@ -79,19 +87,31 @@ class Picture:
         folder = Path(path).parent
         if not folder.is_dir():
             raise FolderError(f"There is no folder {str(folder)!r} to write {path!r} to: make it.")
-        Path(path).write_bytes(self._drawn(format))
+        drawn = self._drawn(format)
+        with replacing_file(os.path.realpath(path)) as file:
+            file.write(drawn)
         return path
 
     def _repr_svg_(self) -> str:
         return self._drawn("svg").decode()
 
+    def _repr_html_(self) -> str:
+        return f'<div style="overflow: auto">{fragment(self._repr_svg_())}</div>'
+
     def __repr__(self) -> str:
         return f"<picture of {self.size} boxes and ovals>"
 
     def _drawn(self, format: str) -> bytes:
-        """Lay the graph out, and draw it."""
+        """Give what a file of the format holds."""
         if format == "dot":
             return self.source.encode()
+        if format == "html":  # the page explains the looks itself, and needs no legend
+            svg = self._laid_out("svg", label="").decode()
+            return page(self.scene, fragment(svg)).encode()
+        return self._laid_out(format)
+
+    def _laid_out(self, format: str, **attributes: str) -> bytes:
+        """Lay the graph out, with other attributes, and draw it."""
         if self.size > LIMIT:
             raise PictureError(
                 f"This picture would have {self.size} boxes and ovals. Up to {LIMIT} are laid out "
@@ -101,10 +121,17 @@ class Picture:
         graphviz = imported()
         try:
             with GRAPHVIZ, quiet_fonts():
-                drawn: bytes = graphviz.AGraph(string=self.source).draw(format=format, prog="dot")
+                graph = graphviz.AGraph(string=self.source)
+                graph.graph_attr.update(attributes)
+                drawn: bytes = graph.draw(format=format, prog="dot")
         except (OSError, TypeError, ValueError) as error:
             raise PictureError(f"Graphviz could not draw this as {format}: {error}.") from error
         return drawn
+
+
+def fragment(svg: str) -> str:
+    """Leave the prologue of an SVG away, which has no place within HTML."""
+    return svg[svg.index("<svg") :]
 
 
 def one_of(what: str, given: Any, choices: tuple[str, ...]) -> Any:

@@ -177,11 +177,12 @@ class Fitting:
     def _epoch_end(self, loss: float) -> bool:
         """Record an epoch, and tell whether to stop."""
         est = self.est
+        # First what takes time: Ctrl-C during it leaves curves of the same length.
+        score = self._validate() if self.validation is not None else None
         est.n_iter_ += 1
         est.t_ += self.n
         est.loss_ = loss
         est.loss_curve_.append(loss)
-        score = self._validate() if self.validation is not None else None
         figure = loss if score is None or not self.early else -score
         if self.context is not None:
             self.stopped = self._callbacks() or self.stopped

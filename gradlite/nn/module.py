@@ -342,6 +342,27 @@ class Module:
         lines += [f"{text} ({count:,})" if count else text for text, count in rest]
         return "\n".join(lines)
 
+    def _outline(
+        self, name: str = "", above: tuple[Module, ...] = ()
+    ) -> tuple[str, str, list[Any]]:
+        """Give the title, how many parameters, and the same of every parameter and part."""
+        above = (*above, self)
+        count = sum(p.size for _, p in self.named_parameters())
+        inside: list[Any] = [
+            (name, f"{p.shape} {p.dtype}" + ("" if p.requires_grad else ", frozen"), [])
+            for name, p in self._parts(Parameter)
+        ]
+        for part, child in self._parts(Module):
+            if child not in above:
+                inside.append(child._outline(part, above))
+        title = f"{name}: {self._title()}" if name else self._title()
+        return title, f"{count:,} parameters" if count else "", inside
+
+    def _repr_html_(self) -> str:
+        from gradlite.notebook import tree_html
+
+        return tree_html(self._outline())
+
 
 def _found(kind: type[T], holder: Any, path: str = "") -> Iterator[Named[T]]:
     """Give what a dict, list or tuple holds of a kind, itself or in such, with its name."""

@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFit
 
 from gradlite import MLPClassifier, MLPRegressor, NetClassifier, NetRegressor
 from gradlite.errors import DivergedError
+from tests.helpers import unaddressed
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(40, 3))
@@ -336,7 +337,7 @@ def test_bad_class_weights_are_refused(weights, match):
         ({"early_stopping": True, "validation_fraction": 0.99}, "training set is too small"),
         ({"solver": "lbfgs", "dropout": 0.5}, "needs a loss without noise"),
     ],
-    ids=str,
+    ids=unaddressed,
 )
 def test_bad_parameters_are_refused(params, match):
     with pytest.raises(ValueError, match=match):

@@ -19,7 +19,7 @@ from gradlite.nn.embedding import Bilinear, Embedding
 from gradlite.nn.module import Module
 from gradlite.rule import RULES
 from gradlite.rules.fused import linear
-from tests.helpers import nodes_behind
+from tests.helpers import nodes_behind, unaddressed
 
 RNG = np.random.default_rng
 F32 = np.float32
@@ -259,7 +259,7 @@ def test_flatten_needs_the_axis() -> None:
         (nn.LogSoftmax(dim=1), lambda x: scipy.special.log_softmax(x, axis=1)),
         (nn.LogSoftmax(0), lambda x: scipy.special.log_softmax(x, axis=0)),
     ],
-    ids=repr,
+    ids=unaddressed,
 )
 def test_activations_apply_their_functions(layer: Module, formula: Any) -> None:
     x = x_of(4, 3, dtype=float)

@@ -17,6 +17,7 @@ import gradlite as gl
 from gradlite.engine import Value
 from gradlite.errors import DivisionError, DomainError, DtypeError, RangeError, ShapeError
 from gradlite.scalar import Value as ValueFromHome
+from tests.helpers import unaddressed
 from tests.scalar import reference
 from tests.scalar.reference import nodes, picture, results, seeded_first, seeded_last
 
@@ -1041,7 +1042,7 @@ def test_a_function_of_numpy_takes_an_array_of_values_and_a_value(call, expected
         (np.array([1.0]), r"shape \(1,\)"),
         (Value(1.0), "Value already"),
     ],
-    ids=repr,
+    ids=unaddressed,
 )
 def test_a_value_of_what_is_no_number_is_an_error_that_names_it(data, named):
     with pytest.raises(DtypeError, match=named):

@@ -741,21 +741,30 @@ def test_a_script_that_cannot_be_read_gets_one_line(folder, script, what):
     assert errors == f"gradlite: error: cannot read {what}\n"
 
 
-@pytest.mark.parametrize("args", [[], ["--steps"], ["-x", "main.py"], ["--"]])
-def test_a_command_without_a_script_gets_one_line(folder, args):
+@pytest.mark.parametrize(
+    ("args", "what"),
+    [
+        ([], "Missing argument 'SCRIPT.py'. See gradlite run --help."),
+        (["--steps"], "No such option"),
+        (["-x", "main.py"], "No such option"),
+        (["--"], "Missing argument 'SCRIPT.py'. See gradlite run --help."),
+    ],
+)
+def test_a_command_without_a_script_gets_one_line(folder, args, what):
     write(folder, {"main.py": "print(1)"})
     status, output, errors = run(folder, *args)
     assert (status, output) == (2, "")
-    assert errors == "gradlite: error: the following arguments are required: script.py\n"
+    assert errors.startswith(f"gradlite: error: {what}")
+    assert errors.count("\n") == 1
 
 
 @pytest.mark.parametrize("option", ["-h", "--help"])
 def test_help_explains_the_command(folder, option):
     status, output, errors = run(folder, option, "main.py")
     assert (status, errors) == (0, "")
-    assert "python -m gradlite run [-h] script.py [args ...]" in output
-    assert "example: python -m gradlite run" in output
-    assert "script.py" in python(folder, "-m", "gradlite", "--help")[1]
+    assert "Usage: gradlite run [OPTIONS] SCRIPT.py [ARGS]..." in output
+    assert "Example: gradlite run train.py" in output
+    assert "Run a script written for micrograd" in python(folder, "-m", "gradlite", "--help")[1]
 
 
 # -- notebooks --------------------------------------------------------------------------------

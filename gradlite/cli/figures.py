@@ -1,0 +1,220 @@
+"""The figures of a report: SVG that takes on the page's colours, and small images."""
+
+from __future__ import annotations
+
+import base64
+import warnings
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from io import BytesIO, StringIO
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradlite.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SVG = "http://www.w3.org/2000/svg"
+XLINK = "http://www.w3.org/1999/xlink"
+
+INK = "#010203"  # stands for the text colour of the page, light or dark
+BLUE = "#3b82f6"  # legible on both
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",  # text stays text
+    "text.parse_math": False,  # a column may be named "cost in $"
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.alpha": 0.2,
+    "legend.frameon": False,
+    "legend.labelcolor": INK,
+    "savefig.transparent": True,
+    **dict.fromkeys(
+        ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK
+    ),
+    "grid.color": INK,
+}
+NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+
+MOST_CLASSES = 12
+MOST_UNITS = 24
+LINE = 16  # characters of a class beside the matrix, in two lines at most
+
+Drawing = tuple[str, str]  # an SVG and its caption
+
+
+def loss_curve(model: Any) -> Drawing:
+    """Draw how the loss fell while the network was trained."""
+    from gradlite.draw import LossCurveDisplay
+
+    def paint(ax: Axes) -> None:
+        LossCurveDisplay.from_estimator(model, ax=ax)
+
+    return drawn("loss", paint), "How the loss fell, epoch by epoch"
+
+
+def confusion(y: np.ndarray, prediction: np.ndarray, classes: list[Any]) -> Drawing:
+    """Draw how often each class was taken for each; of many classes, the most frequent."""
+    from matplotlib.colors import LinearSegmentedColormap, to_rgba
+    from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
+
+    caption = "Held-out rows of each true class, by what the network says"
+    if len(classes) > MOST_CLASSES:
+        caption += f" (the {MOST_CLASSES} most frequent of {len(classes)} classes)"
+        rows = [int(np.sum(y == name)) for name in classes]
+        kept = sorted(np.argsort(rows, kind="stable")[-MOST_CLASSES:])
+        classes = [classes[i] for i in kept]
+    names = [legible(name) for name in classes]
+    longest = max(len(line) for name in names for line in name.splitlines())
+    tint = LinearSegmentedColormap.from_list("", [to_rgba(BLUE, 0), to_rgba(BLUE, 0.6)])
+
+    def paint(ax: Axes) -> None:
+        matrix = confusion_matrix(y, prediction, labels=classes)
+        display = ConfusionMatrixDisplay(matrix, display_labels=names).plot(
+            ax=ax,
+            cmap=tint,
+            colorbar=False,
+            values_format="d",
+            xticks_rotation="vertical" if longest * len(names) > 40 else "horizontal",
+            text_kw={"color": INK},
+        )
+        for text in display.text_[matrix == 0]:
+            text.set_alpha(0.3)
+        ax.set(xlabel="Predicted", ylabel="True")
+        ax.tick_params(length=0)
+        ax.spines[:].set_visible(False)
+
+    return drawn("confusion", paint), caption
+
+
+def against_truth(y: np.ndarray, prediction: np.ndarray) -> Drawing:
+    """Draw predictions against the true values."""
+    drawing = errors("actual_vs_predicted", y, prediction, ylabel="True")
+    return drawing, "True values against predictions: on the line, both agree"
+
+
+def residuals(y: np.ndarray, prediction: np.ndarray) -> Drawing:
+    """Draw how far off the predictions are."""
+    drawing = errors("residual_vs_predicted", y, prediction, ylabel="True - predicted")
+    return drawing, "What is left to explain: true values minus predictions"
+
+
+def errors(kind: str, y: np.ndarray, prediction: np.ndarray, ylabel: str) -> str:
+    """Draw scikit-learn's display of errors, of 1,000 of the points if there are more."""
+    from matplotlib.ticker import MaxNLocator
+    from sklearn.metrics import PredictionErrorDisplay
+
+    def paint(ax: Axes) -> None:
+        PredictionErrorDisplay.from_predictions(
+            y,
+            prediction,
+            kind=kind,
+            random_state=0,
+            ax=ax,
+            scatter_kwargs={"color": BLUE, "alpha": 0.7, "s": 12},
+            line_kwargs={"color": INK},
+        )
+        ax.set(xlabel="Predicted", ylabel=ylabel)
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_locator(MaxNLocator(5))  # the display's own are no round numbers
+
+    return drawn(kind, paint)
+
+
+# -- images -----------------------------------------------------------------------------------
+
+
+def units(model: Any, images: np.ndarray | None) -> list[str]:
+    """Show the weights of the first layer's strongest units as images, like their inputs."""
+    if images is None or not hasattr(model, "coefs_"):
+        return []
+    weights = model.coefs_[0]
+    strongest = np.argsort(-np.linalg.norm(weights, axis=0))[:MOST_UNITS]
+    limit = float(np.abs(weights[:, strongest]).max())
+    return [
+        thumbnail(weights[:, unit].reshape(images.shape[1:]), "RdBu", limit) for unit in strongest
+    ]
+
+
+def thumbnail(image: np.ndarray, colours: str, limit: float | None = None) -> str:
+    """Write an image as the address of a PNG, a pixel an entry; within -limit to limit."""
+    from matplotlib.image import imsave
+
+    png = BytesIO()
+    low = None if limit is None else -limit
+    imsave(png, image, cmap=colours, vmin=low, vmax=limit, format="png")
+    return f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}"
+
+
+# -- SVG --------------------------------------------------------------------------------------
+
+
+def drawn(name: str, paint: Callable[[Axes], None]) -> str:
+    """Let `paint` draw on axes, and give the SVG; `name` tells it from others on the page."""
+    try:
+        from matplotlib import rc_context
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError(
+            f"The figures of a report need matplotlib: pip install 'gradlite[cli]'. The import "
+            f"said: {error}."
+        ) from None
+    svg = StringIO()
+    with rc_context(STYLE), warnings.catch_warnings():
+        # The browser has the letters that matplotlib's font lacks.
+        warnings.filterwarnings("ignore", "Glyph")
+        canvas = Figure(figsize=(4, 3.2), layout="constrained")
+        paint(canvas.add_subplot())
+        canvas.savefig(svg, format="svg", bbox_inches="tight", metadata=NO_METADATA)
+    return embedded(svg.getvalue(), name)
+
+
+def embedded(svg: str, name: str) -> str:
+    """Turn an SVG file into an element of a page that holds several.
+
+    All ids get the name in front, for matplotlib gives the same to every figure; ink becomes the
+    colour of the text around.
+
+    Examples
+    --------
+    >>> file = f'<svg xmlns="{SVG}"><g id="a" style="fill: {INK}; clip: url(#b)"/></svg>'
+    >>> embedded(file, "loss")
+    '<svg><g id="loss-a" style="fill: currentColor; clip: url(#loss-b)" /></svg>'
+    """
+    root = ET.fromstring(svg)
+    for element in root.iter():
+        element.tag = element.tag.removeprefix(f"{{{SVG}}}")
+        element.attrib = {
+            key.removeprefix(f"{{{XLINK}}}"): placed(key, value, name)
+            for key, value in element.attrib.items()
+        }
+    return ET.tostring(root, encoding="unicode")
+
+
+def placed(key: str, value: str, name: str) -> str:
+    """Rewrite an attribute of an SVG for the page."""
+    if key == "id":
+        return f"{name}-{value}"
+    if key.endswith("href"):
+        return value.replace("#", f"#{name}-", 1) if value.startswith("#") else value
+    return value.replace("url(#", f"url(#{name}-").replace(INK, "currentColor")
+
+
+def legible(name: Any) -> str:
+    r"""Write a class in a line or two that every font and file can hold.
+
+    Examples
+    --------
+    >>> print(legible("a very long name of a class, and more"))
+    a very long name
+    of a class, …
+    >>> legible("nul\0")
+    'nul�'
+    """
+    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(name))
+    return "\n".join(wrap(text, LINE, max_lines=2, placeholder=" …"))

@@ -1,0 +1,123 @@
+"""The column that is to be predicted: what task it makes, and its values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from gradlite.cli.cells import CATEGORY, DATE, as_numbers, as_text
+from gradlite.cli.columns import is_whole, kind_of
+from gradlite.cli.tables import TableError
+from gradlite.cli.terminal import plural, some
+
+if TYPE_CHECKING:
+    from pandas import Series
+
+Task = Literal["classification", "regression"]
+
+MOST_CLASSES = 15  # whole numbers with more different values are no classes unless asked for
+FEWEST_ROWS = 20
+
+
+def learn_target(
+    column: Series, task: Task | Literal["auto"], place: str
+) -> tuple[Task, np.ndarray, np.ndarray]:
+    """Read the target, and choose the task where that is left open.
+
+    Parameters
+    ----------
+    column : Series, shape (n,)
+        The target, raw.
+    task : {'auto', 'classification', 'regression'}
+        What is asked for.
+    place : str
+        What the index counts, ``'line'`` or ``'row'``.
+
+    Returns
+    -------
+    task : {'classification', 'regression'}
+        The one asked for; for 'auto', regression for numbers unless they are few and whole.
+    y : ndarray, shape (m,)
+        float64 for a regression; int64, float64 or str labels for a classification.
+    known : ndarray of bool, shape (n,)
+        The m rows that have a target.
+
+    Raises
+    ------
+    TableError
+        If nothing can be learned from it.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> answers = pd.Series(["no", "yes", ""] * 10, name="answer")
+    >>> task, y, known = learn_target(answers, "auto", "line")
+    >>> task, y[:2].tolist(), int(known.sum())
+    ('classification', ['no', 'yes'], 20)
+    """
+    known = as_text(column).notna().to_numpy()
+    column = column[known]
+    name = f"the target {column.name!r}"
+    if len(column) < FEWEST_ROWS:
+        raise TableError(
+            f"{name} has a value in {plural(len(column), 'row')}: at least {FEWEST_ROWS} are "
+            f"needed to learn and to test."
+        )
+    kind, form = kind_of(column)
+    if kind == DATE:
+        raise TableError(
+            f"{name} holds dates: predicted are numbers or classes. Make a number of it, such as "
+            f"the days since a fixed date."
+        )
+    numbers = as_numbers(column, form or ".")
+    if task == "auto":
+        classes = kind == CATEGORY or few_and_whole(numbers)
+        task = "classification" if classes else "regression"
+    if task == "regression":
+        check_numbers(name, column, numbers, place)
+        return task, numbers, known
+    y = np.asarray(as_text(column), str) if kind == CATEGORY else labels(column, numbers)
+    check_classes(name, y, column, place)
+    return task, y, known
+
+
+def few_and_whole(numbers: np.ndarray) -> bool:
+    """Tell numbers that are most likely classes: few different ones, without fractions."""
+    return is_whole(numbers) and len(np.unique(numbers)) <= min(MOST_CLASSES, len(numbers) / 3)
+
+
+def labels(column: Series, numbers: np.ndarray) -> np.ndarray:
+    """Give the labels of classes that are numbers: as numbers, where all can be read."""
+    if not np.all(np.isfinite(numbers)):
+        return np.asarray(as_text(column), str)
+    return numbers.astype(np.int64) if is_whole(numbers) else numbers
+
+
+def check_numbers(name: str, column: Series, numbers: np.ndarray, place: str) -> None:
+    """Refuse the target of a regression that is not all finite numbers, or all the same one."""
+    lost = np.flatnonzero(~np.isfinite(numbers))
+    if len(lost):
+        where = column.index[lost[0]]
+        more = f" (and {len(lost) - 1} more like it)" if len(lost) > 1 else ""
+        raise TableError(
+            f"{name} has {str(column.iloc[lost[0]])!r} in {place} {where}{more}, which is no "
+            f"finite number: correct or empty it, or use --task classification."
+        )
+    if np.ptp(numbers) == 0:
+        raise TableError(f"{name} is {numbers[0]:g} in every row: there is nothing to learn.")
+
+
+def check_classes(name: str, y: np.ndarray, column: Series, place: str) -> None:
+    """Refuse the target of a classification with one class, or with classes of one row."""
+    classes, first, counts = np.unique(y, return_index=True, return_counts=True)
+    if len(classes) == 1:
+        raise TableError(f"{name} is {str(y[0])!r} in every row: there is nothing to learn.")
+    single = np.flatnonzero(counts == 1)
+    if len(single):
+        shown = (f"{str(classes[i])!r} ({place} {column.index[first[i]]})" for i in single)
+        raise TableError(
+            f"{name} has {plural(len(single), 'class')} of a single row, {some(shown, 3)}: at "
+            f"least two rows of each are needed, one to learn and one to test. Correct, join or "
+            f"empty them" + (", or use --task regression." if y.dtype.kind in "if" else ".")
+        )

@@ -1,0 +1,66 @@
+"""What the commands say while they work: lines on stderr, so that stdout is for results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+import click
+
+
+def say(text: str) -> None:
+    """Say something in one line."""
+    click.echo(f"gradlite: {' '.join(text.split())}", err=True)
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Find the known name that might be meant.
+
+    Examples
+    --------
+    >>> nearest("SIZE", ["price", "size"])
+    'size'
+    """
+    by_lower = {other.lower(): other for other in known}
+    near = get_close_matches(name.lower(), by_lower, 1)
+    return by_lower[near[0]] if near else None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Give the question that an error ends in, or nothing where no known name is near.
+
+    Examples
+    --------
+    >>> did_you_mean("prise", ["price", "size"])
+    " Did you mean 'price'?"
+    """
+    near = nearest(name, known)
+    return f" Did you mean {near!r}?" if near else ""
+
+
+def some(names: Iterable[object], most: int = 5) -> str:
+    """List things, the first few of many.
+
+    Examples
+    --------
+    >>> some("abc"), some("abcdefgh", most=3)
+    ('a, b, c', 'a, b, c and 5 more')
+    """
+    shown = [str(name) for name in names]
+    rest = len(shown) - most
+    return ", ".join(shown[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def plural(count: int, noun: str) -> str:
+    """Count things.
+
+    Examples
+    --------
+    >>> plural(1, "row"), plural(1234, "row"), plural(2, "category"), plural(3, "class")
+    ('1 row', '1,234 rows', '2 categories', '3 classes')
+    """
+    if count == 1:
+        return f"1 {noun}"
+    if noun.endswith("y"):
+        return f"{count:,} {noun[:-1]}ies"
+    return f"{count:,} {noun}{'es' if noun.endswith('s') else 's'}"

@@ -1,0 +1,236 @@
+"""WeightsDisplay: what each layer's weights have become."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gradlite.draw.displays._axes import COLORS, named, network_in, panels, unfit
+from gradlite.draw.picture import PictureError, one_of
+from gradlite.nn.module import Module
+
+KINDS = ("heatmap", "hist")
+COLUMNS = 3
+
+
+class WeightsDisplay:
+    """The weights of each layer, as a heat map or a histogram; those of an image as images.
+
+    Blue is negative, white is zero, red is positive. Make one with `from_estimator` or
+    `from_predictions`.
+
+    Parameters
+    ----------
+    weights : list of array-like, shape (inputs, units)
+        The weights of each layer: a column is what one unit makes of its inputs.
+    names : list of str, optional
+        The names of the layers.
+
+    Attributes
+    ----------
+    images_ : list of AxesImage
+        The heat maps, or the images of units.
+    bars_ : list of BarContainer
+        The histograms.
+    axes_ : array of Axes
+        One for each layer, or each unit.
+    figure_ : Figure
+        Where they are drawn.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt, numpy as np
+    >>> from gradlite.draw import WeightsDisplay
+    >>> display = WeightsDisplay.from_predictions([np.array([[1.0, -2.0, 0.5]])], ["output"])
+    >>> display.images_[0].get_clim()
+    (-2.0, 2.0)
+    >>> plt.close(display.figure_)
+    """
+
+    def __init__(self, *, weights: Sequence[Any], names: Sequence[str] | None = None) -> None:
+        self.weights = weights
+        self.names = names
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        ax: Any = None,
+        kind: str = "heatmap",
+        image_shape: tuple[int, int] | None = None,
+        n_units: int = 16,
+    ) -> WeightsDisplay:
+        """Draw the weights of a fitted estimator.
+
+        Parameters
+        ----------
+        estimator : estimator
+            One of gradlite's, scikit-learn's MLPClassifier or MLPRegressor, or a pipeline that
+            ends in one.
+        ax : Axes or array-like of Axes, optional
+            Where to draw: one is divided, several are taken as they are. By default in a new
+            figure.
+        kind : {'heatmap', 'hist'}, default='heatmap'
+            What to draw of each layer.
+        image_shape : tuple of int, optional
+            The inputs are images of this shape: draw what units of the first layer look for, as
+            such images.
+        n_units : int, default=16
+            How many units, with `image_shape`.
+
+        Returns
+        -------
+        WeightsDisplay
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If the estimator is not fitted.
+        PictureError
+            If it has no weights of layers, or the inputs do not make such images.
+        """
+        weights, names = weights_of(network_in(estimator))
+        display = cls(weights=weights, names=names)
+        return display.plot(ax, kind=kind, image_shape=image_shape, n_units=n_units)
+
+    @classmethod
+    def from_predictions(
+        cls,
+        weights: Sequence[Any],
+        names: Sequence[str] | None = None,
+        *,
+        ax: Any = None,
+        kind: str = "heatmap",
+        image_shape: tuple[int, int] | None = None,
+        n_units: int = 16,
+    ) -> WeightsDisplay:
+        """Draw weights that are given: the name is that of scikit-learn's displays.
+
+        Parameters
+        ----------
+        weights : list of array-like, shape (inputs, units)
+            The weights of each layer.
+        names : list of str, optional
+            The names of the layers.
+        ax, kind, image_shape, n_units
+            As in `from_estimator`.
+
+        Returns
+        -------
+        WeightsDisplay
+        """
+        display = cls(weights=weights, names=names)
+        return display.plot(ax, kind=kind, image_shape=image_shape, n_units=n_units)
+
+    def plot(
+        self,
+        ax: Any = None,
+        *,
+        kind: str = "heatmap",
+        image_shape: tuple[int, int] | None = None,
+        n_units: int = 16,
+    ) -> WeightsDisplay:
+        """Draw the weights.
+
+        Parameters
+        ----------
+        ax, kind, image_shape, n_units
+            As in `from_estimator`.
+
+        Returns
+        -------
+        WeightsDisplay
+            This one.
+        """
+        one_of("kind", kind, KINDS)
+        names = named(self.names, self.weights, "weights")
+        weights = [np.atleast_2d(np.asarray(w, float)) for w in self.weights]
+        self.images_: list[Any] = []
+        self.bars_: list[Any] = []
+        if image_shape is not None:
+            if kind != "heatmap":
+                raise PictureError(f"image_shape draws images, not kind={kind!r}: leave one away.")
+            self._draw_units(ax, weights[0], image_shape, n_units)
+        else:
+            size = (4.0, 3.2) if kind == "heatmap" else (4.0, 2.4)
+            self.axes_ = panels(ax, len(weights), COLUMNS, size, type(self).__name__)
+            draw = self._draw_map if kind == "heatmap" else self._draw_histogram
+            for panel, w, name in zip(self.axes_, weights, names, strict=True):
+                panel.set_title(name, fontsize="medium")
+                draw(panel, w)
+        self.figure_ = self.axes_[0].figure
+        return self
+
+    def _draw_map(self, panel: Any, w: np.ndarray) -> None:
+        image = self._draw_image(panel, w.T, largest(w), aspect="auto")
+        panel.set(xlabel=f"{w.shape[0]} inputs", ylabel=f"{w.shape[1]} units")
+        for axis in (panel.xaxis, panel.yaxis):
+            axis.get_major_locator().set_params(integer=True)
+        panel.figure.colorbar(image, ax=panel)
+
+    def _draw_histogram(self, panel: Any, w: np.ndarray) -> None:
+        limit = largest(w)
+        bars = panel.hist(w.ravel(), bins=np.linspace(-limit, limit, 42), color=COLORS[0])[2]
+        panel.axvline(0, color="0.5", linewidth=0.8, linestyle="--")
+        panel.set(xlabel="Weight", ylabel="Count", xlim=(-limit, limit))
+        self.bars_.append(bars)
+
+    def _draw_units(
+        self, ax: Any, w: np.ndarray, image_shape: tuple[int, int], n_units: int
+    ) -> None:
+        """Draw columns of `w` as images, all in the same colours."""
+        if len(image_shape) != 2 or math.prod(image_shape) != len(w):
+            raise PictureError(
+                f"image_shape={tuple(image_shape)} does not fit: the first layer has {len(w)} "
+                f"inputs, and images need as many (rows times columns)."
+            )
+        if n_units < 1:
+            raise PictureError(f"n_units must be 1 or more; not {n_units}.")
+        shown = w[:, :n_units]
+        count = shown.shape[1]
+        columns = math.ceil(math.sqrt(count))
+        self.axes_ = panels(ax, count, columns, (1.4, 1.4), type(self).__name__)
+        for i, panel in enumerate(self.axes_):
+            self._draw_image(panel, shown[:, i].reshape(image_shape), largest(shown))
+            panel.set(xticks=[], yticks=[])
+            panel.set_title(f"unit {i}", fontsize="small")
+        self.axes_[0].figure.colorbar(self.images_[0], ax=list(self.axes_), shrink=0.8)
+
+    def _draw_image(self, panel: Any, pixels: np.ndarray, limit: float, **how: Any) -> Any:
+        """Draw an array in colours with zero in the middle."""
+        image = panel.imshow(
+            pixels, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest", **how
+        )
+        self.images_.append(image)
+        return image
+
+
+def largest(w: np.ndarray) -> float:
+    """Give the largest magnitude; 1 where all are zero."""
+    return float(np.abs(w).max(initial=0)) or 1.0
+
+
+def weights_of(network: Any) -> tuple[list[np.ndarray], list[str]]:
+    """Give the weights of each layer, (inputs, units), and their names.
+
+    Those of a network of one's own are its parameters with two axes or more: the first axis is
+    that of the units, the others are put into one.
+    """
+    if hasattr(network, "coefs_"):
+        hidden = [f"hidden {i}" for i in range(1, len(network.coefs_))]
+        return list(network.coefs_), [*hidden, "output"]
+    module = getattr(network, "module_", None)
+    if not isinstance(module, Module):
+        raise unfit(
+            "WeightsDisplay",
+            network,
+            "has no layers (coefs_ or module_)",
+            "Take a neural network of gradlite or scikit-learn; other weights can be drawn with "
+            "from_predictions.",
+        )
+    parameters = [(name, p) for name, p in module.named_parameters() if p.ndim > 1]
+    return [p.data.reshape(len(p), -1).T for _, p in parameters], [name for name, _ in parameters]

@@ -1,0 +1,161 @@
+"""How arrays and networks show themselves in a notebook: HTML that needs nothing from elsewhere.
+
+The colours are seen on light and on dark pages: text takes the colour of the page, and tints let
+its background through.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Any, TypeAlias
+
+import numpy as np
+
+Branch: TypeAlias = tuple[str, str, list["Branch"]]
+
+EDGE = 6
+"""Of a longer axis, the first and the last of this many entries are shown."""
+
+NEGATIVE, POSITIVE = "0, 114, 178", "213, 94, 0"
+"""Blue and vermilion, as red, green, blue: told apart by the colour-blind."""
+
+STYLE = """\
+<style>
+.gradlite { font-size: 13px; line-height: 1.5; }
+.gradlite .facts { margin-bottom: 4px; }
+.gradlite .facts span, .gradlite .note { opacity: .7; margin-left: .8em; }
+.gradlite .arrays { display: flex; flex-wrap: wrap; gap: 4px 24px; overflow-x: auto; }
+.gradlite table { border-collapse: collapse; margin: 0; table-layout: auto; color: inherit; }
+.gradlite table tbody tr:nth-child(n) { background: none; }
+.gradlite caption { text-align: left; padding: 0; opacity: .7; color: inherit; }
+.gradlite th, .gradlite td { padding: 1px 7px; text-align: right; white-space: nowrap; }
+.gradlite td { font-family: monospace; border: 1px solid rgba(128, 128, 128, .35); }
+.gradlite th { font-weight: normal; font-size: 11px; opacity: .55; border: 0; }
+.gradlite details details { margin-left: 1.3em; }
+.gradlite details .part { margin-left: 2.4em; }
+.gradlite summary { cursor: pointer; }
+.gradlite .tree code { background: none; color: inherit; padding: 0; }
+</style>
+"""
+
+
+def array_html(title: str, array: np.ndarray, facts: Iterable[str], grad: Any = None) -> str:
+    """Show an array as a table, its gradient beside it.
+
+    Parameters
+    ----------
+    title : str
+        What it is.
+    array : array
+        Of real numbers. Of more than two axes, the first two-dimensional slice is shown.
+    facts : iterable of str
+        What else is to be said.
+    grad : array, optional
+        The gradient, of the same shape.
+
+    Returns
+    -------
+    str
+        HTML.
+
+    Examples
+    --------
+    >>> "<td" in array_html("Tensor", np.ones(2), ["shape (2,)"])
+    True
+    """
+    tables = [_table("data", array)] + ([] if grad is None else [_table("grad", grad)])
+    said = "".join(f"<span>{escape(fact)}</span>" for fact in facts)
+    head = f'<div class="facts"><b>{escape(title)}</b>{said}</div>'
+    return _page(f'{head}<div class="arrays">{"".join(tables)}</div>')
+
+
+def tree_html(root: Branch) -> str:
+    """Show a tree whose branches fold: at first, those are folded that have leaves alone.
+
+    Parameters
+    ----------
+    root : tuple of str, str and list
+        What it is, what is to be said of it, and what hangs on it: such tuples again.
+
+    Returns
+    -------
+    str
+        HTML.
+
+    Examples
+    --------
+    >>> "<summary>" in tree_html(("Linear", "6 parameters", [("weight", "(2, 3)", [])]))
+    True
+    """
+    return _page(f'<div class="tree">{_branch(root, unfolded=True)}</div>')
+
+
+def _page(inside: str) -> str:
+    return f'{STYLE}<div class="gradlite">{inside}</div>'
+
+
+def _branch(branch: Branch, unfolded: bool = False) -> str:
+    title, note, parts = branch
+    line = f"<code>{escape(title)}</code>"
+    if note:
+        line += f'<span class="note">{escape(note)}</span>'
+    if not parts:
+        return f'<div class="part">{line}</div>'
+    state = ' open=""' if unfolded or any(inner for *_, inner in parts) else ""
+    inside = "".join(map(_branch, parts))
+    return f"<details{state}><summary>{line}</summary>{inside}</details>"
+
+
+def _table(name: str, array: np.ndarray) -> str:
+    """Show the first two-dimensional slice of an array, with the numbers of rows and columns."""
+    slices = array.ndim - 2
+    if slices > 0:
+        name = f"{name}[{'0, ' * slices}:, :]"
+        array = array[(0,) * slices] if array.size else np.empty((0, 0))
+    cells = np.atleast_2d(array)
+    rows, columns = map(_shown, cells.shape)
+    scale = _scale(cells)
+    lines = [[_head(j) for j in columns]]
+    lines += [[_cell(cells, i, j, scale) for j in columns] for i in rows]
+    if array.ndim > 1:
+        lines = [[_head(i), *line] for i, line in zip([None, *rows], lines, strict=True)]
+    elif array.ndim == 0:
+        del lines[0]
+    body = "".join(f"<tr>{''.join(line)}</tr>" for line in lines)
+    return f"<table><caption>{escape(name)}</caption>{body}</table>"
+
+
+def _shown(length: int) -> Sequence[int | None]:
+    """Give the places of an axis that are shown, None for those between."""
+    if length <= 2 * EDGE:
+        return range(length)
+    return [*range(EDGE), None, *range(length - EDGE, length)]
+
+
+def _scale(cells: np.ndarray) -> float:
+    """Give the largest finite magnitude."""
+    return float(np.abs(cells[np.isfinite(cells)].astype(float)).max(initial=0))
+
+
+def _head(place: int | None) -> str:
+    return f"<th>{'' if place is None else place}</th>"
+
+
+def _cell(cells: np.ndarray, i: int | None, j: int | None, scale: float) -> str:
+    if i is None or j is None:
+        return "<td>…</td>"
+    x = cells[i, j]
+    text = f"{x:.4g}" if cells.dtype.kind == "f" else str(x)
+    return f"<td{_tint(float(x), scale)}>{text}</td>"
+
+
+def _tint(x: float, scale: float) -> str:
+    """Colour a cell by sign and size; what is no number, in full."""
+    if not math.isfinite(x):
+        return ' style="background: rgba(204, 121, 167, .6)"'
+    strength = abs(x) / scale if scale else 0.0
+    if strength < 0.005:
+        return ""
+    return f' style="background: rgba({POSITIVE if x > 0 else NEGATIVE}, {0.55 * strength:.2f})"'

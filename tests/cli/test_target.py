@@ -1,0 +1,68 @@
+"""The target: which task it makes, its labels or numbers, and what cannot be learned."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gradlite.cli.tables import TableError
+from gradlite.cli.target import learn_target
+
+N = 60
+
+
+def learn(cells, task="auto"):
+    repeated = [cells[i % len(cells)] for i in range(N)]
+    return learn_target(pd.Series(repeated, index=range(2, N + 2), name="y"), task, "line")
+
+
+@pytest.mark.parametrize(
+    ("cells", "task", "first"),
+    [
+        (["yes", "no"], "classification", "yes"),
+        (["0", "1"], "classification", 0),
+        (["0.0", "1.0"], "classification", 0),
+        ([True, False], "classification", "True"),
+        ([str(i) for i in range(3, 9)], "classification", 3),
+        ([str(i) for i in range(30)], "regression", 0.0),
+        (["0.5", "1.5"], "regression", 0.5),
+        (["1,234.5", "2"], "regression", 1234.5),
+        (["1,5", "2"], "regression", 1.5),
+    ],
+)
+def test_the_task_is_found(cells, task, first):
+    found, y, known = learn(cells)
+    assert found == task
+    assert y[0] == first
+    assert known.all()
+    assert y.dtype.kind == ("f" if task == "regression" else "U" if type(first) is str else "i")
+
+
+def test_the_task_that_is_asked_for_is_taken():
+    assert learn(["0", "1"], "regression")[0] == "regression"
+    task, y, _ = learn(["0.5", "1.5"], "classification")
+    assert task == "classification"
+    assert np.unique(y).tolist() == [0.5, 1.5]
+
+
+def test_rows_without_a_target_are_left_out():
+    _, y, known = learn(["a", "", "b", "NA"])
+    assert y.tolist() == ["a", "b"] * 15
+    assert known[:4].tolist() == [True, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("cells", "task", "words"),
+    [
+        (["a", "", "", "", ""], "auto", "has a value in 12 rows: at least 20"),
+        (["a"], "auto", "is 'a' in every row"),
+        (["5"], "regression", "is 5 in every row"),
+        (["2020-01-01", "2020-05-01"], "auto", "holds dates"),
+        (["a", "1"], "regression", "has 'a' in line 2 (and 29 more like it)"),
+        ([*"1234567", "inf"] * 3 + ["1.5"], "auto", "has 'inf' in line 9"),
+        ([f"c{i}" for i in range(N - 1)], "auto", "58 classes of a single row, 'c1' (line 3)"),
+    ],
+)
+def test_what_cannot_be_learned_is_said(cells, task, words):
+    with pytest.raises(TableError) as caught:
+        learn(cells, task)
+    assert words in str(caught.value)

@@ -1,0 +1,444 @@
+"""The page of a graph, as a program reads it and as a person sees it in a browser."""
+
+import json
+import random
+import re
+
+import numpy as np
+import pytest
+
+import gradlite as gl
+from gradlite.draw import draw_dot
+from gradlite.draw.folding import fold
+from gradlite.draw.page import described, page, summary
+from gradlite.draw.scene import scene
+from gradlite.engine import Value
+from gradlite.nn import MLP
+from tests.draw.browser import chromium, complaints, requests, resize
+from tests.helpers import leaves
+from tests.specs import SPECS
+
+EVIL = "</script><img src=x onerror=alert(1)>$data&amp;<b>"
+
+
+def neuron():
+    """Make the output of a neuron, with labels."""
+    x, w, b = Value(2.0, label="x"), Value(-3.0, label="w"), Value(6.5, label="b")
+    out = (x * w + b).tanh()
+    out.label = "out"
+    return out, [x, w, b]
+
+
+def network():
+    """Make the loss of a small network, and its parameters."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(5, 3)), np.array([0, 1, 1, 0, 1])
+    W1, b1, W2, b2 = parameters = leaves(*(rng.normal(size=s) for s in [(3, 4), 4, (4, 2), 2]))
+    logits = gl.affine(gl.relu(gl.affine(x, W1, b1)), W2, b2)
+    return gl.cross_entropy(logits, y) + 0.01 * (W1**2).sum(), parameters
+
+
+# -- what it tells ----------------------------------------------------------------------------
+
+
+def told(root):
+    """Give what the page of a graph tells, by the names of its boxes."""
+    data = described(scene(root))
+    return data, {box["name"]: box for box in data["boxes"].values()}
+
+
+def test_the_steps_are_told_with_the_boxes_that_they_are_of():
+    a, b = Value(2.0, label="a"), Value(-3.0, label="b")
+    data, _ = told(a * b + a)
+    names = {id: box["name"] for id, box in data["boxes"].items()}
+    assert [
+        (names[step["box"]], [(names[x["box"]], x["total"]) for x in step["arrivals"]])
+        for step in data["steps"]
+    ] == [
+        ("+ = -4.0000", [("* = -6.0000", {"number": 1.0}), ("a", {"number": 1.0})]),
+        ("* = -6.0000", [("a", {"number": -2.0}), ("b", {"number": 2.0})]),
+    ]
+    assert data["seed"] == {"number": 1.0}
+
+
+def test_the_rule_of_an_operation_stands_once_and_its_arguments_by_name():
+    x, y = Value(2.0, label="x"), Value(3.0, label="y")
+    data, boxes = told((x * y) * y + x**3)
+    rules = [[formula["source"] for formula in rule] for rule in data["rules"]]
+    assert ["lambda g, ans, x, y: g * y", "lambda g, ans, x, y: g * x"] in rules
+    assert len(rules) == 3  # of *, **, +
+    power = boxes["**3 = 8.0000"]
+    assert [(a["name"], a.get("is")) for a in power["arguments"]] == [("x", None), ("y", "3")]
+    assert data["boxes"][power["arguments"][0]["box"]]["name"] == "x"
+
+
+def test_a_rule_of_ones_own_is_called_that():
+    a = Value(3.0)
+    own = Value(27.0, (a,), "cube")
+    own._backward = lambda: None
+    _, boxes = told(own * 1.0)
+    own = boxes["cube = 27.0000"]
+    assert (own["rule"], own["note"]) == (None, "The derivative is a function of your own.")
+
+
+def test_arrays_are_told_in_short():
+    x = np.arange(80.0).reshape(8, 10) / 7
+    told = summary(x)
+    assert told["shape"] == "(8, 10)"
+    assert told["norm"] == pytest.approx(np.sqrt((x**2).sum()), rel=1e-11)
+    assert (told["min"], told["max"], told["mean"]) == (0.0, 11.2857142857, 5.64285714286)
+    assert np.allclose(told["rows"], x[:6, :6], rtol=1e-11)
+    assert told["more"]
+    assert summary(x[0, :3])["rows"] == [[0.0, 0.142857142857, 0.285714285714]]
+    assert not summary(x[0, :3])["more"]
+    assert summary(x.reshape(2, 4, 10))["rows"] == summary(x[:4])["rows"]
+    assert summary(np.zeros((0, 3))) == {"shape": "(0, 3)", "dtype": "float64"}
+    assert summary(np.float32(0.5)) == {"shape": "()", "dtype": "float32", "number": 0.5}
+
+
+def test_what_is_not_finite_can_be_told_too():
+    told = summary(np.array([1.0, np.nan, -np.inf]))
+    assert told["rows"] == [[1.0, "nan", "-inf"]]
+    json.dumps(told, allow_nan=False)
+
+
+def test_a_result_without_a_gradient_has_no_steps_and_says_so():
+    data, _ = told(gl.Tensor([1.0, 2.0]))
+    assert (data["seed"], data["steps"]) == (None, [])
+    assert "does not require a gradient" in data["problem"]
+
+
+def test_a_derivative_that_fails_is_told_in_its_words():
+    data, _ = told(Value(0.0) ** 0.5)
+    assert "The derivative is infinite" in data["problem"]
+    assert "**0.5 = 0.0000" in {box["name"] for box in data["boxes"].values()}
+
+
+def test_an_array_starts_from_ones():
+    (x,) = leaves(np.array([1.0, 2.0]))
+    assert told(x * 3)[0]["seed"]["rows"] == [[1.0, 1.0]]
+
+
+def unrolled(count):
+    """Make a loop of `count` rounds with one weight."""
+    (w,) = leaves(np.array([0.5, 0.9]))
+    h = gl.Tensor([1.0, 1.0], requires_grad=True)
+    for _ in range(count):
+        h = np.tanh(h * w) + 0.1
+    return h.sum(), w
+
+
+def test_what_is_folded_is_one_step():
+    out, w = unrolled(60)
+    seen = fold(scene(out))
+    (folded,) = seen.repeats
+    data = described(seen)
+    (step,) = [step for step in data["steps"] if step["box"] == folded]
+    at = data["steps"].index(step)
+    into = [x["total"] for s in data["steps"][:at] for x in s["arrivals"] if x["box"] == folded]
+    assert into
+    assert set(into) == {None}
+    assert len(data["steps"]) <= len(data["boxes"])
+    assert not any(x["box"] == s["box"] for s in data["steps"] for x in s["arrivals"])
+    (to_w,) = [x for x in step["arrivals"] if data["boxes"][x["box"]]["name"] == "parameter (2,)"]
+    out.backward()
+    totals = [x["total"] for s in data["steps"] for x in s["arrivals"] if x["box"] == to_w["box"]]
+    assert np.allclose(totals[-1]["rows"], [w.grad], rtol=1e-11)
+    before = totals[totals.index(to_w["total"]) - 1]["rows"]
+    assert np.allclose(np.add(before, to_w["amount"]["rows"]), to_w["total"]["rows"], rtol=1e-9)
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.room}-{spec.name}")
+@pytest.mark.filterwarnings("ignore")
+def test_every_operation_can_be_told(spec):
+    points, run = spec.calls[0].draw()
+    try:
+        answer = run(spec.prepared(), *leaves(*points))
+    except (TypeError, ValueError, AttributeError):
+        pytest.skip("an older NumPy does not take this call")
+    part = answer[0] if isinstance(answer, (tuple, list)) else answer
+    data, _ = told(part * 1)
+    assert data["problem"] == ""
+    assert data["rules"]
+    assert all(f["source"] for rule in data["rules"] for f in rule)
+    json.dumps(data, allow_nan=False)
+
+
+def test_the_page_asks_for_nothing_and_labels_stay_text():
+    a = Value(1.0, label=EVIL)
+    html = page(scene(a * 2), '<?xml version="1.0"?><svg id="picture"></svg>')
+    assert html.count("</script>") == 2
+    assert "<img" not in html
+    assert 'id="picture"' in html
+    assert "<?xml" not in html
+    outside = re.findall(r"""(?:src|href)=["']([^"']+)|url\(([^)]+)\)|@import""", html)
+    assert outside == [("data:,", "")]
+    data = json.loads(re.search(r'id="data">(.*?)</script>', html, re.S)[1])
+    assert EVIL in {box["name"] for box in data["boxes"].values()}
+
+
+# -- in a browser -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    pytest.importorskip("pygraphviz", reason="pygraphviz draws the pictures: extra viz")
+    with chromium(tmp_path_factory.mktemp("profile")) as started:
+        started.get("about:blank")
+        requests(started)
+        yield started
+
+
+class Screen:
+    """A page in the browser, and what a person can do there."""
+
+    def __init__(self, browser, root, path):
+        self.browser = browser
+        picture = draw_dot(root)
+        self.ids = {id(box.item): box.id for box in picture.scene.boxes.values()}
+        self.url = f"file://{picture.save(path)}"
+        resize(browser, 1280, 800)
+        browser.get(self.url)
+
+    def run(self, script, *args):
+        return self.browser.execute_script(script, *args)
+
+    def find(self, selector):
+        return self.browser.find_element("css selector", selector)
+
+    def text(self, selector):
+        return self.find(selector).text
+
+    def box(self, item):
+        item = item._node if isinstance(item, gl.Tensor) else item
+        return self.find(f"#{self.ids[id(item)]}")
+
+    def choose(self, item):
+        self.box(item).click()
+
+    def press(self, *keys):
+        self.find("body").send_keys(*keys)
+
+    def gradient(self):
+        """Read the gradient of the box that is selected."""
+        alone = self.run("return document.querySelector('#gradient .number')?.textContent")
+        if alone is not None:
+            return float(alone)
+        cells = "[...row.cells].map((cell) => Number(cell.title))"
+        rows = "[...document.querySelectorAll('#gradient tr')]"
+        return np.array(self.run(f"return {rows}.map((row) => {cells})"))
+
+    def seen(self):
+        """Read all that changes with the steps."""
+        parts = "['canvas', 'panel', 'said', 'counter']"
+        return self.run(f"return {parts}.map((id) => document.getElementById(id).innerHTML)")
+
+
+@pytest.fixture
+def show(browser, tmp_path):
+    complaints(browser)
+    requests(browser)
+    yield lambda root: Screen(browser, root, tmp_path / "graph.html")
+    assert complaints(browser) == []
+
+
+KEYS = {"right": "\ue014", "left": "\ue012", "home": "\ue011", "end": "\ue010", "enter": "\ue007"}
+
+
+def test_the_page_opens_without_a_request(show, browser):
+    screen = show(neuron()[0])
+    assert browser.title == "The graph of out"
+    assert screen.text("#counter") == "step 0 of 3"
+    assert "1" in screen.text("#said")
+    assert requests(browser) == [screen.url]
+
+
+def test_a_click_shows_rule_value_and_gradient(show):
+    out, (x, *_) = neuron()
+    screen = show(out)
+    screen.press(KEYS["end"])
+    screen.choose(x)
+    assert (screen.text("h2"), screen.text("#value .number")) == ("x", "2")
+    screen.choose(out)
+    assert screen.text("h2") == "out"
+    assert "lambda g, ans, x: g - g * ans * ans" in screen.text("#rule")
+    assert screen.find("#rule math").size["height"] > 10
+    assert float(screen.text("#value .number")) == pytest.approx(out.data, rel=1e-11)
+    assert screen.gradient() == 1.0
+
+
+def test_at_the_end_values_have_the_gradients_of_backward(show):
+    random.seed(3)
+    model = MLP(2, [2, 1])
+    out = (model([0.5, -1.0]) - 1) ** 2
+    screen = show(out)
+    screen.press(KEYS["end"], "0")
+    out.backward()
+    for p in model.parameters():
+        screen.choose(p)
+        assert screen.gradient() == pytest.approx(p.grad, rel=1e-11)
+    assert any(p.grad for p in model.parameters())
+
+
+def test_at_the_end_tensors_have_the_gradients_of_backward(show):
+    loss, parameters = network()
+    screen = show(loss)
+    screen.press(KEYS["end"], "0")
+    loss.backward()
+    for p in parameters:
+        screen.choose(p)
+        assert np.allclose(screen.gradient(), p.grad, rtol=1e-11, atol=0)
+
+
+def test_steps_back_undo_steps_forward(show):
+    screen = show(neuron()[0])
+    forward = [screen.seen()]
+    for _ in range(3):
+        screen.find("#next").click()
+        forward.append(screen.seen())
+    assert len(set(map(str, forward))) == 4
+    assert not screen.find("#next").is_enabled()
+    for seen in forward[-2::-1]:
+        screen.find("#back").click()
+        assert screen.seen() == seen
+
+
+def test_gradients_add_up_in_their_boxes(show):
+    a, b = Value(2.0, label="a"), Value(-3.0, label="b")
+    screen = show(a * b + a)
+    shown = []
+    for _ in range(3):
+        classes = set(screen.box(a).get_attribute("class").split()) & {"arriving", "whole"}
+        shown.append((screen.box(a).text.split("\n")[-1], *classes))
+        screen.press(KEYS["right"])
+    assert shown == [("grad",), ("grad 1.0000", "arriving"), ("grad -2.0000", "whole")]
+
+
+def test_a_tensor_without_a_field_for_it_shows_its_gradient_too(show):
+    loss, (W1, *_) = network()
+    screen = show(loss)
+    screen.press("0")
+    slot = screen.box(W1).find_element("css selector", ".slot")
+    assert not slot.is_displayed()
+    screen.press(KEYS["end"], "0")
+    loss.backward()
+    assert slot.is_displayed()
+    assert slot.get_attribute("textContent") == f"norm {np.linalg.norm(W1.grad):.4f}"
+
+
+def test_everything_can_be_done_with_keys(show):
+    out, (x, *_) = neuron()
+    screen = show(out)
+    counts = []
+    for key in ("right", "right", "left", "end", "home"):
+        screen.press(KEYS[key])
+        counts.append(int(screen.text("#counter").split()[1]))
+    assert counts == [1, 2, 1, 3, 0]
+    screen.box(x).send_keys(KEYS["enter"])
+    assert screen.text("h2") == "x"
+    scales = [screen.run("return view.k")]
+    for key in "+-0":
+        screen.press(key)
+        scales.append(screen.run("return view.k"))
+    assert scales[1] > scales[0] == pytest.approx(scales[2])
+    for button in ("first", "back", "play", "next", "last", "closer", "farther", "fit"):
+        assert screen.find(f"#{button}").accessible_name
+
+
+def test_the_mouse_drags_and_zooms_and_a_drag_selects_nothing(show, browser):
+    from selenium.webdriver import ActionChains
+    from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
+
+    out, (x, *_) = neuron()
+    screen = show(out)
+    before = screen.box(x).rect
+    actions = ActionChains(browser, duration=0)
+    actions.click_and_hold(screen.box(x)).move_by_offset(30, 40).release().perform()
+    after = screen.box(x).rect
+    assert (after["x"] - before["x"], after["y"] - before["y"]) == pytest.approx((30, 40), abs=1)
+    assert screen.text("h2") == "out"
+    origin = ScrollOrigin.from_element(screen.box(x))
+    actions.scroll_from_origin(origin, 0, -300).perform()
+    zoomed = screen.box(x).rect["width"]
+    assert zoomed > 1.3 * after["width"]
+    actions.click_and_hold(screen.find("svg")).move_to_element(
+        screen.find("h2")
+    ).release().perform()
+    screen.find("#closer").click()  # the drag ended elsewhere
+    assert screen.box(x).rect["width"] > 1.2 * zoomed
+
+
+def test_two_fingers_zoom(show):
+    screen = show(neuron()[0])
+    before = screen.run("return view.k")
+    touch = (
+        "(type, pointerId, clientX) => new PointerEvent(type, {pointerId, clientX, bubbles: true})"
+    )
+    screen.run(
+        f"const at = {touch};"
+        "canvas.dispatchEvent(at('pointerdown', 1, 300));"
+        "canvas.dispatchEvent(at('pointerdown', 2, 400));"
+        "dispatchEvent(at('pointermove', 2, 500));"
+        "dispatchEvent(at('pointerup', 1, 300)); dispatchEvent(at('pointerup', 2, 500));"
+    )
+    assert screen.run("return view.k") == pytest.approx(2 * before)
+
+
+def test_play_goes_on_to_the_end(show, browser):
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    screen = show(neuron()[0])
+    screen.run("const real = setInterval; setInterval = (f) => real(f, 20);")
+    screen.find("#play").click()
+    WebDriverWait(browser, 5, 0.02).until(lambda _: screen.text("#counter") == "step 3 of 3")
+    assert screen.find("#play").accessible_name == "Play"
+
+
+def test_labels_do_no_harm(show):
+    a = Value(2.0, label=EVIL)
+    screen = show(a * a)
+    screen.press(KEYS["end"])
+    screen.choose(a)
+    assert screen.text("h2") == EVIL
+    assert screen.run("return document.images.length") == 0
+    assert screen.gradient() == 4.0
+
+
+def test_an_empty_array_has_an_empty_gradient(show):
+    (x,) = leaves(np.zeros((0, 3)))
+    screen = show(np.sum(x * 2.0))
+    screen.press(KEYS["end"])
+    screen.choose(x)
+    assert "(0, 3)" in screen.text("#gradient")
+
+
+def test_a_link_in_the_panel_selects_what_it_names(show):
+    out, (x, *_) = neuron()
+    screen = show(out)
+    screen.press(KEYS["end"])
+    screen.choose(x)
+    screen.find("#gradient button").click()
+    assert screen.text("h2") == "* = -6.0000"
+    assert screen.run("return document.activeElement.id") == "panel"
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_phone_shows_everything_within_its_width(show, browser, dark):
+    screen = show(network()[0])
+    resize(browser, 390, 844, dark)
+    screen.press(KEYS["end"])
+    assert screen.run("return document.documentElement.scrollWidth") == 390
+    for part in ("canvas", "bar", "panel", "next", "fit", "said"):
+        rect = screen.find(f"#{part}").rect
+        assert rect["x"] >= 0
+        assert rect["x"] + rect["width"] <= 390
+        assert rect["y"] + rect["height"] <= 844
+    background = screen.run("return getComputedStyle(document.body).backgroundColor")
+    assert (max(map(int, re.findall(r"\d+", background))) < 60) == dark
+
+
+def test_a_result_without_a_gradient_has_nothing_to_step_through(show):
+    screen = show(gl.Tensor([1.0, 2.0]))
+    assert "does not require a gradient" in screen.text("#said")
+    assert not screen.find("#next").is_enabled()
+    assert not screen.find("#play").is_enabled()
