@@ -27,8 +27,8 @@ def test_its_python_runs_from_top_to_bottom(capsys, tmp_path, monkeypatch):
 
 
 def test_its_links_to_files_lead_somewhere():
-    for target in re.findall(r"\]\(([^)#:]+)\)", README):
-        assert (ROOT / target).exists(), target
+    for target in re.findall(r"\]\(([^)#:]+)\)|src=\"([^\"]+)\"", README):
+        assert (ROOT / "".join(target)).exists(), target
 
 
 def test_it_has_the_two_commands_on_a_line_each():
