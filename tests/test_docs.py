@@ -89,9 +89,15 @@ def found(entry):
     return getattr(importlib.import_module(room), name)
 
 
+def where(rule):
+    return [vjp for vjp in (*rule.vjps, rule.variadic) if vjp is not None][0].__module__
+
+
 def test_every_rule_is_on_the_page_of_rules_with_its_formula(hooks):
     table = hooks.rule_table()
-    for rule in RULES.values():
+    ours = [rule for rule in RULES.values() if f"{where(rule)}.".startswith("gradlite.rules.")]
+    assert len(ours) > 130  # other tests and doctests add theirs
+    for rule in ours:
         assert f'<div class="rule" id="{rule.name}">' in table
     assert table.count("<math") > 0.85 * table.count("lambda g")
     assert "the subgradient taken there is 0" in table  # a comment above a rule
