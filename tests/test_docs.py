@@ -90,7 +90,7 @@ def found(entry):
 
 
 def where(rule):
-    return [vjp for vjp in (*rule.vjps, rule.variadic) if vjp is not None][0].__module__
+    return next(vjp for vjp in (*rule.vjps, rule.variadic) if vjp is not None).__module__
 
 
 def test_every_rule_is_on_the_page_of_rules_with_its_formula(hooks):
