@@ -1,9 +1,13 @@
 """The README tells the truth: its Python runs, its links lead somewhere, its commands are there."""
 
 import re
+import shlex
 from pathlib import Path
 
+import numpy as np
+
 import gradlite
+from gradlite.__main__ import main
 from gradlite.rule import RULES, Rule
 
 ROOT = Path(gradlite.__file__).parents[1]
@@ -34,3 +38,21 @@ def test_its_links_to_files_lead_somewhere():
 def test_it_has_the_two_commands_on_a_line_each():
     commands = re.findall(r"^    (python3 -m venv .*)$", README, flags=re.MULTILINE)
     assert [command.split()[-1] for command in commands] == ["gradlite", "pytest"]
+
+
+def test_its_commands_for_a_table_do_what_it_says(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    area = rng.uniform(20, 120, 120).round(1)
+    district = rng.choice(["Hill", "Port", ""], 120)
+    lines = [f"{a},{d},{12 * a + 100 * (d == 'Hill')}" for a, d in zip(area, district, strict=True)]
+    for name in ("flats.csv", "new_flats.csv"):
+        Path(name).write_text("\n".join(["area,district,rent", *lines]))
+    commands = re.findall(r"^    \.venv/bin/gradlite (.+)$", README, flags=re.MULTILINE)
+    assert [command.split()[0] for command in commands] == ["train", "predict"]
+    for command in commands:
+        assert main(shlex.split(command)) == 0
+    for name in ("rents.gl", "rents.html", "predictions.csv"):
+        assert f"`{name}`" in README or name in commands[1]
+        assert Path(name).stat().st_size > 500
+    assert "linear regression" in capsys.readouterr().out
