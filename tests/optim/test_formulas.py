@@ -159,3 +159,24 @@ def test_momentum_may_come_later():
     run(optimizer, params, grads[1:])
     for p, start, own in zip(params, starts, zip(*grads[1:], strict=True), strict=True):
         np.testing.assert_allclose(p.data, sgd(start, own, lr=0.1, momentum=0.9), rtol=1e-12)
+
+
+@pytest.mark.parametrize("way", ["together", "saved and loaded"])
+def test_betas_of_adam_may_change_between_steps(way):
+    p = gl.Tensor([1.0, -2.0], requires_grad=True)
+    optimizer = gl.optim.Adam([p], lr=0.1, betas=(0.9, 0.99))
+    expected, m, v = p.data.copy(), 0.0, 0.0
+    for t, g in enumerate([[1.0, 0.5], [-0.5, 2.0], [0.25, 1.0], [3.0, -1.0]], 1):
+        b1, b2 = (0.9, 0.99) if t < 3 else (0.6, 0.8)
+        if t == 3:
+            if way == "saved and loaded":
+                state = optimizer.state_dict()
+                optimizer = gl.optim.Adam([p], lr=0.1, betas=(0.5, 0.5))
+                optimizer.load_state_dict(state)
+            optimizer.param_groups[0]["betas"] = [b1, b2]
+        p.grad = g
+        optimizer.step()
+        m = b1 * m + (1 - b1) * np.array(g)
+        v = b2 * v + (1 - b2) * np.array(g) ** 2
+        expected -= 0.1 * (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + 1e-8)
+        np.testing.assert_allclose(p.data, expected, rtol=1e-12)
