@@ -45,10 +45,32 @@ EQUIVALENCE = (
 )
 
 
-def small(in_features, out_features, rng):
+def small(in_features, out_features, rng, between=nn.Identity):
     return nn.Sequential(
-        nn.Linear(in_features, 10, rng=rng), nn.ReLU(), nn.Linear(10, out_features, rng=rng)
+        nn.Linear(in_features, 10, rng=rng),
+        between(),
+        nn.ReLU(),
+        nn.Linear(10, out_features, rng=rng),
     )
+
+
+def dropout(in_features, out_features, rng):
+    return small(in_features, out_features, rng, lambda: nn.Dropout(0.2, rng=rng))
+
+
+def batch_norm(in_features, out_features, rng):
+    return small(in_features, out_features, rng, lambda: nn.BatchNorm1d(10))
+
+
+def layer_norm(in_features, out_features, rng):
+    return small(in_features, out_features, rng, lambda: nn.LayerNorm(10))
+
+
+NET_MODES = {
+    "dropout": {"module": dropout},
+    "batch norm": {"module": batch_norm},
+    "layer norm": {"module": layer_norm},
+}
 
 
 def cases():
@@ -62,6 +84,7 @@ def cases():
             modes |= MLP_MODES
             size = {"hidden_layer_sizes": (10,)}
         else:
+            modes |= NET_MODES
             size = {"module": small}
         made[f"{cls.__name__}-defaults"] = cls()
         for mode, params in modes.items():
