@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -103,13 +103,24 @@ class Optimizer:
         """Take a step: move every parameter that has a gradient."""
         for group, vectors in self._packed:
             lr = group["lr"]
-            lr = float(lr(self.steps) if callable(lr) else lr)
+            lr = self._scheduled(lr) if callable(lr) else float(lr)
             for vector in vectors:
                 for run in vector.runs():
                     t = run.advance()
                     for block in run.blocks:
                         self.update(*block, group, lr, t)
         self.steps += 1
+
+    def _scheduled(self, schedule: Callable[[int], Any]) -> float:
+        """Ask a schedule for the rate of this step."""
+        rate = schedule(self.steps)
+        try:
+            return float(rate)
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"{type(self).__name__}: the schedule gave {rate!r} in step {self.steps}: a "
+                f"schedule is a function of the step that gives the rate, one number."
+            ) from None
 
     def zero_grad(self) -> None:
         """Empty the gradients of all parameters; their memory is kept for the next ones."""

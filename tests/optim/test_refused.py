@@ -74,3 +74,12 @@ def test_repr():
         repr(optim.Lion([p]))
         == "<Lion(lr=0.0001, betas=(0.9, 0.99), weight_decay=0.0) of 1 parameters>"
     )
+
+
+@pytest.mark.parametrize("rate", ["fast", None, np.array([0.1, 0.2])])
+def test_a_schedule_that_gives_no_number(rate):
+    p = gl.Tensor([1.0], requires_grad=True)
+    optimizer = gl.optim.Adam([p], lr=lambda step: rate)
+    p.grad = 1.0
+    with pytest.raises(TypeError, match=r"Adam: the schedule gave .* in step 0: a schedule is"):
+        optimizer.step()
