@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import click
@@ -124,6 +125,13 @@ def test_its_commands_have_the_options_that_pages_use(hooks):
         command = gradlite_command.get_command(root, name)
         command.make_parser(click.Context(command)).parse_args(shlex.split(arguments))
         assert f"Usage: gradlite {name} " in hooks.command_help(name)
+
+
+def test_their_extra_brings_all_that_the_build_needs():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extra = {re.split(r"[>=]", package)[0] for package in project["optional-dependencies"]["docs"]}
+    # It draws a graph, and without a formatter long signatures stay on one line.
+    assert {"gradlite[viz]", "mkdocs-material", "mkdocstrings[python]", "ruff"} <= extra
 
 
 @pytest.mark.parametrize("path", PAGES, ids=page)
