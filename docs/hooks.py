@@ -53,7 +53,7 @@ def on_post_build(config: Any) -> None:
 # -- the reference ----------------------------------------------------------------------------
 
 FIRST = (
-    "tensor", "transforms", "rule", "checking", "modes", "debug",
+    "drawing", "tensor", "transforms", "rule", "checking", "modes", "debug",
     "module", "layers", "normalization", "convolution", "embedding", "losses", "class_losses",
 )  # fmt: skip
 """The files whose names come first on a page; the others follow in the order of the house."""
@@ -124,7 +124,7 @@ def summary(value: Any) -> str:
     """Give the first paragraph of a docstring, in Markdown. A ufunc's begins with a signature."""
     paragraphs = (inspect.getdoc(value) or "").split("\n\n")
     text = paragraphs[isinstance(value, np.ufunc) and len(paragraphs) > 1]
-    return " ".join(text.split()).replace("``", "`").replace("|", "&#124;")
+    return " ".join(text.split()).replace("``", "`")
 
 
 # -- the table of rules -----------------------------------------------------------------------
@@ -203,7 +203,7 @@ def described(rule: Rule) -> Any:
 
 def as_html(text: str) -> str:
     """Write a paragraph of a docstring, or of Markdown, in HTML."""
-    text = escape(" ".join(text.split())).replace("&amp;#124;", "|").replace("``", "`")
+    text = escape(" ".join(text.split())).replace("``", "`")
     return re.sub("`([^`]+)`", r"<code>\1</code>", text)
 
 

@@ -73,6 +73,12 @@ def test_every_public_name_is_in_the_reference(hooks):
             assert id(value) in described or f"{room}.{name}" in NO_ENTRY, f"{room}.{name}"
 
 
+def test_lists_begin_with_the_first_thing_to_know_and_show_code_as_it_is(hooks):
+    listed = hooks.reference("gradlite.draw").splitlines()
+    assert next(line for line in listed if "`" in line).startswith("| [`draw`](")
+    assert "`|prediction - target|`" in hooks.reference("gradlite")  # in code, a bar ends no cell
+
+
 @pytest.mark.parametrize("name", sorted(gradlite.__all__))
 def test_docstrings_are_complete(name):
     # Estimators share paragraphs: none may be left as a place to fill in.
