@@ -104,6 +104,8 @@ def test_a_product_and_a_quotient_in_full():
         (np.linalg.inv, ["a¯=−ansTgansT"]),
         (getitem, ["x¯=untake(g,index=index,shape=x.shape)"]),
         (gl.logsumexp, [""]),  # two statements: no single expression
+        (np.transpose, [""]),  # a loop, and a tuple repeated: Python says it better
+        (concat, [""]),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
