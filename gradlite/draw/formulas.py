@@ -131,10 +131,14 @@ def definition(fn: Function) -> tuple[str, ast.Lambda | ast.FunctionDef | None]:
 
 
 def segment(lines: list[str], node: ast.Lambda | ast.FunctionDef) -> str:
-    """Cut the text of a function out of its file. Columns are counted in bytes of UTF-8."""
+    """Cut the text of a function out of its file. Columns are counted in bytes of UTF-8.
+
+    One that begins in the middle of a line is put at the margin of the lines after it.
+    """
     text = [line.encode() for line in lines[node.lineno - 1 : node.end_lineno]]
     text[-1] = text[-1][: node.end_col_offset]
-    text[0] = b" " * node.col_offset + text[0][node.col_offset :]
+    margins = [len(line) - len(line.lstrip()) for line in text[1:] if line.strip()]
+    text[0] = b" " * min([node.col_offset, *margins]) + text[0][node.col_offset :]
     return textwrap.dedent(b"".join(text).decode())
 
 
