@@ -162,15 +162,16 @@ def room(module: ModuleType, rules: list[Rule]) -> str:
     if words:
         said = [f"- `{name.lstrip('_')}`: {summary(fn)}" for name, fn in words]
         parts += ["Words in these formulas:", "\n".join(said)]
-    made = [function_name(fn) for fn, f in COMPOSITES.items() if f.__module__ == module.__name__]
+    made = {function_name(fn) for fn, f in COMPOSITES.items() if f.__module__ == module.__name__}
+    made -= {rule.name for rule in rules}  # some put their arguments in order for a rule above
     if made:
         parts.append("Written in other functions, and so in need of no rule: " + listed(made))
     return "\n\n".join(parts)
 
 
-def listed(names: list[str]) -> str:
+def listed(names: set[str]) -> str:
     """List names, as code."""
-    return ", ".join(f"`{name}`" for name in sorted(set(names))) + "."
+    return ", ".join(f"`{name}`" for name in sorted(names)) + "."
 
 
 def entry(rule: Rule, note: str) -> str:
