@@ -63,3 +63,4 @@ ax.set(title=f"The boundary that the network has learned (accuracy {accuracy:.2f
 ax.set(xlabel="$x_1$", ylabel="$x_2$")
 ax.legend(loc="lower left")
 figure.savefig("03_moons_per_sample.png", dpi=120)
+print("03_moons_per_sample.png shows the moons and the boundary.")

@@ -78,6 +78,7 @@ def test_the_example_runs_prints_its_result_and_leaves_its_picture(name, runs):
     assert re.search(KEY[name], done.stdout), done.stdout
     (picture,) = folder.iterdir()
     assert picture.stem == name
+    assert f"{picture.name} shows " in done.stdout  # or one would not know that it is there
     if picture.suffix == ".svg":
         texts = [text for text in ElementTree.parse(picture).iter() if text.tag.endswith("}text")]
         assert len(texts) > 10
