@@ -3,6 +3,7 @@
 import ast
 import importlib
 import importlib.util
+import inspect
 import re
 import shlex
 import tomllib
@@ -83,6 +84,17 @@ def test_lists_begin_with_the_first_thing_to_know_and_show_code_as_it_is(hooks):
 def test_docstrings_are_complete(name):
     # Estimators share paragraphs: none may be left as a place to fill in.
     assert not re.search(r"^ *\{\w+\}$", getattr(gradlite, name).__doc__, flags=re.M)
+
+
+@pytest.mark.parametrize("name", [n for n in gradlite.__all__ if n.endswith(("ifier", "ressor"))])
+def test_docstrings_of_estimators_say_the_defaults(name):
+    estimator = getattr(gradlite, name)
+    said = re.findall(r"^ {4}(\w.*) : .*\bdefaults?[= ](.*)$", estimator.__doc__, flags=re.M)
+    assert len(said) > 25
+    known = inspect.signature(estimator).parameters
+    assert {parameter: known[parameter].default for parameter, _ in said} == {
+        parameter: ast.literal_eval(value) for parameter, value in said
+    }
 
 
 NO_ENTRY = {
