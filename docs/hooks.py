@@ -76,6 +76,7 @@ def public_names(module: ModuleType) -> list[str]:
 def reference(name: str) -> str:
     """Write the reference of a module: a list of its names, then each with its documentation."""
     module = import_module(name)
+    about, _, example = inspect.getdoc(module).partition("\n\nExamples\n--------\n")
     lines, entries = [], []
     for home, names in by_home(module):
         elsewhere = name == "gradlite" and home.startswith("gradlite.estimators")
@@ -88,7 +89,10 @@ def reference(name: str) -> str:
                 entries.append(f"::: {name}.{n}\n")
                 if room == "gradlite.estimators" or n == "Tensor":
                     entries.append("    options: { inherited_members: true }\n")
-    return "\n".join(["| | |", "|---|---|", *lines, "", *entries])
+    shown = f"```pycon\n{example}\n```" if example else ""
+    return "\n".join(
+        [about.replace("``", "`"), "", shown, "", "| | |", "|---|---|", *lines, "", *entries]
+    )
 
 
 def by_home(module: ModuleType) -> Iterator[tuple[str, list[str]]]:

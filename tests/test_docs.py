@@ -76,7 +76,7 @@ def test_every_public_name_is_in_the_reference(hooks):
 
 def test_lists_begin_with_the_first_thing_to_know_and_show_code_as_it_is(hooks):
     listed = hooks.reference("gradlite.draw").splitlines()
-    assert next(line for line in listed if "`" in line).startswith("| [`draw`](")
+    assert next(line for line in listed if "[`" in line).startswith("| [`draw`](")
     assert "`|prediction - target|`" in hooks.reference("gradlite")  # in code, a bar ends no cell
 
 
@@ -95,6 +95,24 @@ def test_docstrings_of_estimators_say_the_defaults(name):
     assert {parameter: known[parameter].default for parameter, _ in said} == {
         parameter: ast.literal_eval(value) for parameter, value in said
     }
+
+
+@pytest.mark.parametrize("kind", [gradlite.Tensor, gradlite.engine.Value])
+def test_methods_that_are_no_functions_in_the_source_are_named(kind):
+    # The reference is made from the source, and would say nothing of them.
+    tree = ast.parse(inspect.getsource(kind))
+    written = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    methods = {n for n, f in vars(kind).items() if inspect.isfunction(f) and not n.startswith("_")}
+    codes = re.findall(r"(?<!`)`([^`]+)`", kind.__doc__)
+    named = {word for code in codes for word in code.split()}
+    assert len(methods - written) > 8
+    assert methods - written <= named
+
+
+def test_a_page_of_the_reference_begins_with_what_its_module_says(hooks):
+    page = hooks.reference("gradlite.persist")
+    assert page.startswith("Saving trees of arrays and plain values in one file, without pickle.")
+    assert page.index("```pycon\n>>> import os, tempfile") < page.index("| [`save`]")
 
 
 NO_ENTRY = {
