@@ -65,3 +65,5 @@ def test_its_commands_for_a_table_do_what_it_says(tmp_path, monkeypatch, capsys)
         assert f"`{name}`" in README or name in commands[1]
         assert Path(name).stat().st_size > 500
     assert "linear regression" in capsys.readouterr().out
+    exec(re.search(r'^    \.venv/bin/python -c "(.+)"$', README, flags=re.MULTILINE)[1], {})
+    assert Path("digits.csv").read_text().splitlines()[0].endswith(",target")
