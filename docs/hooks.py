@@ -53,7 +53,7 @@ def on_post_build(config: Any) -> None:
 # -- the reference ----------------------------------------------------------------------------
 
 FIRST = (
-    "tensor", "transforms", "rule", "checking", "modes", "debug",
+    "drawing", "tensor", "transforms", "rule", "checking", "modes", "debug",
     "module", "layers", "normalization", "convolution", "embedding", "losses", "class_losses",
 )  # fmt: skip
 """The files whose names come first on a page; the others follow in the order of the house."""
@@ -76,6 +76,7 @@ def public_names(module: ModuleType) -> list[str]:
 def reference(name: str) -> str:
     """Write the reference of a module: a list of its names, then each with its documentation."""
     module = import_module(name)
+    about, _, example = inspect.getdoc(module).partition("\n\nExamples\n--------\n")
     lines, entries = [], []
     for home, names in by_home(module):
         elsewhere = name == "gradlite" and home.startswith("gradlite.estimators")
@@ -88,7 +89,10 @@ def reference(name: str) -> str:
                 entries.append(f"::: {name}.{n}\n")
                 if room == "gradlite.estimators" or n == "Tensor":
                     entries.append("    options: { inherited_members: true }\n")
-    return "\n".join(["| | |", "|---|---|", *lines, "", *entries])
+    shown = f"```pycon\n{example}\n```" if example else ""
+    return "\n".join(
+        [about.replace("``", "`"), "", shown, "", "| | |", "|---|---|", *lines, "", *entries]
+    )
 
 
 def by_home(module: ModuleType) -> Iterator[tuple[str, list[str]]]:
@@ -124,7 +128,7 @@ def summary(value: Any) -> str:
     """Give the first paragraph of a docstring, in Markdown. A ufunc's begins with a signature."""
     paragraphs = (inspect.getdoc(value) or "").split("\n\n")
     text = paragraphs[isinstance(value, np.ufunc) and len(paragraphs) > 1]
-    return " ".join(text.split()).replace("``", "`").replace("|", "&#124;")
+    return " ".join(text.split()).replace("``", "`")
 
 
 # -- the table of rules -----------------------------------------------------------------------
@@ -162,15 +166,16 @@ def room(module: ModuleType, rules: list[Rule]) -> str:
     if words:
         said = [f"- `{name.lstrip('_')}`: {summary(fn)}" for name, fn in words]
         parts += ["Words in these formulas:", "\n".join(said)]
-    made = [function_name(fn) for fn, f in COMPOSITES.items() if f.__module__ == module.__name__]
+    made = {function_name(fn) for fn, f in COMPOSITES.items() if f.__module__ == module.__name__}
+    made -= {rule.name for rule in rules}  # some put their arguments in order for a rule above
     if made:
         parts.append("Written in other functions, and so in need of no rule: " + listed(made))
     return "\n\n".join(parts)
 
 
-def listed(names: list[str]) -> str:
+def listed(names: set[str]) -> str:
     """List names, as code."""
-    return ", ".join(f"`{name}`" for name in sorted(set(names))) + "."
+    return ", ".join(f"`{name}`" for name in sorted(names)) + "."
 
 
 def entry(rule: Rule, note: str) -> str:
@@ -203,7 +208,7 @@ def described(rule: Rule) -> Any:
 
 def as_html(text: str) -> str:
     """Write a paragraph of a docstring, or of Markdown, in HTML."""
-    text = escape(" ".join(text.split())).replace("&amp;#124;", "|").replace("``", "`")
+    text = escape(" ".join(text.split())).replace("``", "`")
     return re.sub("`([^`]+)`", r"<code>\1</code>", text)
 
 

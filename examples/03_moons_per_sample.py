@@ -61,5 +61,6 @@ for moon, marker, colour in ((-1, "o", "#b35806"), (1, "s", "#542788")):
 figure.colorbar(filled, label="score", ticks=np.arange(-20, 21, 2))
 ax.set(title=f"The boundary that the network has learned (accuracy {accuracy:.2f})")
 ax.set(xlabel="$x_1$", ylabel="$x_2$")
-ax.legend(loc="lower left")
+ax.legend(loc="upper left")
 figure.savefig("03_moons_per_sample.png", dpi=120)
+print("03_moons_per_sample.png shows the moons and the boundary.")

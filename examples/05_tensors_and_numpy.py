@@ -83,3 +83,4 @@ with gl.debug():
     entropy = -np.sum(np.exp(log_p) * log_p)
     entropy.backward()
 print(f"\nMended, the entropy is {entropy.item():.4f}, its gradient {logits.grad.round(4)}.")
+print("05_tensors_and_numpy.png shows f, f' and f''.")

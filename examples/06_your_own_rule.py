@@ -75,3 +75,4 @@ try:
     gl.check_grads(lambda M: kepler(M, 0.6), (2.0,))
 except gl.GradliteError as error:
     print("The wrong rule is found:", error)
+print("06_your_own_rule.png shows the Bessel function and the speed of planets.")

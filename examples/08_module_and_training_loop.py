@@ -78,8 +78,10 @@ for arm, marker in enumerate("os^"):
     look = {"color": colours(arm), "marker": marker, "edgecolors": "black", "linewidths": 0.5}
     left.scatter(*X_new[y_new == arm].T, s=22, **look)
 left.set(title=f"Three arms, told apart ({accuracy:.0%} of new points)", aspect="equal")
-right.plot(losses, color="#0072B2", label="training")
-right.plot(new_losses, "--", color="#D55E00", label="new points")
+epochs = np.arange(1, EPOCHS + 1)
+right.plot(epochs, losses, color="#0072B2", label="training")
+right.plot(epochs, new_losses, "--", color="#D55E00", label="new points")
 right.set(title="The loss", xlabel="epoch", ylabel="cross-entropy", yscale="log")
 right.legend()
 figure.savefig("08_module_and_training_loop.png", dpi=120)
+print("08_module_and_training_loop.png shows the arms and the losses.")

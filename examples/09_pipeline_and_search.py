@@ -84,3 +84,4 @@ PredictionErrorDisplay.from_estimator(
 )
 right.set(title="Flats not seen before", xlabel="predicted rent", ylabel="rent")
 figure.savefig("09_pipeline_and_search.png", dpi=120)
+print("09_pipeline_and_search.png shows the training and the predictions.")

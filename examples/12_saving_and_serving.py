@@ -9,9 +9,9 @@ import json
 import tempfile
 import threading
 import warnings
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from urllib.request import urlopen
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -67,10 +67,10 @@ class Answers(BaseHTTPRequestHandler):
 
 
 with HTTPServer(("127.0.0.1", 0), Answers) as server:  # port 0: any that is free
-    threading.Thread(target=server.serve_forever).start()
-    question = json.dumps(X[0].tolist()).encode()
-    with urlopen(f"http://127.0.0.1:{server.server_port}", question) as response:
-        print(f"the server says of a {y[0]}: {response.read().decode()}")
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    client = HTTPConnection(*server.server_address)
+    client.request("POST", "/", json.dumps(X[0].tolist()))
+    print(f"the server says of a {y[0]}: {client.getresponse().read().decode()}")
     server.shutdown()
 
 figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
@@ -81,3 +81,4 @@ ax.axvline(30, color="0.6", linewidth=1)
 ax.set(title="Saved half-way: the same curve", xlabel="epoch", ylabel="loss", yscale="log")
 ax.legend()
 figure.savefig("12_saving_and_serving.png", dpi=120)
+print("12_saving_and_serving.png shows both curves.")

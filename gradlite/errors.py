@@ -64,6 +64,10 @@ class PersistError(GradliteError, ValueError):
     """A file is not what was saved, or not what was asked for."""
 
 
+class FolderError(GradliteError, FileNotFoundError):
+    """A file was to be written to a folder that does not exist."""
+
+
 class GradientError(GradliteError, AssertionError):
     """`check_grads` found a derivative that finite differences contradict."""
 

@@ -32,7 +32,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from gradlite.errors import MissingExtraError, PersistError
+from gradlite.errors import FolderError, MissingExtraError, PersistError
 from gradlite.packing import DTYPES, Packer, bytes_of, unpacked
 
 Path = str | os.PathLike[str]
@@ -75,6 +75,8 @@ def save(path: Path, state: Any, kind: str) -> None:
     ------
     TypeError
         If something in the tree cannot be saved; it says where. Nothing has been written then.
+    FolderError
+        If the folder does not exist.
     MissingExtraError
         If the package safetensors is needed and missing.
     """
@@ -336,6 +338,8 @@ def replacing_file(target: str) -> Iterator[BinaryIO]:
     if mode is not None and not stat.S_ISREG(mode):
         raise PersistError(f"{target} is no regular file: save to another path.")
     folder = os.path.dirname(target)
+    if not os.path.isdir(folder):
+        raise FolderError(f"There is no folder {folder!r} to write {target!r} to: make it.")
     temporary = os.path.join(folder, f".gradlite-{secrets.token_hex(8)}.tmp")
     try:
         with open(temporary, "x+b") as file:

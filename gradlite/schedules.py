@@ -191,8 +191,10 @@ class one_cycle:
         Steps of the whole cycle, 2 or more.
     warmup : float, default 0.3
         The part of them in which the rate rises, between 0 and 1.
-    div_factor, final_div_factor : float, default 25 and 1e4
-        How far below the top the cycle begins, and how far below the beginning it ends.
+    div_factor : float, default 25
+        How far below the top the cycle begins.
+    final_div_factor : float, default 1e4
+        How far below the beginning it ends.
 
     Examples
     --------

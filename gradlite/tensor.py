@@ -208,9 +208,14 @@ class Tensor(Variable):
 
     Notes
     -----
-    The operators, NumPy's functions and the methods below all record. Do not change ``data``
-    in place between an operation and its backward pass: rules read the arrays as they are then
-    (`debug` finds such changes).
+    The operators, NumPy's functions and the methods all record. Do not change ``data`` in place
+    between an operation and its backward pass: rules read the arrays as they are then (`debug`
+    finds such changes).
+
+    These methods do what NumPy's functions by their names do: `sum mean prod var std max min
+    cumsum cumprod trace diagonal ravel swapaxes squeeze repeat take clip round dot copy argmax
+    argmin argsort searchsorted nonzero any all exp log sqrt abs sin cos tanh`; and what gradlite's
+    do: `relu sigmoid`.
 
     Examples
     --------

@@ -3,8 +3,10 @@
 import ast
 import importlib
 import importlib.util
+import inspect
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import click
@@ -72,10 +74,45 @@ def test_every_public_name_is_in_the_reference(hooks):
             assert id(value) in described or f"{room}.{name}" in NO_ENTRY, f"{room}.{name}"
 
 
+def test_lists_begin_with_the_first_thing_to_know_and_show_code_as_it_is(hooks):
+    listed = hooks.reference("gradlite.draw").splitlines()
+    assert next(line for line in listed if "[`" in line).startswith("| [`draw`](")
+    assert "`|prediction - target|`" in hooks.reference("gradlite")  # in code, a bar ends no cell
+
+
 @pytest.mark.parametrize("name", sorted(gradlite.__all__))
 def test_docstrings_are_complete(name):
     # Estimators share paragraphs: none may be left as a place to fill in.
     assert not re.search(r"^ *\{\w+\}$", getattr(gradlite, name).__doc__, flags=re.M)
+
+
+@pytest.mark.parametrize("name", [n for n in gradlite.__all__ if n.endswith(("ifier", "ressor"))])
+def test_docstrings_of_estimators_say_the_defaults(name):
+    estimator = getattr(gradlite, name)
+    said = re.findall(r"^ {4}(\w.*) : .*\bdefaults?[= ](.*)$", estimator.__doc__, flags=re.M)
+    assert len(said) > 25
+    known = inspect.signature(estimator).parameters
+    assert {parameter: known[parameter].default for parameter, _ in said} == {
+        parameter: ast.literal_eval(value) for parameter, value in said
+    }
+
+
+@pytest.mark.parametrize("kind", [gradlite.Tensor, gradlite.engine.Value])
+def test_methods_that_are_no_functions_in_the_source_are_named(kind):
+    # The reference is made from the source, and would say nothing of them.
+    tree = ast.parse(inspect.getsource(kind))
+    written = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    methods = {n for n, f in vars(kind).items() if inspect.isfunction(f) and not n.startswith("_")}
+    codes = re.findall(r"(?<!`)`([^`]+)`", kind.__doc__)
+    named = {word for code in codes for word in code.split()}
+    assert len(methods - written) > 8
+    assert methods - written <= named
+
+
+def test_a_page_of_the_reference_begins_with_what_its_module_says(hooks):
+    page = hooks.reference("gradlite.persist")
+    assert page.startswith("Saving trees of arrays and plain values in one file, without pickle.")
+    assert page.index("```pycon\n>>> import os, tempfile") < page.index("| [`save`]")
 
 
 NO_ENTRY = {
@@ -105,6 +142,7 @@ def test_every_rule_is_on_the_page_of_rules_with_its_formula(hooks):
     assert "<code>np.tanh(x)</code><p>Compute hyperbolic tangent element-wise.</p>" in table
     assert "`nonzero`: Replace zeros by Inf" in table
     assert "`np.median`" in table  # written in other functions
+    assert "`np.clip`" not in table  # has a rule: not among those
 
 
 def test_every_example_is_on_the_page_of_examples(hooks):
@@ -124,6 +162,13 @@ def test_its_commands_have_the_options_that_pages_use(hooks):
         command = gradlite_command.get_command(root, name)
         command.make_parser(click.Context(command)).parse_args(shlex.split(arguments))
         assert f"Usage: gradlite {name} " in hooks.command_help(name)
+
+
+def test_their_extra_brings_all_that_the_build_needs():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extra = {re.split(r"[>=]", package)[0] for package in project["optional-dependencies"]["docs"]}
+    # It draws a graph, and without a formatter long signatures stay on one line.
+    assert {"gradlite[viz]", "mkdocs-material", "mkdocstrings[python]", "ruff"} <= extra
 
 
 @pytest.mark.parametrize("path", PAGES, ids=page)

@@ -33,6 +33,7 @@ EXPECTED = {
     errors.DivergedError: ValueError,
     errors.StateError: ValueError,
     errors.PersistError: ValueError,
+    errors.FolderError: FileNotFoundError,
 }
 
 
@@ -117,6 +118,10 @@ def provoke_persist():
     gl.persist.load(__file__)
 
 
+def provoke_folder():
+    gl.persist.save("no/such/folder/file", {}, kind="nothing")
+
+
 def provoke_diverged():
     X, y = np.ones((4, 1)), np.zeros(4)
     gl.NetRegressor(gl.nn.Linear(1, 1), loss=lambda output, target: output * np.inf).fit(X, y)
@@ -132,6 +137,7 @@ def provoke_extra():
 PROVOKE = {
     errors.StateError: provoke_state,
     errors.PersistError: provoke_persist,
+    errors.FolderError: provoke_folder,
     errors.DivergedError: provoke_diverged,
     errors.MissingExtraError: provoke_extra,
     errors.DomainError: provoke_domain,

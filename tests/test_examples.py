@@ -15,6 +15,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
+NOBODY = "http://127.0.0.1:9"  # a proxy that does not answer: an example asks itself at most
+
 # What the output of each example must contain: a regular expression.
 KEY = {
     "01_a_scalar_expression": r"(?s)by hand: +df/da = -2\.0, df/db = 4\.0\n.*df/da = -2\.0, df/db"
@@ -50,7 +52,7 @@ def run(path, folder):
         text=True,
         timeout=120,
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "agg"},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "agg", "http_proxy": NOBODY},
         check=False,
     )
 
@@ -78,6 +80,7 @@ def test_the_example_runs_prints_its_result_and_leaves_its_picture(name, runs):
     assert re.search(KEY[name], done.stdout), done.stdout
     (picture,) = folder.iterdir()
     assert picture.stem == name
+    assert f"{picture.name} shows " in done.stdout  # or one would not know that it is there
     if picture.suffix == ".svg":
         texts = [text for text in ElementTree.parse(picture).iter() if text.tag.endswith("}text")]
         assert len(texts) > 10

@@ -180,7 +180,7 @@ def test_the_deepest_tree_that_is_saved_is_loaded(tmp_path):
 def test_missing_files_and_directories_are_what_python_says(tmp_path):
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "none")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=r"no folder '.*none' to write '.*none.f' to"):
         save(tmp_path / "none" / "f", 1, "k")
     with pytest.raises(IsADirectoryError):
         load(tmp_path)

@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import gradlite
 from gradlite.__main__ import main
@@ -28,11 +29,19 @@ def test_its_python_runs_from_top_to_bottom(capsys, tmp_path, monkeypatch):
     printed = capsys.readouterr().out
     assert re.findall(r"```text\n(.*?)```", README, flags=re.DOTALL)[0] in printed
     assert "np.sqrt gave NaN in 1 of 2 entries" in printed
+    stated = float(re.search(r"^model\.score\(X_val, y_val\)  # (.*)$", README, flags=re.M)[1])
+    assert names["model"].score(names["X_val"], names["y_val"]) == pytest.approx(stated, abs=0.01)
 
 
 def test_its_links_to_files_lead_somewhere():
     for target in re.findall(r"\]\(([^)#:]+)\)|src=\"([^\"]+)\"", README):
         assert (ROOT / "".join(target)).exists(), target
+
+
+def test_its_links_to_sections_lead_somewhere():
+    headings = re.findall(r"^#+ (.*)$", README, flags=re.MULTILINE)
+    anchors = {heading.lower().replace(" ", "-") for heading in headings}
+    assert set(re.findall(r"\]\(#([^)]+)\)", README)) <= anchors
 
 
 def test_it_has_the_two_commands_on_a_line_each():
@@ -56,3 +65,5 @@ def test_its_commands_for_a_table_do_what_it_says(tmp_path, monkeypatch, capsys)
         assert f"`{name}`" in README or name in commands[1]
         assert Path(name).stat().st_size > 500
     assert "linear regression" in capsys.readouterr().out
+    exec(re.search(r'^    \.venv/bin/python -c "(.+)"$', README, flags=re.MULTILINE)[1], {})
+    assert Path("digits.csv").read_text().splitlines()[0].endswith(",target")

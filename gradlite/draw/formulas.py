@@ -39,7 +39,7 @@ class Formula:
         The name of the argument, as the rule calls it; ``arrays[i]`` for one of any number.
     mathml : str
         Its cotangent as an equation in presentation MathML; '' where the rule is no single
-        expression.
+        expression, or one that only Python can say.
     source : str
         The rule in Python; '' where it is lost (of a rule typed into ``python -c``, say).
     """
@@ -92,7 +92,7 @@ def formula(vjp: Function, argument: str) -> Formula:
     """Write one vjp as a formula."""
     text, node = definition(vjp)
     expression = None if node is None else returned(node)
-    if expression is None:
+    if expression is None or is_program(expression):
         return Formula(argument, "", text)
     cotangent = barred(ast.parse(argument, mode="eval").body)
     return Formula(argument, equation(cotangent, plainly(expression, vjp)), text)
@@ -131,10 +131,14 @@ def definition(fn: Function) -> tuple[str, ast.Lambda | ast.FunctionDef | None]:
 
 
 def segment(lines: list[str], node: ast.Lambda | ast.FunctionDef) -> str:
-    """Cut the text of a function out of its file. Columns are counted in bytes of UTF-8."""
+    """Cut the text of a function out of its file. Columns are counted in bytes of UTF-8.
+
+    One that begins in the middle of a line is put at the margin of the lines after it.
+    """
     text = [line.encode() for line in lines[node.lineno - 1 : node.end_lineno]]
     text[-1] = text[-1][: node.end_col_offset]
-    text[0] = b" " * node.col_offset + text[0][node.col_offset :]
+    margins = [len(line) - len(line.lstrip()) for line in text[1:] if line.strip()]
+    text[0] = b" " * min([node.col_offset, *margins]) + text[0][node.col_offset :]
     return textwrap.dedent(b"".join(text).decode())
 
 
@@ -155,6 +159,15 @@ def chosen(statements: Sequence[ast.stmt]) -> ast.expr | None:
             if then is not None and otherwise is not None:
                 return ast.IfExp(test, then, otherwise)
     return None
+
+
+def is_program(expression: ast.expr) -> bool:
+    """Tell whether a loop or a repeated tuple is in an expression: mathematics writes neither."""
+    return any(
+        isinstance(part, ast.comprehension)
+        or (isinstance(part, ast.BinOp) and isinstance(part.left, ast.Tuple))
+        for part in ast.walk(expression)
+    )
 
 
 # -- from calls to operators ------------------------------------------------------------------

@@ -12,7 +12,7 @@ from typing import Any
 
 from gradlite.draw.page import page
 from gradlite.draw.scene import Scene
-from gradlite.errors import GradliteError, MissingExtraError
+from gradlite.errors import FolderError, GradliteError, MissingExtraError
 from gradlite.persist import replacing_file
 from gradlite.scalar.ops import short
 
@@ -23,10 +23,6 @@ GRAPHVIZ = Lock()  # it is not made for threads
 
 class PictureError(GradliteError, ValueError):
     """A picture was asked for that cannot be made."""
-
-
-class FolderError(GradliteError, FileNotFoundError):
-    """A picture was to be written to a folder that does not exist."""
 
 
 class Picture:

@@ -122,8 +122,12 @@ TEXTS = {
         weights; without it the training loss decides.
     validation_fraction : float, default=0.1
         The part that `early_stopping` splits off where no `X_val` is given.
-    beta_1, beta_2, epsilon : float, defaults 0.9, 0.999, 1e-8
-        Of 'adam' and 'adamw' (the betas of 'lion' too).
+    beta_1 : float, default=0.9
+        Of 'adam', 'adamw' and 'lion'.
+    beta_2 : float, default=0.999
+        Of 'adam', 'adamw' and 'lion'.
+    epsilon : float, default=1e-8
+        Of 'adam' and 'adamw'.
     n_iter_no_change : int, default=10
         Stop after more than this many epochs without improvement.
     max_fun : int, default=15000

@@ -286,7 +286,8 @@ class Value(Traced, metaclass=Watched):
 
     Notes
     -----
-    Operators take numbers, Values and Tensors on either side. As in the original, ``==`` asks
+    Operators take numbers, Values and Tensors on either side, and functions are methods: `tanh
+    relu exp log sigmoid sin cos sqrt abs`. As in the original, ``==`` asks
     whether two Values are the same object; ``<`` and its like compare the numbers.
 
     One thing differs from the original on purpose: a second ``backward`` adds the right amount

@@ -263,6 +263,8 @@ def test_a_click_shows_rule_value_and_gradient(show):
     assert screen.text("h2") == "out"
     assert "lambda g, ans, x: g - g * ans * ans" in screen.text("#rule")
     assert screen.find("#rule math").size["height"] > 10
+    beside = "getComputedStyle(document.querySelector('#rule .wide')).overflowY"
+    assert screen.run(f"return {beside}") == "hidden"  # no bar to scroll a formula by a hair
     assert float(screen.text("#value .number")) == pytest.approx(out.data, rel=1e-11)
     assert screen.gradient() == 1.0
 
