@@ -7,9 +7,7 @@ import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from gradlite.draw.boxes import small
+from gradlite.draw.boxes import is_array, small
 from gradlite.draw.picture import Picture, one_of
 from gradlite.draw.scene import Box, Kind, Scene, scene
 
@@ -134,7 +132,7 @@ class Look(NamedTuple):
 
 def record(box: Box) -> str:
     """Show a box as micrograd's notebooks do: as a record of its fields."""
-    if isinstance(box.item, np.ndarray):
+    if is_array(box.item):
         return f'label="{written(small(box.item))}", {ARRAY}'
     look = RESULT if box.op or box.inputs else LEAF
     fields = [box.name, *box.fields] if box.name else box.fields

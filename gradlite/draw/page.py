@@ -244,9 +244,12 @@ def arguments(item: Any, rule: Rule, shown: dict[int, str]) -> list[Json]:
     else:
         pairs = zip(item.args, item.parents or (), strict=True)
         given = [arg if parent is None else parent for arg, parent in pairs]
+    named = [*zip(names(rule, len(given)), given, strict=True)]
+    if isinstance(item, Node):
+        named += [(k, x) for k, x in (item.params or {}).items() if id(x) in shown]
     return [
         {"name": name, "box": shown[id(x)]} if id(x) in shown else {"name": name, "is": small(x)}
-        for name, x in zip(names(rule, len(given)), given, strict=True)
+        for name, x in named
     ]
 
 

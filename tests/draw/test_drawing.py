@@ -9,6 +9,7 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
@@ -19,6 +20,7 @@ import gradlite as gl
 from gradlite import nn
 from gradlite.draw import draw, draw_dot
 from gradlite.draw.dot import KINDS
+from gradlite.draw.scene import Link
 from gradlite.engine import Value
 from tests.helpers import leaves
 
@@ -131,6 +133,16 @@ def test_a_module_is_called_on_its_input():
     }  # fmt: skip
     assert operations(picture) == ["gl.linear", "np.tanh", "gl.linear"]
     assert np.array_equal(root(picture).value, net(x).data)
+
+
+def test_inputs_given_by_keyword_have_boxes_as_well():
+    X = csr_array([[3.0, 0.0], [0.0, -4.0]])
+    picture = draw(nn.Linear(2, 1), X)
+    (box,) = (box for box in picture.scene.boxes.values() if box.kind == "input")
+    assert (box.name, box.fields) == ("x", ["(2, 2) float64, sparse", "norm 5.0000"])
+    (product,) = (box for box in picture.scene.boxes.values() if box.op == ["gl.sparse_matmul"])
+    assert Link(box.id, "x") in product.inputs
+    assert kinds(draw(nn.Embedding(3, 2), np.array([0, 2])))["indices"] == "input"
 
 
 def test_inputs_have_the_names_of_the_arguments():

@@ -72,6 +72,13 @@ def test_the_rule_of_an_operation_stands_once_and_its_arguments_by_name():
     assert data["boxes"][power["arguments"][0]["box"]]["name"] == "x"
 
 
+def test_arrays_among_the_parameters_of_an_operation_are_arguments_with_a_box():
+    (x,) = leaves(np.array([1.0, 2.0]))
+    data, boxes = told(x[np.array([1, 1])])
+    _, index = boxes["getitem"]["arguments"]
+    assert (index["name"], data["boxes"][index["box"]]["value"]["rows"]) == ("index", [[1.0, 1.0]])
+
+
 def test_a_rule_of_ones_own_is_called_that():
     a = Value(3.0)
     own = Value(27.0, (a,), "cube")
