@@ -145,9 +145,10 @@ def small(x: Any) -> str:
     if isinstance(x, slice):
         bounds = ["" if part is None else str(part) for part in (x.start, x.stop)]
         return ":".join(bounds) + (f":{x.step}" if x.step is not None else "")
-    if isinstance(x, tuple):
-        return f"({', '.join(map(small, x))}{',' * (len(x) == 1)})"
     if isinstance(x, (float, np.floating)):
         return f"{x:.6g}"
-    text = str(x) if isinstance(x, (str, np.generic, np.dtype)) else repr(x)
+    if isinstance(x, tuple):
+        text = f"({', '.join(map(small, x))}{',' * (len(x) == 1)})"
+    else:
+        text = str(x) if isinstance(x, (str, np.generic, np.dtype)) else repr(x)
     return text if len(text) <= 24 else f"{text[:21]}..."

@@ -316,6 +316,7 @@ def test_numbers_say_something_whatever_their_size(x, text):
         (np.dtype("f4"), "float32"),
         ("mean", "mean"),
         ([1] * 100, "[1, 1, 1, 1, 1, 1, 1,..."),
+        (tuple(range(100)), "(0, 1, 2, 3, 4, 5, 6,..."),
     ],
 )
 def test_parameters_are_written_in_a_few_characters(x, text):
