@@ -300,4 +300,8 @@ def summary(x: Any) -> Json | None:
 
 def exact(x: Any) -> Any:
     """Round a number to the digits that the page holds; JSON has no words for NaN and Inf."""
-    return float(f"{x:.{DIGITS}g}") if isfinite(x) else str(float(x))
+    try:
+        x = float(x)
+    except (TypeError, ValueError, OverflowError):  # whatever a Value holds
+        return number(x)
+    return float(f"{x:.{DIGITS}g}") if isfinite(x) else str(x)

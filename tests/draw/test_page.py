@@ -9,6 +9,7 @@ import pytest
 
 import gradlite as gl
 from gradlite.draw import draw_dot
+from gradlite.draw.boxes import number
 from gradlite.draw.folding import fold
 from gradlite.draw.page import described, page, summary
 from gradlite.draw.scene import scene
@@ -107,6 +108,12 @@ def test_what_is_not_finite_can_be_told_too():
     told = summary(np.array([1.0, np.nan, -np.inf]))
     assert told["rows"] == [[1.0, "nan", "-inf"]]
     json.dumps(told, allow_nan=False)
+
+
+def test_a_number_beyond_all_floats_is_told_in_its_first_digits():
+    data, _ = told(Value(10**400))
+    (box,) = data["boxes"].values()
+    assert box["value"] == {"number": number(10**400)}
 
 
 def test_a_result_without_a_gradient_has_no_steps_and_says_so():
