@@ -17,12 +17,16 @@ let player = 0;
 
 // -- numbers ------------------------------------------------------------------------------
 
+const plain = (x) => x === 0 || (Math.abs(x) >= 1e-4 && Math.abs(x) < 1e6);
 const short = (x) => {
   if (typeof x === "string") return x; // nan, inf
-  const plain = x === 0 || (Math.abs(x) >= 1e-4 && Math.abs(x) < 1e6);
-  return plain ? x.toFixed(4) : x.toExponential(3);
+  return plain(x) ? x.toFixed(4) : x.toExponential(3);
 };
-const rounded = (x) => (typeof x === "string" ? x : String(Number(x.toPrecision(6))));
+const rounded = (x) => {
+  if (typeof x === "string") return x;
+  const six = Number(x.toPrecision(6));
+  return plain(x) ? String(six) : six.toExponential();
+};
 const brief = ({ number, norm, shape }) => {
   if (number !== undefined) return short(number);
   return norm === undefined ? shape : `norm ${short(norm)}`;

@@ -426,6 +426,15 @@ def test_an_empty_array_has_an_empty_gradient(show):
     assert "(0, 3)" in screen.text("#gradient")
 
 
+def test_small_measures_are_short(show):
+    (x,) = leaves(np.array([1.0, 2.0]))
+    screen = show(np.sum(x * (1e-5 / 3)))
+    screen.press(KEYS["end"])
+    screen.choose(x)
+    measures = dict(re.findall(r"(\w+)\n(\S+)", screen.text("#gradient .measures")))
+    assert measures["mean"] == "3.33333e-6"
+
+
 def test_a_link_in_the_panel_selects_what_it_names(show):
     out, (x, *_) = neuron()
     screen = show(out)
