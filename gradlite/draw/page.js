@@ -364,7 +364,7 @@ const spread = () => {
 };
 
 canvas.addEventListener("pointerdown", (event) => {
-  if (event.target.closest("#zoom")) return;
+  if (event.button || event.target.closest("#zoom")) return; // a menu may swallow what follows
   fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
 });
 

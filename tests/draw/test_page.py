@@ -435,6 +435,21 @@ def test_small_measures_are_short(show):
     assert measures["mean"] == "3.33333e-6"
 
 
+def test_only_the_main_button_drags(show, browser):
+    from selenium.webdriver import ActionChains
+    from selenium.webdriver.common.actions.mouse_button import MouseButton
+
+    out, (x, *_) = neuron()
+    screen = show(out)
+    before = screen.box(x).rect
+    actions = ActionChains(browser, duration=0)
+    actions.move_to_element(screen.box(x))
+    actions.w3c_actions.pointer_action.pointer_down(MouseButton.MIDDLE)
+    actions.move_by_offset(30, 40).perform()
+    assert screen.box(x).rect == before
+    actions.reset_actions()
+
+
 def test_a_link_in_the_panel_selects_what_it_names(show):
     out, (x, *_) = neuron()
     screen = show(out)
