@@ -321,20 +321,26 @@ function zoom(factor, x = canvas.clientWidth / 2, y = canvas.clientHeight / 2) {
   look();
 }
 
+// Where a graph is to be seen: below the legend, above the buttons.
+function room() {
+  const { left, right, width } = canvas.getBoundingClientRect();
+  const { bottom: top } = $("legend").getBoundingClientRect();
+  const { top: bottom } = $("zoom").getBoundingClientRect();
+  return { left, right, top, bottom, width, height: bottom - top };
+}
+
 function fit(smallest = 0) {
-  const { clientWidth: width, clientHeight: height } = canvas;
-  const legend = $("legend");
-  const top = legend.offsetTop + legend.offsetHeight;
-  const k = Math.min((width - 16) / fullWidth, (height - top - 16) / fullHeight, 1.8);
-  view.k = Math.max(k, smallest);
+  const { top, width, height } = room();
+  const k = Math.min((width - 16) / fullWidth, (height - 16) / fullHeight, 1.8);
+  view.k = Math.max(k, smallest, 0.05);
   view.x = (width - fullWidth * view.k) / 2;
-  view.y = (top + height - fullHeight * view.k) / 2;
+  view.y = top - canvas.getBoundingClientRect().top + (height - fullHeight * view.k) / 2;
   look();
 }
 
 // Brings boxes into sight, if they are out of it, by the shortest way: the first at least.
 function reveal(...ids) {
-  const { left, right, top, bottom, width, height } = canvas.getBoundingClientRect();
+  const { left, right, top, bottom, width, height } = room();
   const places = ids.map((id) => groups[id].getBoundingClientRect());
   const all = {
     left: Math.min(...places.map((place) => place.left)),

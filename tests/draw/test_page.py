@@ -450,6 +450,17 @@ def test_only_the_main_button_drags(show, browser):
     actions.reset_actions()
 
 
+@pytest.mark.parametrize("size", [(1280, 800), (844, 330), (320, 440)])
+def test_the_buttons_cover_no_box_that_is_shown(show, browser, size):
+    screen = show(network()[0])
+    resize(browser, *size)
+    browser.refresh()
+    for _ in range(4):
+        current, zoom = screen.find(".current").rect, screen.find("#zoom").rect
+        assert current["y"] + current["height"] <= zoom["y"]
+        screen.press(KEYS["right"])
+
+
 def test_a_link_in_the_panel_selects_what_it_names(show):
     out, (x, *_) = neuron()
     screen = show(out)
