@@ -448,6 +448,8 @@ const keys = {
   0: "fit",
   " ": "play",
 };
+addEventListener("resize", () => reveal(chosen)); // a phone is turned
+
 addEventListener("keydown", (event) => {
   const action = keys[event.key];
   if (!action || event.ctrlKey || event.metaKey || event.altKey) return;

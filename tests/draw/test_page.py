@@ -461,6 +461,19 @@ def test_the_buttons_cover_no_box_that_is_shown(show, browser, size):
         screen.press(KEYS["right"])
 
 
+def test_a_phone_that_is_turned_shows_the_selected_box_still(show, browser):
+    screen = show(network()[0])
+    for size in ((844, 390), (390, 844)):
+        resize(browser, *size)
+        browser.execute_async_script(
+            "requestAnimationFrame(() => requestAnimationFrame(arguments[0]))"
+        )
+        box, canvas = screen.find(".chosen").rect, screen.find("#canvas").rect
+        for start, length in (("x", "width"), ("y", "height")):
+            assert canvas[start] <= box[start]
+            assert box[start] + box[length] <= canvas[start] + canvas[length]
+
+
 def test_a_link_in_the_panel_selects_what_it_names(show):
     out, (x, *_) = neuron()
     screen = show(out)
