@@ -499,6 +499,19 @@ def test_a_phone_shows_everything_within_its_width(show, browser, dark):
     assert (max(map(int, re.findall(r"\d+", background))) < 60) == dark
 
 
+@pytest.mark.parametrize("size", [(740, 360), (667, 375)])
+def test_a_small_phone_that_lies_has_room_for_graph_and_panel(show, browser, size):
+    screen = show(network()[0])
+    resize(browser, *size)
+    width, height = size
+    assert screen.run("return document.documentElement.scrollWidth") == width
+    for part, least in (("canvas", 100), ("panel", 200), ("bar", 0), ("counter", 0)):
+        rect = screen.find(f"#{part}").rect
+        assert rect["height"] >= least
+        assert rect["x"] + rect["width"] <= width + 1
+        assert rect["y"] + rect["height"] <= height + 1
+
+
 def test_a_result_without_a_gradient_has_nothing_to_step_through(show):
     screen = show(gl.Tensor([1.0, 2.0]))
     assert "does not require a gradient" in screen.text("#said")
