@@ -129,6 +129,9 @@ function prepare() {
       part?.classList.add("part");
       part?.addEventListener("click", () => choose(id));
     }
+    group.addEventListener("focus", () => {
+      if (group.matches(":focus-visible")) reveal(id); // a key led here, not a click
+    });
     group.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" && event.key !== " ") return;
       event.preventDefault();

@@ -474,6 +474,16 @@ def test_a_phone_that_is_turned_shows_the_selected_box_still(show, browser):
             assert box[start] + box[length] <= canvas[start] + canvas[length]
 
 
+def test_a_box_that_a_key_leads_to_comes_into_sight(show, browser):
+    screen = show(network()[0])
+    resize(browser, 390, 844)
+    browser.refresh()
+    assert screen.find(".node").rect["x"] < 0
+    screen.press("\ue004")  # tab
+    assert screen.run("return document.activeElement === document.querySelector('.node')")
+    assert screen.find(".node").rect["x"] >= 0
+
+
 def test_a_link_in_the_panel_selects_what_it_names(show):
     out, (x, *_) = neuron()
     screen = show(out)
