@@ -250,7 +250,8 @@ function sentence() {
   if (data.problem) return [data.problem];
   if (step === 0) {
     const seed = "number" in data.seed ? `is ${data.seed.number}.` : "starts as ones.";
-    return ["The gradient of ", named(data.root), ` by itself ${seed} Step on to send it back.`];
+    const next = steps.length ? "Step on to send it back." : "Nothing is behind it.";
+    return ["The gradient of ", named(data.root), ` by itself ${seed} ${next}`];
   }
   const { box, arrivals: given } = steps[step - 1];
   const to = given.map(({ box: id, amount }, i) => {

@@ -484,6 +484,12 @@ def test_a_box_that_a_key_leads_to_comes_into_sight(show, browser):
     assert screen.find(".node").rect["x"] >= 0
 
 
+def test_a_leaf_has_nothing_behind_it(show):
+    screen = show(Value(3.0, label="x"))
+    assert screen.text("#said") == "The gradient of x by itself is 1. Nothing is behind it."
+    assert not screen.find("#next").is_enabled()
+
+
 def test_a_link_in_the_panel_selects_what_it_names(show):
     out, (x, *_) = neuron()
     screen = show(out)
