@@ -490,6 +490,18 @@ def test_a_leaf_has_nothing_behind_it(show):
     assert not screen.find("#next").is_enabled()
 
 
+def test_a_label_from_right_to_left_turns_no_sentence_around(show):
+    a, b = Value(2.0, label="\u202ea"), Value(3.0, label="b")
+    screen = show(a * b)
+    screen.press(KEYS["end"])
+    end = screen.run(
+        "const range = document.createRange();"
+        "range.selectNodeContents(document.querySelector('#said').lastChild);"
+        "return range.getBoundingClientRect().x"
+    )
+    assert screen.find("#said b:last-of-type").rect["x"] < end
+
+
 def test_a_link_in_the_panel_selects_what_it_names(show):
     out, (x, *_) = neuron()
     screen = show(out)
