@@ -188,6 +188,8 @@ function gradientOf(id) {
     whole: "whole",
   }[state(id)];
   const heading = element("h3", {}, "Gradient", element("small", { class: state(id) }, known));
+  const hooks = "backward() hands this to hooks, and goes on with what they return. Not so here.";
+  const told = boxes[id].hooked ? [element("p", { class: "quiet" }, hooks)] : [];
   const total = now.at(-1)?.total; // a box of repeats has none
   const content = total ? described(total) : [];
   const given = all.map(({ step: at, from, amount }) => {
@@ -195,7 +197,8 @@ function gradientOf(id) {
     if (at > step) return element("li", { class: "later" }, source, `at step ${at}`);
     return element("li", {}, source, brief(amount));
   });
-  return element("section", { id: "gradient" }, heading, ...content, element("ul", {}, ...given));
+  const list = element("ul", {}, ...given);
+  return element("section", { id: "gradient" }, heading, ...told, ...content, list);
 }
 
 function ruleOf({ rule, arguments: given, note, op }) {

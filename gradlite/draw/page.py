@@ -67,8 +67,8 @@ def page(scene: Scene, svg: str) -> str:
     -----
     The backward pass starts from 1 where the result is one number, and from ones otherwise:
     then it shows the gradient of the sum. It is recorded while the page is written; no ``grad``
-    changes. Of an array the page holds the norm, the mean, the range and the first entries, with
-    12 digits.
+    changes, and no hook is called: the page says where there are hooks. Of an array the page
+    holds the norm, the mean, the range and the first entries, with 12 digits.
 
     Examples
     --------
@@ -213,6 +213,7 @@ def of_box(box: Box, shown: dict[int, str], rules: dict[Rule, int]) -> Json:
         "rule": None if rule is None else rules.setdefault(rule, len(rules)),
         "arguments": [] if rule is None else arguments(item, rule, shown),
         "note": note_on(item) if rule is None else "",
+        "hooked": isinstance(item, Node) and item.sink is not None and bool(item.sink.hooks),
     }
 
 

@@ -502,6 +502,18 @@ def test_a_label_from_right_to_left_turns_no_sentence_around(show):
     assert screen.find("#said b:last-of-type").rect["x"] < end
 
 
+def test_the_page_says_that_hooks_are_not_called(show):
+    (x,) = leaves(np.array([1.0, 2.0]))
+    x.register_hook(lambda g: 100 * g)
+    out = np.sum(x * x)
+    screen = show(out)
+    assert "hooks" not in screen.text("#gradient")
+    screen.press(KEYS["end"])
+    screen.choose(x)
+    assert "backward() hands this to hooks" in screen.text("#gradient")
+    assert screen.gradient().tolist() == [[2.0, 4.0]]
+
+
 def test_a_link_in_the_panel_selects_what_it_names(show):
     out, (x, *_) = neuron()
     screen = show(out)
