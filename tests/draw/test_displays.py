@@ -75,6 +75,13 @@ def test_curves_in_the_same_axes_are_told_apart(plt):
     assert legend(ax)[3:] == ["b: training loss", "b: validation score", "b: best epoch 1"]
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 40])
+def test_there_are_no_fractions_of_epochs(count):
+    ticks = LossCurveDisplay.from_predictions(np.ones(count)).ax_.get_xticks()
+    assert ticks.size
+    assert (ticks == np.round(ticks)).all()
+
+
 def test_how_lines_are_drawn_can_be_said():
     display = LossCurveDisplay.from_predictions([2.0, 1.0], linewidth=3, color="red")
     assert (display.line_.get_linewidth(), display.line_.get_color()) == (3, "red")

@@ -100,6 +100,11 @@ def overlaid(ax: Any) -> list[Any]:
     return [other for other in ax.figure.axes if other.bbox.bounds == ax.bbox.bounds]
 
 
+def integer_ticks(axis: Any) -> None:
+    """Mark whole numbers alone: there is no epoch 1.2."""
+    axis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+
+
 def free_colors(ax: Any) -> list[str]:
     """Give the colours, those first that no line has yet."""
     used = {line.get_color() for other in overlaid(ax) for line in other.lines}

@@ -7,7 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.draw.displays._axes import free_colors, network_in, one_axes, overlaid, unfit
+from gradlite.draw.displays._axes import (
+    free_colors,
+    integer_ticks,
+    network_in,
+    one_axes,
+    overlaid,
+    unfit,
+)
 from gradlite.draw.picture import PictureError, one_of
 from gradlite.errors import ShapeError
 
@@ -202,7 +209,7 @@ class LossCurveDisplay:
             self.validation_line_ = line(place, curve, before + BESIDE[kind], style)
         self._mark_best(best_of(loss, **beside), before)
         ax.set(xlabel="Epoch", ylabel="Loss", yscale=scale)
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        integer_ticks(ax.xaxis)
         self._write_legend()
         return self
 

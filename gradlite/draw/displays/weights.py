@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.draw.displays._axes import COLORS, named, network_in, panels, unfit
+from gradlite.draw.displays._axes import COLORS, integer_ticks, named, network_in, panels, unfit
 from gradlite.draw.picture import PictureError, one_of
 from gradlite.nn.module import Module
 
@@ -169,7 +169,7 @@ class WeightsDisplay:
         image = self._draw_image(panel, w.T, largest(w), aspect="auto")
         panel.set(xlabel=f"{w.shape[0]} inputs", ylabel=f"{w.shape[1]} units")
         for axis in (panel.xaxis, panel.yaxis):
-            axis.get_major_locator().set_params(integer=True)
+            integer_ticks(axis)
         panel.figure.colorbar(image, ax=panel)
 
     def _draw_histogram(self, panel: Any, w: np.ndarray) -> None:
