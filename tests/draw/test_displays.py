@@ -125,6 +125,11 @@ def test_the_best_epoch(curves, best):
             "scale must be linear, log; not 'cubic'",
         ),
         (
+            lambda: LossCurveDisplay.from_predictions([np.nan, -0.5], scale="log"),
+            PictureError,
+            "above 0, and the lowest is -0.5",
+        ),
+        (
             lambda: LossCurveDisplay.from_predictions([1.0], [-0.5], scale="log"),
             PictureError,
             "above 0, and the lowest is -0.5",
@@ -190,6 +195,13 @@ def test_weights_that_are_all_zero_are_white():
     assert display.images_[0].get_clim() == (-1.0, 1.0)
 
 
+def test_weights_that_are_not_finite_leave_the_others_to_be_seen():
+    W = np.array([[np.nan, 2.0], [np.inf, -1.0]])
+    assert WeightsDisplay.from_predictions([W]).images_[0].get_clim() == (-2.0, 2.0)
+    (bars,) = WeightsDisplay.from_predictions([W], kind="hist").bars_
+    assert sum(bar.get_height() for bar in bars) == 2
+
+
 @pytest.mark.parametrize(
     ("draw", "match"),
     [
@@ -240,6 +252,12 @@ def test_dead_units_are_those_that_never_change():
     display = ActivationsDisplay.from_predictions([always, always[:, 2:]], ["a", "b"])
     assert display.dead_ == [0.5, 0.0]
     assert [ax.get_title(loc="right") for ax in display.axes_] == ["50% dead", "0% dead"]
+
+
+def test_activations_that_are_not_finite_leave_the_others_to_be_seen():
+    a = np.array([[np.nan, 2.0, np.inf, np.inf], [np.inf, -1.0, np.inf, 3.0]])
+    (bars,) = ActivationsDisplay.from_predictions([a]).bars_
+    assert sum(bar.get_height() for bar in bars) == pytest.approx(3 / 8)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -288,7 +288,7 @@ def best_of(
 
 def check_positive(*curves: np.ndarray | None) -> None:
     """Refuse losses that a logarithmic axis cannot show."""
-    lowest = min(np.min(curve) for curve in curves if curve is not None)
+    lowest = min(np.fmin.reduce(curve) for curve in curves if curve is not None)
     if lowest <= 0:
         raise PictureError(
             f"scale='log' needs losses above 0, and the lowest is {lowest:g}: take 'linear'."
