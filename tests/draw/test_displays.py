@@ -1,6 +1,7 @@
 """The displays: what was drawn, and where."""
 
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -176,6 +177,17 @@ def test_weights_of_an_image_as_images(plt):
         assert image.get_clim() == (-np.abs(W[:, :2]).max(), np.abs(W[:, :2]).max())
     assert display.figure_ is left.figure
     assert max(ax.get_position().x1 for ax in display.axes_) < right.get_position().x0
+
+
+@pytest.mark.parametrize("layout", [None, "constrained"])
+def test_heat_maps_in_given_axes_do_not_run_into_each_other(plt, layout):
+    figure, ax = plt.subplots(layout=layout)
+    WeightsDisplay.from_estimator(fitted(), ax=ax)
+    figure.draw_without_rendering()
+    panels = [part.get_tightbbox() for part in figure.axes if part.axison]
+    panels.sort(key=lambda box: box.x0)
+    assert len(panels) == 6
+    assert all(a.x1 <= b.x0 for a, b in pairwise(panels))
 
 
 def test_weights_of_a_network_of_ones_own():

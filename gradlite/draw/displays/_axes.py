@@ -83,7 +83,9 @@ def panels(
     elif isinstance(ax, plt.Axes):
         ax.set_axis_off()
         place = ax.get_subplotspec() or ax.figure.add_gridspec(1, 1)[0]
-        grid = place.subgridspec(rows, columns).subplots(squeeze=False)
+        # matplotlib's own layouts find the room that labels need, and without one it is set.
+        room = {} if ax.figure.get_layout_engine() else {"wspace": 0.8, "hspace": 0.8}
+        grid = place.subgridspec(rows, columns, **room).subplots(squeeze=False)
     else:
         grid = np.asarray(ax, object)
         if grid.size < count:
