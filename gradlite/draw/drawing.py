@@ -59,7 +59,7 @@ def draw(
     Raises
     ------
     DtypeError
-        If `root` is none of these.
+        If `root` is none of these, or `names` is not such a mapping.
     PictureError
         If the module needs sample input, or gives something else than one Tensor or Value, and
         if `rankdir` is unknown.
@@ -89,13 +89,25 @@ def draw(
     >>> [box.name for box in picture.scene.boxes.values() if box.kind == "parameter"]
     ['0.weight', '0.bias', '2.weight', '2.bias']
     """
+    names = checked(names)
     with enable_grad():
         what = watched(root, data)
-    seen = scene(what.result, {**what.names, **(names or {})})
+    seen = scene(what.result, {**what.names, **names})
     for box in seen.boxes.values():
         if box.id != seen.root and box.name in what.kinds:
             box.kind = what.kinds[box.name]
     return picture(folded(seen) if fold else seen, DETAILED, rankdir)
+
+
+def checked(names: Any) -> Mapping[str, Any]:
+    """Refuse names that are none."""
+    names = {} if names is None else names
+    if not isinstance(names, Mapping) or not all(isinstance(name, str) for name in names):
+        raise DtypeError(
+            f"names must be a dict of str to Tensor, Value or array, such as names={{'x': x}}; "
+            f"not {short(names)} ({type(names).__name__})."
+        )
+    return names
 
 
 class Subject(NamedTuple):

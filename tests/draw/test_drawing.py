@@ -342,6 +342,12 @@ def test_estimators_refuse_what_they_were_not_fitted_for(classifier, data):
         draw(make_pipeline(StandardScaler(), classifier), X)
 
 
+@pytest.mark.parametrize("names", [["x"], {1: Value(1.0)}])
+def test_wrong_names_are_named(names):
+    with pytest.raises(gl.GradliteError, match=r"such as names=\{'x': x\}; not "):
+        draw(Value(1.0), names=names)
+
+
 def test_a_wrong_direction_is_named():
     with pytest.raises(ValueError, match="rankdir must be LR, TB; not 'up'"):
         draw(Value(1.0), rankdir="up")
