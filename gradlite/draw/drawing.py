@@ -172,10 +172,14 @@ def of_estimator(model: Any, data: Sequence[Any]) -> Subject:
     from gradlite.estimators._base import BaseNet
 
     if not isinstance(model, BaseNet):
-        last = " Draw its last step, with X as that gets it." if hasattr(model, "steps") else ""
+        inside = ""
+        if hasattr(model, "steps"):
+            inside = " Draw its last step, with X as that gets it."
+        elif hasattr(model, "best_estimator_"):
+            inside = " Draw its best_estimator_."
         raise DtypeError(
             f"draw takes estimators of gradlite, with a network to draw; not "
-            f"{type(model).__name__}.{last}"
+            f"{type(model).__name__}.{inside}"
         )
     if len(data) > 2:
         raise PictureError(f"draw takes X and y beside an estimator, not {len(data)} arrays.")

@@ -131,6 +131,8 @@ def network_in(estimator: Any) -> Any:
 
 def unfit(display: str, estimator: Any, lacks: str, remedy: str) -> PictureError:
     """Say why an estimator cannot be shown."""
+    if hasattr(estimator, "best_estimator_"):
+        remedy = "Take its best_estimator_."
     return PictureError(f"{display}: {type(estimator).__name__} {lacks}. {remedy}")
 
 
