@@ -213,7 +213,7 @@ def picture(scene: Scene, look: Look, rankdir: str, format: str = "svg") -> Pict
 def line_of_code(where: str) -> str:
     """Shorten what debug mode wrote down, ``/path/file.py:3 in f`` and the code below it."""
     place, _, code = where.partition("\n")
-    text = f"{os.path.basename(place.split(' in ')[0])}  {code.strip()}"
+    text = f"{os.path.basename(place.rpartition(' in ')[0])}  {code.strip()}"
     return text if len(text) <= CODE else f"{text[: CODE - 1]}…"
 
 

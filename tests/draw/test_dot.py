@@ -21,6 +21,7 @@ from gradlite.draw import Picture, draw, draw_dot, trace
 from gradlite.draw import picture as pictures
 from gradlite.draw.answers import answers
 from gradlite.draw.boxes import number, small
+from gradlite.draw.dot import line_of_code
 from gradlite.draw.graph import behind
 from gradlite.draw.scene import scene
 from gradlite.engine import Value
@@ -321,6 +322,11 @@ def test_numbers_say_something_whatever_their_size(x, text):
 )
 def test_parameters_are_written_in_a_few_characters(x, text):
     assert small(x) == text
+
+
+def test_a_folder_may_be_called_in_whatever_way():
+    where = "/work in progress/net.py:3 in forward\n    return x + 1"
+    assert line_of_code(where) == "net.py:3  return x + 1"
 
 
 # -- text that means something to Graphviz ----------------------------------------------------
