@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -150,8 +151,17 @@ def of_module(module: Module, data: Sequence[Any]) -> Subject:
     check_sample(module, data)
     module = copy.deepcopy(module).eval()
     given = [as_input(x) for x in data]
-    inputs = dict(zip(inspect.signature(module.forward).parameters, given, strict=False))
-    return subject(called(module, *given), inputs, module)
+    result = called(module, *given)
+    return subject(result, dict(zip(arguments(module.forward), given, strict=False)), module)
+
+
+def arguments(function: Callable[..., Any]) -> Iterator[str]:
+    """Name the positional arguments of a function, ``*x`` as x[0], x[1] and so on."""
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is not parameter.VAR_POSITIONAL:
+            yield name
+        else:
+            yield from (f"{name}[{i}]" for i in itertools.count())
 
 
 def of_neurons(module: Neurons, data: Sequence[Any]) -> Subject:

@@ -136,6 +136,15 @@ def test_a_module_is_called_on_its_input():
     assert np.array_equal(root(picture).value, net(x).data)
 
 
+def test_inputs_of_any_number_are_counted():
+    class Sum(nn.Module):
+        def forward(self, first, *x, scale=2.0):
+            return (first + sum(x)) * scale
+
+    inputs = np.ones(2), np.ones(2), np.ones(2)
+    assert kinds(draw(Sum(), *inputs)) == {"first": "input", "x[0]": "input", "x[1]": "input"}
+
+
 def test_inputs_given_by_keyword_have_boxes_as_well():
     X = csr_array([[3.0, 0.0], [0.0, -4.0]])
     picture = draw(nn.Linear(2, 1), X)
