@@ -235,5 +235,5 @@ def printable(text: str) -> str:
 
 
 def beside(text: str) -> str:
-    """Write something beside an arrow."""
-    return f'label="{written(text)}", ' if text else ""
+    """Write something beside an arrow, with a gap to it."""
+    return f'label=" {written(text)} ", ' if text else ""

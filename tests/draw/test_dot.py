@@ -77,7 +77,7 @@ def drawn(picture):
     nodes, edges = {}, []
     for line in picture.source.splitlines():
         node = re.fullmatch(r'  (n\w+) \[label="((?:\\.|[^"\\])*)", (.*)\]', line)
-        edge = re.fullmatch(r'  (n\w+) -> (n\w+) \[(?:label="(.*)", )?id=".*"\]', line)
+        edge = re.fullmatch(r'  (n\w+) -> (n\w+) \[(?:label=" (.*) ", )?id=".*"\]', line)
         if node:
             nodes[node[1]] = node[2], node[3]
         elif edge:
