@@ -6,6 +6,7 @@ import pickle
 import random
 import re
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -306,6 +307,13 @@ def test_a_file_is_replaced_when_the_new_one_is_complete(suffix, tmp_path, monke
     assert draw(Value(1.0)).save(path) == str(path)
     assert len(path.read_text()) > 100
     assert os.listdir(tmp_path) == [path.name]
+
+
+def test_the_page_has_a_legend_of_its_own(tmp_path, graphviz):
+    picture = draw(nn.Linear(2, 1), np.ones((1, 2)))
+    assert ">parameter</text>" in picture._repr_svg_()
+    page = Path(picture.save(tmp_path / "graph.html")).read_text(encoding="utf-8")
+    assert ">parameter</text>" not in page
 
 
 # -- what cannot be drawn ---------------------------------------------------------------------

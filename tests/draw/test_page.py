@@ -315,6 +315,7 @@ def test_steps_back_undo_steps_forward(show):
     for seen in forward[-2::-1]:
         screen.find("#back").click()
         assert screen.seen() == seen
+    assert not screen.find("#back").is_enabled()
 
 
 def test_gradients_add_up_in_their_boxes(show):
