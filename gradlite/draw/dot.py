@@ -90,8 +90,9 @@ def draw_dot(root: Any, format: str = "svg", rankdir: str = "LR") -> Picture:
     Leaves have round corners, results have square ones, and the root's outline is thick.
 
     The tape has let go of arrays that no derivative needs. For the picture they are computed
-    again; where that may not be done (by a function of your own that is not NumPy's, SciPy's or
-    gradlite's) the box shows the shape alone. Nothing is recorded, and no state changes.
+    again, from what went in as it is now: draw before an optimizer's step, or its new weights go
+    into these numbers. Where that may not be done (by a function of your own that is not NumPy's,
+    SciPy's or gradlite's) the box shows the shape alone. Nothing is recorded, and no state changes.
 
     Examples
     --------
