@@ -515,6 +515,13 @@ def test_the_page_says_that_hooks_are_not_called(show):
     assert screen.gradient().tolist() == [[2.0, 4.0]]
 
 
+def test_long_labels_leave_room_for_the_graph(show):
+    x = Value(2.0, label="x" * 2000)
+    screen = show(x * x)
+    screen.press(KEYS["end"])
+    assert screen.find("#canvas").rect["height"] > 400
+
+
 def test_a_link_in_the_panel_selects_what_it_names(show):
     out, (x, *_) = neuron()
     screen = show(out)
