@@ -135,8 +135,12 @@ def _shown(length: int) -> Sequence[int | None]:
 
 
 def _scale(cells: np.ndarray) -> float:
-    """Give the largest finite magnitude."""
-    return float(np.abs(cells[np.isfinite(cells)].astype(float)).max(initial=0))
+    """Give the largest finite magnitude; nothing as large as the array is made, unless it must."""
+    ends = [float(end) for end in (cells.min(initial=0), cells.max(initial=0))]
+    if not all(map(math.isfinite, ends)):
+        finite = cells[np.isfinite(cells)]
+        ends = [float(finite.min(initial=0)), float(finite.max(initial=0))]
+    return max(map(abs, ends))
 
 
 def _head(place: int | None) -> str:

@@ -1,5 +1,6 @@
 """What notebooks show: the HTML of Tensors, Modules and estimators."""
 
+import tracemalloc
 from xml.etree import ElementTree
 
 import numpy as np
@@ -131,3 +132,15 @@ def test_estimators_show_scikit_learns_diagram():
     shown = gl.MLPClassifier((8,), alpha=0.5)._repr_html_()
     assert "sk-top-container" in shown
     assert "MLPClassifier" in shown
+
+
+def test_a_large_tensor_is_shown_without_a_copy_of_it():
+    x = gl.Tensor(np.ones((1000, 1000)))
+    x._repr_html_()
+    tracemalloc.start()
+    try:
+        x._repr_html_()
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < x.data.nbytes / 10

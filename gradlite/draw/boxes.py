@@ -41,14 +41,17 @@ def described(shape: tuple[int, ...], array: Any) -> list[str]:
     """Write the shape of an array, and what is known of its numbers."""
     if array is None:
         return [str(shape)]
-    return [f"{shape} {array.dtype}", *measured("data", array)]
+    sparse = ", sparse" if is_sparse(array) else ""
+    return [f"{shape} {array.dtype}{sparse}", *measured("data", array)]
 
 
 def measured(what: str, array: Any) -> list[str]:
     """Write a single number as it is, and of an array the norm."""
     if array is None:
         return []
-    if np.size(array) == 1:
+    if is_sparse(array):
+        array = array.tocsr().data
+    elif np.size(array) == 1:
         return [f"{what} {number(np.asarray(array).item())}"]
     with np.errstate(all="ignore"):
         norm = number(np.linalg.norm(np.asarray(array, float)))
@@ -80,17 +83,29 @@ def operation(item: Any) -> list[str]:
         for k, v in params.items():
             if is_dataclass(v):  # the frame of a convolution
                 told += [f"{f.name}={small(getattr(v, f.name))}" for f in dataclass_fields(v)]
-            elif v is not usual.get(k, item):
+            elif v is not usual.get(k, item) and not is_array(v):
                 told.append(f"{k}={small(v)}")
     return [item.rule.name, *told]
 
 
 def constants(item: Any) -> list[tuple[str, Any]]:
-    """List the arguments of an operation that were not on the tape, each with its role."""
+    """List the data that an operation took and that was not on the tape, each with its role."""
     if not isinstance(item, Node) or isinstance(item, Bridge) or item.rule is None:
         return []
     given = zip(roles(item), item.args, item.parents or (), strict=True)
-    return [(role, x) for role, x, parent in given if parent is None and x is not None]
+    positional = [(role, x) for role, x, parent in given if parent is None and x is not None]
+    by_keyword = [(k, x) for k, x in (item.params or {}).items() if k != "saved" and is_array(x)]
+    return positional + by_keyword
+
+
+def is_array(x: Any) -> bool:
+    """Tell whether something is data that an operation took: an array, or a sparse matrix."""
+    return (isinstance(x, np.ndarray) and x.ndim > 0) or is_sparse(x)
+
+
+def is_sparse(x: Any) -> bool:
+    """Tell whether something is a sparse matrix of scipy."""
+    return hasattr(x, "tocsr")
 
 
 def role_of(x: Any, item: Any) -> str:
@@ -125,14 +140,15 @@ def small(x: Any) -> str:
     """Write a constant in a few characters: an array as its shape and dtype."""
     if isinstance(x, np.ndarray):
         return f"{x.shape} {x.dtype}" if x.ndim else small(x.item())
-    if hasattr(x, "tocsr"):
+    if is_sparse(x):
         return f"{x.shape} {x.dtype}, sparse"
     if isinstance(x, slice):
         bounds = ["" if part is None else str(part) for part in (x.start, x.stop)]
         return ":".join(bounds) + (f":{x.step}" if x.step is not None else "")
-    if isinstance(x, tuple):
-        return f"({', '.join(map(small, x))}{',' * (len(x) == 1)})"
     if isinstance(x, (float, np.floating)):
         return f"{x:.6g}"
-    text = str(x) if isinstance(x, (str, np.generic, np.dtype)) else repr(x)
+    if isinstance(x, tuple):
+        text = f"({', '.join(map(small, x))}{',' * (len(x) == 1)})"
+    else:
+        text = str(x) if isinstance(x, (str, np.generic, np.dtype)) else repr(x)
     return text if len(text) <= 24 else f"{text[:21]}..."

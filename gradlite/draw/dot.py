@@ -7,9 +7,7 @@ import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from gradlite.draw.boxes import small
+from gradlite.draw.boxes import is_array, small
 from gradlite.draw.picture import Picture, one_of
 from gradlite.draw.scene import Box, Kind, Scene, scene
 
@@ -92,8 +90,9 @@ def draw_dot(root: Any, format: str = "svg", rankdir: str = "LR") -> Picture:
     Leaves have round corners, results have square ones, and the root's outline is thick.
 
     The tape has let go of arrays that no derivative needs. For the picture they are computed
-    again; where that may not be done (by a function of your own that is not NumPy's, SciPy's or
-    gradlite's) the box shows the shape alone. Nothing is recorded, and no state changes.
+    again, from what went in as it is now: draw before an optimizer's step, or its new weights go
+    into these numbers. Where that may not be done (by a function of your own that is not NumPy's,
+    SciPy's or gradlite's) the box shows the shape alone. Nothing is recorded, and no state changes.
 
     Examples
     --------
@@ -134,7 +133,7 @@ class Look(NamedTuple):
 
 def record(box: Box) -> str:
     """Show a box as micrograd's notebooks do: as a record of its fields."""
-    if isinstance(box.item, np.ndarray):
+    if is_array(box.item):
         return f'label="{written(small(box.item))}", {ARRAY}'
     look = RESULT if box.op or box.inputs else LEAF
     fields = [box.name, *box.fields] if box.name else box.fields
@@ -215,7 +214,7 @@ def picture(scene: Scene, look: Look, rankdir: str, format: str = "svg") -> Pict
 def line_of_code(where: str) -> str:
     """Shorten what debug mode wrote down, ``/path/file.py:3 in f`` and the code below it."""
     place, _, code = where.partition("\n")
-    text = f"{os.path.basename(place.split(' in ')[0])}  {code.strip()}"
+    text = f"{os.path.basename(place.rpartition(' in ')[0])}  {code.strip()}"
     return text if len(text) <= CODE else f"{text[: CODE - 1]}…"
 
 
@@ -237,5 +236,5 @@ def printable(text: str) -> str:
 
 
 def beside(text: str) -> str:
-    """Write something beside an arrow."""
-    return f'label="{written(text)}", ' if text else ""
+    """Write something beside an arrow, with a gap to it."""
+    return f'label=" {written(text)} ", ' if text else ""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,7 +60,7 @@ def draw(
     Raises
     ------
     DtypeError
-        If `root` is none of these.
+        If `root` is none of these, or `names` is not such a mapping.
     PictureError
         If the module needs sample input, or gives something else than one Tensor or Value, and
         if `rankdir` is unknown.
@@ -89,13 +90,25 @@ def draw(
     >>> [box.name for box in picture.scene.boxes.values() if box.kind == "parameter"]
     ['0.weight', '0.bias', '2.weight', '2.bias']
     """
+    names = checked(names)
     with enable_grad():
         what = watched(root, data)
-    seen = scene(what.result, {**what.names, **(names or {})})
+    seen = scene(what.result, {**what.names, **names})
     for box in seen.boxes.values():
         if box.id != seen.root and box.name in what.kinds:
             box.kind = what.kinds[box.name]
     return picture(folded(seen) if fold else seen, DETAILED, rankdir)
+
+
+def checked(names: Any) -> Mapping[str, Any]:
+    """Refuse names that are none."""
+    names = {} if names is None else names
+    if not isinstance(names, Mapping) or not all(isinstance(name, str) for name in names):
+        raise DtypeError(
+            f"names must be a dict of str to Tensor, Value or array, such as names={{'x': x}}; "
+            f"not {short(names)} ({type(names).__name__})."
+        )
+    return names
 
 
 class Subject(NamedTuple):
@@ -138,8 +151,17 @@ def of_module(module: Module, data: Sequence[Any]) -> Subject:
     check_sample(module, data)
     module = copy.deepcopy(module).eval()
     given = [as_input(x) for x in data]
-    inputs = dict(zip(inspect.signature(module.forward).parameters, given, strict=False))
-    return subject(called(module, *given), inputs, module)
+    result = called(module, *given)
+    return subject(result, dict(zip(arguments(module.forward), given, strict=False)), module)
+
+
+def arguments(function: Callable[..., Any]) -> Iterator[str]:
+    """Name the positional arguments of a function, ``*x`` as x[0], x[1] and so on."""
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is not parameter.VAR_POSITIONAL:
+            yield name
+        else:
+            yield from (f"{name}[{i}]" for i in itertools.count())
 
 
 def of_neurons(module: Neurons, data: Sequence[Any]) -> Subject:
@@ -160,10 +182,14 @@ def of_estimator(model: Any, data: Sequence[Any]) -> Subject:
     from gradlite.estimators._base import BaseNet
 
     if not isinstance(model, BaseNet):
-        last = " Draw its last step, with X as that gets it." if hasattr(model, "steps") else ""
+        inside = ""
+        if hasattr(model, "steps"):
+            inside = " Draw its last step, with X as that gets it."
+        elif hasattr(model, "best_estimator_"):
+            inside = " Draw its best_estimator_."
         raise DtypeError(
             f"draw takes estimators of gradlite, with a network to draw; not "
-            f"{type(model).__name__}.{last}"
+            f"{type(model).__name__}.{inside}"
         )
     if len(data) > 2:
         raise PictureError(f"draw takes X and y beside an estimator, not {len(data)} arrays.")

@@ -17,12 +17,16 @@ let player = 0;
 
 // -- numbers ------------------------------------------------------------------------------
 
+const plain = (x) => x === 0 || (Math.abs(x) >= 1e-4 && Math.abs(x) < 1e6);
 const short = (x) => {
   if (typeof x === "string") return x; // nan, inf
-  const plain = x === 0 || (Math.abs(x) >= 1e-4 && Math.abs(x) < 1e6);
-  return plain ? x.toFixed(4) : x.toExponential(3);
+  return plain(x) ? x.toFixed(4) : x.toExponential(3);
 };
-const rounded = (x) => (typeof x === "string" ? x : String(Number(x.toPrecision(6))));
+const rounded = (x) => {
+  if (typeof x === "string") return x;
+  const six = Number(x.toPrecision(6));
+  return plain(x) ? String(six) : six.toExponential();
+};
 const brief = ({ number, norm, shape }) => {
   if (number !== undefined) return short(number);
   return norm === undefined ? shape : `norm ${short(norm)}`;
@@ -125,6 +129,9 @@ function prepare() {
       part?.classList.add("part");
       part?.addEventListener("click", () => choose(id));
     }
+    group.addEventListener("focus", () => {
+      if (group.matches(":focus-visible")) reveal(id); // a key led here, not a click
+    });
     group.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" && event.key !== " ") return;
       event.preventDefault();
@@ -181,6 +188,8 @@ function gradientOf(id) {
     whole: "whole",
   }[state(id)];
   const heading = element("h3", {}, "Gradient", element("small", { class: state(id) }, known));
+  const hooks = "backward() hands this to hooks, and goes on with what they return. Not so here.";
+  const told = boxes[id].hooked ? [element("p", { class: "quiet" }, hooks)] : [];
   const total = now.at(-1)?.total; // a box of repeats has none
   const content = total ? described(total) : [];
   const given = all.map(({ step: at, from, amount }) => {
@@ -188,7 +197,8 @@ function gradientOf(id) {
     if (at > step) return element("li", { class: "later" }, source, `at step ${at}`);
     return element("li", {}, source, brief(amount));
   });
-  return element("section", { id: "gradient" }, heading, ...content, element("ul", {}, ...given));
+  const list = element("ul", {}, ...given);
+  return element("section", { id: "gradient" }, heading, ...told, ...content, list);
 }
 
 function ruleOf({ rule, arguments: given, note, op }) {
@@ -243,7 +253,8 @@ function sentence() {
   if (data.problem) return [data.problem];
   if (step === 0) {
     const seed = "number" in data.seed ? `is ${data.seed.number}.` : "starts as ones.";
-    return ["The gradient of ", named(data.root), ` by itself ${seed} Step on to send it back.`];
+    const next = steps.length ? "Step on to send it back." : "Nothing is behind it.";
+    return ["The gradient of ", named(data.root), ` by itself ${seed} ${next}`];
   }
   const { box, arrivals: given } = steps[step - 1];
   const to = given.map(({ box: id, amount }, i) => {
@@ -317,20 +328,26 @@ function zoom(factor, x = canvas.clientWidth / 2, y = canvas.clientHeight / 2) {
   look();
 }
 
+// Where a graph is to be seen: below the legend, above the buttons.
+function room() {
+  const { left, right, width } = canvas.getBoundingClientRect();
+  const { bottom: top } = $("legend").getBoundingClientRect();
+  const { top: bottom } = $("zoom").getBoundingClientRect();
+  return { left, right, top, bottom, width, height: bottom - top };
+}
+
 function fit(smallest = 0) {
-  const { clientWidth: width, clientHeight: height } = canvas;
-  const legend = $("legend");
-  const top = legend.offsetTop + legend.offsetHeight;
-  const k = Math.min((width - 16) / fullWidth, (height - top - 16) / fullHeight, 1.8);
-  view.k = Math.max(k, smallest);
+  const { top, width, height } = room();
+  const k = Math.min((width - 16) / fullWidth, (height - 16) / fullHeight, 1.8);
+  view.k = Math.max(k, smallest, 0.05);
   view.x = (width - fullWidth * view.k) / 2;
-  view.y = (top + height - fullHeight * view.k) / 2;
+  view.y = top - canvas.getBoundingClientRect().top + (height - fullHeight * view.k) / 2;
   look();
 }
 
 // Brings boxes into sight, if they are out of it, by the shortest way: the first at least.
 function reveal(...ids) {
-  const { left, right, top, bottom, width, height } = canvas.getBoundingClientRect();
+  const { left, right, top, bottom, width, height } = room();
   const places = ids.map((id) => groups[id].getBoundingClientRect());
   const all = {
     left: Math.min(...places.map((place) => place.left)),
@@ -360,7 +377,7 @@ const spread = () => {
 };
 
 canvas.addEventListener("pointerdown", (event) => {
-  if (event.target.closest("#zoom")) return;
+  if (event.button || event.target.closest("#zoom")) return; // a menu may swallow what follows
   fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
 });
 
@@ -438,6 +455,8 @@ const keys = {
   0: "fit",
   " ": "play",
 };
+addEventListener("resize", () => reveal(chosen)); // a phone is turned
+
 addEventListener("keydown", (event) => {
   const action = keys[event.key];
   if (!action || event.ctrlKey || event.metaKey || event.altKey) return;

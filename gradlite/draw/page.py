@@ -67,8 +67,8 @@ def page(scene: Scene, svg: str) -> str:
     -----
     The backward pass starts from 1 where the result is one number, and from ones otherwise:
     then it shows the gradient of the sum. It is recorded while the page is written; no ``grad``
-    changes. Of an array the page holds the norm, the mean, the range and the first entries, with
-    12 digits.
+    changes, and no hook is called: the page says where there are hooks. Of an array the page
+    holds the norm, the mean, the range and the first entries, with 12 digits.
 
     Examples
     --------
@@ -213,6 +213,7 @@ def of_box(box: Box, shown: dict[int, str], rules: dict[Rule, int]) -> Json:
         "rule": None if rule is None else rules.setdefault(rule, len(rules)),
         "arguments": [] if rule is None else arguments(item, rule, shown),
         "note": note_on(item) if rule is None else "",
+        "hooked": isinstance(item, Node) and item.sink is not None and bool(item.sink.hooks),
     }
 
 
@@ -244,9 +245,12 @@ def arguments(item: Any, rule: Rule, shown: dict[int, str]) -> list[Json]:
     else:
         pairs = zip(item.args, item.parents or (), strict=True)
         given = [arg if parent is None else parent for arg, parent in pairs]
+    named = [*zip(names(rule, len(given)), given, strict=True)]
+    if isinstance(item, Node):
+        named += [(k, x) for k, x in (item.params or {}).items() if id(x) in shown]
     return [
         {"name": name, "box": shown[id(x)]} if id(x) in shown else {"name": name, "is": small(x)}
-        for name, x in zip(names(rule, len(given)), given, strict=True)
+        for name, x in named
     ]
 
 
@@ -297,4 +301,8 @@ def summary(x: Any) -> Json | None:
 
 def exact(x: Any) -> Any:
     """Round a number to the digits that the page holds; JSON has no words for NaN and Inf."""
-    return float(f"{x:.{DIGITS}g}") if isfinite(x) else str(float(x))
+    try:
+        x = float(x)
+    except (TypeError, ValueError, OverflowError):  # whatever a Value holds
+        return number(x)
+    return float(f"{x:.{DIGITS}g}") if isfinite(x) else str(x)

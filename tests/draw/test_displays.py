@@ -1,10 +1,13 @@
 """The displays: what was drawn, and where."""
 
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier as TheirClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -75,6 +78,13 @@ def test_curves_in_the_same_axes_are_told_apart(plt):
     assert legend(ax)[3:] == ["b: training loss", "b: validation score", "b: best epoch 1"]
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 40])
+def test_there_are_no_fractions_of_epochs(count):
+    ticks = LossCurveDisplay.from_predictions(np.ones(count)).ax_.get_xticks()
+    assert ticks.size
+    assert (ticks == np.round(ticks)).all()
+
+
 def test_how_lines_are_drawn_can_be_said():
     display = LossCurveDisplay.from_predictions([2.0, 1.0], linewidth=3, color="red")
     assert (display.line_.get_linewidth(), display.line_.get_color()) == (3, "red")
@@ -106,6 +116,13 @@ def test_the_best_epoch(curves, best):
             PictureError,
             "StandardScaler has no losses",
         ),
+        (
+            lambda: LossCurveDisplay.from_estimator(
+                GridSearchCV(LogisticRegression(), {"C": [1.0]}, cv=2).fit(X, Y)
+            ),
+            PictureError,
+            r"GridSearchCV has no losses .* Take its best_estimator_\.$",
+        ),
         (lambda: LossCurveDisplay.from_predictions([]), ShapeError, "one number for each epoch"),
         (
             lambda: LossCurveDisplay.from_predictions([1.0, 2.0], [1.0]),
@@ -116,6 +133,11 @@ def test_the_best_epoch(curves, best):
             lambda: LossCurveDisplay.from_predictions([1.0], scale="cubic"),
             PictureError,
             "scale must be linear, log; not 'cubic'",
+        ),
+        (
+            lambda: LossCurveDisplay.from_predictions([np.nan, -0.5], scale="log"),
+            PictureError,
+            "above 0, and the lowest is -0.5",
         ),
         (
             lambda: LossCurveDisplay.from_predictions([1.0], [-0.5], scale="log"),
@@ -166,6 +188,17 @@ def test_weights_of_an_image_as_images(plt):
     assert max(ax.get_position().x1 for ax in display.axes_) < right.get_position().x0
 
 
+@pytest.mark.parametrize("layout", [None, "constrained"])
+def test_heat_maps_in_given_axes_do_not_run_into_each_other(plt, layout):
+    figure, ax = plt.subplots(layout=layout)
+    WeightsDisplay.from_estimator(fitted(), ax=ax)
+    figure.draw_without_rendering()
+    panels = [part.get_tightbbox() for part in figure.axes if part.axison]
+    panels.sort(key=lambda box: box.x0)
+    assert len(panels) == 6
+    assert all(a.x1 <= b.x0 for a, b in pairwise(panels))
+
+
 def test_weights_of_a_network_of_ones_own():
     network = nn.Sequential(
         nn.Linear(4, 8), nn.Residual(nn.Linear(8, 8)), nn.LayerNorm(8), nn.Linear(8, 3)
@@ -181,6 +214,13 @@ def test_weights_that_are_all_zero_are_white():
     display = WeightsDisplay.from_predictions([np.zeros((2, 3))])
     assert display.axes_[0].get_title() == "layer 1"
     assert display.images_[0].get_clim() == (-1.0, 1.0)
+
+
+def test_weights_that_are_not_finite_leave_the_others_to_be_seen():
+    W = np.array([[np.nan, 2.0], [np.inf, -1.0]])
+    assert WeightsDisplay.from_predictions([W]).images_[0].get_clim() == (-2.0, 2.0)
+    (bars,) = WeightsDisplay.from_predictions([W], kind="hist").bars_
+    assert sum(bar.get_height() for bar in bars) == 2
 
 
 @pytest.mark.parametrize(
@@ -233,6 +273,12 @@ def test_dead_units_are_those_that_never_change():
     display = ActivationsDisplay.from_predictions([always, always[:, 2:]], ["a", "b"])
     assert display.dead_ == [0.5, 0.0]
     assert [ax.get_title(loc="right") for ax in display.axes_] == ["50% dead", "0% dead"]
+
+
+def test_activations_that_are_not_finite_leave_the_others_to_be_seen():
+    a = np.array([[np.nan, 2.0, np.inf, np.inf], [np.inf, -1.0, np.inf, 3.0]])
+    (bars,) = ActivationsDisplay.from_predictions([a]).bars_
+    assert sum(bar.get_height() for bar in bars) == pytest.approx(3 / 8)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

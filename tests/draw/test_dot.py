@@ -21,6 +21,7 @@ from gradlite.draw import Picture, draw, draw_dot, trace
 from gradlite.draw import picture as pictures
 from gradlite.draw.answers import answers
 from gradlite.draw.boxes import number, small
+from gradlite.draw.dot import line_of_code
 from gradlite.draw.graph import behind
 from gradlite.draw.scene import scene
 from gradlite.engine import Value
@@ -76,7 +77,7 @@ def drawn(picture):
     nodes, edges = {}, []
     for line in picture.source.splitlines():
         node = re.fullmatch(r'  (n\w+) \[label="((?:\\.|[^"\\])*)", (.*)\]', line)
-        edge = re.fullmatch(r'  (n\w+) -> (n\w+) \[(?:label="(.*)", )?id=".*"\]', line)
+        edge = re.fullmatch(r'  (n\w+) -> (n\w+) \[(?:label=" (.*) ", )?id=".*"\]', line)
         if node:
             nodes[node[1]] = node[2], node[3]
         elif edge:
@@ -316,10 +317,16 @@ def test_numbers_say_something_whatever_their_size(x, text):
         (np.dtype("f4"), "float32"),
         ("mean", "mean"),
         ([1] * 100, "[1, 1, 1, 1, 1, 1, 1,..."),
+        (tuple(range(100)), "(0, 1, 2, 3, 4, 5, 6,..."),
     ],
 )
 def test_parameters_are_written_in_a_few_characters(x, text):
     assert small(x) == text
+
+
+def test_a_folder_may_be_called_in_whatever_way():
+    where = "/work in progress/net.py:3 in forward\n    return x + 1"
+    assert line_of_code(where) == "net.py:3  return x + 1"
 
 
 # -- text that means something to Graphviz ----------------------------------------------------

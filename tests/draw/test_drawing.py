@@ -6,12 +6,15 @@ import pickle
 import random
 import re
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -19,6 +22,7 @@ import gradlite as gl
 from gradlite import nn
 from gradlite.draw import draw, draw_dot
 from gradlite.draw.dot import KINDS
+from gradlite.draw.scene import Link
 from gradlite.engine import Value
 from tests.helpers import leaves
 
@@ -131,6 +135,25 @@ def test_a_module_is_called_on_its_input():
     }  # fmt: skip
     assert operations(picture) == ["gl.linear", "np.tanh", "gl.linear"]
     assert np.array_equal(root(picture).value, net(x).data)
+
+
+def test_inputs_of_any_number_are_counted():
+    class Sum(nn.Module):
+        def forward(self, first, *x, scale=2.0):
+            return (first + sum(x)) * scale
+
+    inputs = np.ones(2), np.ones(2), np.ones(2)
+    assert kinds(draw(Sum(), *inputs)) == {"first": "input", "x[0]": "input", "x[1]": "input"}
+
+
+def test_inputs_given_by_keyword_have_boxes_as_well():
+    X = csr_array([[3.0, 0.0], [0.0, -4.0]])
+    picture = draw(nn.Linear(2, 1), X)
+    (box,) = (box for box in picture.scene.boxes.values() if box.kind == "input")
+    assert (box.name, box.fields) == ("x", ["(2, 2) float64, sparse", "norm 5.0000"])
+    (product,) = (box for box in picture.scene.boxes.values() if box.op == ["gl.sparse_matmul"])
+    assert Link(box.id, "x") in product.inputs
+    assert kinds(draw(nn.Embedding(3, 2), np.array([0, 2])))["indices"] == "input"
 
 
 def test_inputs_have_the_names_of_the_arguments():
@@ -286,6 +309,13 @@ def test_a_file_is_replaced_when_the_new_one_is_complete(suffix, tmp_path, monke
     assert os.listdir(tmp_path) == [path.name]
 
 
+def test_the_page_has_a_legend_of_its_own(tmp_path, graphviz):
+    picture = draw(nn.Linear(2, 1), np.ones((1, 2)))
+    assert ">parameter</text>" in picture._repr_svg_()
+    page = Path(picture.save(tmp_path / "graph.html")).read_text(encoding="utf-8")
+    assert ">parameter</text>" not in page
+
+
 # -- what cannot be drawn ---------------------------------------------------------------------
 
 
@@ -328,6 +358,15 @@ def test_estimators_refuse_what_they_were_not_fitted_for(classifier, data):
         TypeError, match=r"not Pipeline\. Draw its last step, with X as that gets it"
     ):
         draw(make_pipeline(StandardScaler(), classifier), X)
+    search = GridSearchCV(LogisticRegression(), {"C": [1.0]}, cv=2).fit(X, y)
+    with pytest.raises(TypeError, match=r"not GridSearchCV\. Draw its best_estimator_\.$"):
+        draw(search, X)
+
+
+@pytest.mark.parametrize("names", [["x"], {1: Value(1.0)}])
+def test_wrong_names_are_named(names):
+    with pytest.raises(gl.GradliteError, match=r"such as names=\{'x': x\}; not "):
+        draw(Value(1.0), names=names)
 
 
 def test_a_wrong_direction_is_named():

@@ -153,6 +153,12 @@ def test_what_fit_takes_is_handed_on(plt):
     assert drawn(seen.lines_[0]) != drawn(plain.lines_[0])
 
 
+def test_the_flow_of_one_epoch_is_to_be_seen():
+    display = GradientFlowDisplay.from_predictions({"a": [0.5], "b": [0.7]})
+    assert [line.get_marker() for line in display.lines_] == ["o", "o"]
+    assert set(display.ax_.get_xticks()) <= {0, 1, 2}
+
+
 @pytest.mark.parametrize(
     ("draw", "error", "match"),
     [

@@ -9,6 +9,7 @@ import pytest
 
 import gradlite as gl
 from gradlite.draw import draw_dot
+from gradlite.draw.boxes import number
 from gradlite.draw.folding import fold
 from gradlite.draw.page import described, page, summary
 from gradlite.draw.scene import scene
@@ -72,6 +73,13 @@ def test_the_rule_of_an_operation_stands_once_and_its_arguments_by_name():
     assert data["boxes"][power["arguments"][0]["box"]]["name"] == "x"
 
 
+def test_arrays_among_the_parameters_of_an_operation_are_arguments_with_a_box():
+    (x,) = leaves(np.array([1.0, 2.0]))
+    data, boxes = told(x[np.array([1, 1])])
+    _, index = boxes["getitem"]["arguments"]
+    assert (index["name"], data["boxes"][index["box"]]["value"]["rows"]) == ("index", [[1.0, 1.0]])
+
+
 def test_a_rule_of_ones_own_is_called_that():
     a = Value(3.0)
     own = Value(27.0, (a,), "cube")
@@ -100,6 +108,12 @@ def test_what_is_not_finite_can_be_told_too():
     told = summary(np.array([1.0, np.nan, -np.inf]))
     assert told["rows"] == [[1.0, "nan", "-inf"]]
     json.dumps(told, allow_nan=False)
+
+
+def test_a_number_beyond_all_floats_is_told_in_its_first_digits():
+    data, _ = told(Value(10**400))
+    (box,) = data["boxes"].values()
+    assert box["value"] == {"number": number(10**400)}
 
 
 def test_a_result_without_a_gradient_has_no_steps_and_says_so():
@@ -303,6 +317,7 @@ def test_steps_back_undo_steps_forward(show):
     for seen in forward[-2::-1]:
         screen.find("#back").click()
         assert screen.seen() == seen
+    assert not screen.find("#back").is_enabled()
 
 
 def test_gradients_add_up_in_their_boxes(show):
@@ -414,6 +429,101 @@ def test_an_empty_array_has_an_empty_gradient(show):
     assert "(0, 3)" in screen.text("#gradient")
 
 
+def test_small_measures_are_short(show):
+    (x,) = leaves(np.array([1.0, 2.0]))
+    screen = show(np.sum(x * (1e-5 / 3)))
+    screen.press(KEYS["end"])
+    screen.choose(x)
+    measures = dict(re.findall(r"(\w+)\n(\S+)", screen.text("#gradient .measures")))
+    assert measures["mean"] == "3.33333e-6"
+
+
+def test_only_the_main_button_drags(show, browser):
+    from selenium.webdriver import ActionChains
+    from selenium.webdriver.common.actions.mouse_button import MouseButton
+
+    out, (x, *_) = neuron()
+    screen = show(out)
+    before = screen.box(x).rect
+    actions = ActionChains(browser, duration=0)
+    actions.move_to_element(screen.box(x))
+    actions.w3c_actions.pointer_action.pointer_down(MouseButton.MIDDLE)
+    actions.move_by_offset(30, 40).perform()
+    assert screen.box(x).rect == before
+    actions.reset_actions()
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (844, 330), (320, 440)])
+def test_the_buttons_cover_no_box_that_is_shown(show, browser, size):
+    screen = show(network()[0])
+    resize(browser, *size)
+    browser.refresh()
+    for _ in range(4):
+        current, zoom = screen.find(".current").rect, screen.find("#zoom").rect
+        assert current["y"] + current["height"] <= zoom["y"]
+        screen.press(KEYS["right"])
+
+
+def test_a_phone_that_is_turned_shows_the_selected_box_still(show, browser):
+    screen = show(network()[0])
+    for size in ((844, 390), (390, 844)):
+        resize(browser, *size)
+        browser.execute_async_script(
+            "requestAnimationFrame(() => requestAnimationFrame(arguments[0]))"
+        )
+        box, canvas = screen.find(".chosen").rect, screen.find("#canvas").rect
+        for start, length in (("x", "width"), ("y", "height")):
+            assert canvas[start] <= box[start]
+            assert box[start] + box[length] <= canvas[start] + canvas[length]
+
+
+def test_a_box_that_a_key_leads_to_comes_into_sight(show, browser):
+    screen = show(network()[0])
+    resize(browser, 390, 844)
+    browser.refresh()
+    assert screen.find(".node").rect["x"] < 0
+    screen.press("\ue004")  # tab
+    assert screen.run("return document.activeElement === document.querySelector('.node')")
+    assert screen.find(".node").rect["x"] >= 0
+
+
+def test_a_leaf_has_nothing_behind_it(show):
+    screen = show(Value(3.0, label="x"))
+    assert screen.text("#said") == "The gradient of x by itself is 1. Nothing is behind it."
+    assert not screen.find("#next").is_enabled()
+
+
+def test_a_label_from_right_to_left_turns_no_sentence_around(show):
+    a, b = Value(2.0, label="\u202ea"), Value(3.0, label="b")
+    screen = show(a * b)
+    screen.press(KEYS["end"])
+    end = screen.run(
+        "const range = document.createRange();"
+        "range.selectNodeContents(document.querySelector('#said').lastChild);"
+        "return range.getBoundingClientRect().x"
+    )
+    assert screen.find("#said b:last-of-type").rect["x"] < end
+
+
+def test_the_page_says_that_hooks_are_not_called(show):
+    (x,) = leaves(np.array([1.0, 2.0]))
+    x.register_hook(lambda g: 100 * g)
+    out = np.sum(x * x)
+    screen = show(out)
+    assert "hooks" not in screen.text("#gradient")
+    screen.press(KEYS["end"])
+    screen.choose(x)
+    assert "backward() hands this to hooks" in screen.text("#gradient")
+    assert screen.gradient().tolist() == [[2.0, 4.0]]
+
+
+def test_long_labels_leave_room_for_the_graph(show):
+    x = Value(2.0, label="x" * 2000)
+    screen = show(x * x)
+    screen.press(KEYS["end"])
+    assert screen.find("#canvas").rect["height"] > 400
+
+
 def test_a_link_in_the_panel_selects_what_it_names(show):
     out, (x, *_) = neuron()
     screen = show(out)
@@ -437,6 +547,19 @@ def test_a_phone_shows_everything_within_its_width(show, browser, dark):
         assert rect["y"] + rect["height"] <= 844
     background = screen.run("return getComputedStyle(document.body).backgroundColor")
     assert (max(map(int, re.findall(r"\d+", background))) < 60) == dark
+
+
+@pytest.mark.parametrize("size", [(740, 360), (667, 375)])
+def test_a_small_phone_that_lies_has_room_for_graph_and_panel(show, browser, size):
+    screen = show(network()[0])
+    resize(browser, *size)
+    width, height = size
+    assert screen.run("return document.documentElement.scrollWidth") == width
+    for part, least in (("canvas", 100), ("panel", 200), ("bar", 0), ("counter", 0)):
+        rect = screen.find(f"#{part}").rect
+        assert rect["height"] >= least
+        assert rect["x"] + rect["width"] <= width + 1
+        assert rect["y"] + rect["height"] <= height + 1
 
 
 def test_a_result_without_a_gradient_has_nothing_to_step_through(show):

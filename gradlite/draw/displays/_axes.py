@@ -83,7 +83,9 @@ def panels(
     elif isinstance(ax, plt.Axes):
         ax.set_axis_off()
         place = ax.get_subplotspec() or ax.figure.add_gridspec(1, 1)[0]
-        grid = place.subgridspec(rows, columns).subplots(squeeze=False)
+        # matplotlib's own layouts find the room that labels need, and without one it is set.
+        room = {} if ax.figure.get_layout_engine() else {"wspace": 0.8, "hspace": 0.8}
+        grid = place.subgridspec(rows, columns, **room).subplots(squeeze=False)
     else:
         grid = np.asarray(ax, object)
         if grid.size < count:
@@ -98,6 +100,11 @@ def panels(
 def overlaid(ax: Any) -> list[Any]:
     """Give the axes at the same place, `ax` itself among them."""
     return [other for other in ax.figure.axes if other.bbox.bounds == ax.bbox.bounds]
+
+
+def integer_ticks(axis: Any) -> None:
+    """Mark whole numbers alone: there is no epoch 1.2."""
+    axis.get_major_locator().set_params(integer=True, min_n_ticks=1)
 
 
 def free_colors(ax: Any) -> list[str]:
@@ -124,6 +131,8 @@ def network_in(estimator: Any) -> Any:
 
 def unfit(display: str, estimator: Any, lacks: str, remedy: str) -> PictureError:
     """Say why an estimator cannot be shown."""
+    if hasattr(estimator, "best_estimator_"):
+        remedy = "Take its best_estimator_."
     return PictureError(f"{display}: {type(estimator).__name__} {lacks}. {remedy}")
 
 

@@ -30,7 +30,8 @@ class ActivationsDisplay:
     Attributes
     ----------
     bars_ : list of BarContainer
-        The histogram of each layer; the heights are shares, and add up to 1.
+        The histogram of each layer; the heights are shares, and add up to 1, or to less where
+        activations are not finite.
     dead_ : list of float
         The share of dead units of each layer.
     axes_ : array of Axes
@@ -144,13 +145,14 @@ class ActivationsDisplay:
         """
         names = named(self.names, self.activations, "activations")
         layers = [checked(a, name) for a, name in zip(self.activations, names, strict=True)]
-        self.dead_ = [float(np.mean(np.ptp(a, axis=0) == 0)) for a in layers]
+        self.dead_ = [float(np.mean((a == a[0]).all(axis=0))) for a in layers]
         self.axes_ = panels(ax, len(layers), 1, (6.4, 1.8), type(self).__name__)
         self.figure_ = self.axes_[0].figure
         self.bars_ = []
         for panel, a, name, dead in zip(self.axes_, layers, names, self.dead_, strict=True):
-            shares = np.full(a.size, 1 / a.size)
-            self.bars_.append(panel.hist(a.ravel(), BINS, weights=shares, color=COLORS[0])[2])
+            finite = a[np.isfinite(a)]
+            shares = np.full(finite.size, 1 / a.size)
+            self.bars_.append(panel.hist(finite, BINS, weights=shares, color=COLORS[0])[2])
             panel.set_title(f"{name}: {a.shape[1]} units", loc="left", fontsize="medium")
             panel.set_title(f"{dead:.0%} dead", loc="right", fontsize="medium")
             panel.set(ylabel="Share")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.draw.displays._axes import LINES, one_axes, pyplot, unfit
+from gradlite.draw.displays._axes import LINES, integer_ticks, one_axes, pyplot, unfit
 from gradlite.draw.picture import PictureError
 from gradlite.errors import ShapeError
 from gradlite.nn.module import Module, Parameter
@@ -247,8 +247,10 @@ class GradientFlowDisplay:
         self.lines_ = []
         for i, (name, curve) in enumerate(curves.items()):
             style = {"color": depths[i], "linestyle": LINES[i % len(LINES)], "label": name}
+            if len(curve) == 1:  # a line of one point is none
+                style["marker"] = "o"
             self.lines_ += ax.plot(np.arange(1, len(curve) + 1), curve, **{**style, **line_kw})
         ax.set(xlabel="Epoch", ylabel="Norm of the gradient", yscale="log")
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        integer_ticks(ax.xaxis)
         ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), title="Layer")
         return self

@@ -7,7 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.draw.displays._axes import free_colors, network_in, one_axes, overlaid, unfit
+from gradlite.draw.displays._axes import (
+    free_colors,
+    integer_ticks,
+    network_in,
+    one_axes,
+    overlaid,
+    unfit,
+)
 from gradlite.draw.picture import PictureError, one_of
 from gradlite.errors import ShapeError
 
@@ -202,7 +209,7 @@ class LossCurveDisplay:
             self.validation_line_ = line(place, curve, before + BESIDE[kind], style)
         self._mark_best(best_of(loss, **beside), before)
         ax.set(xlabel="Epoch", ylabel="Loss", yscale=scale)
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        integer_ticks(ax.xaxis)
         self._write_legend()
         return self
 
@@ -281,7 +288,7 @@ def best_of(
 
 def check_positive(*curves: np.ndarray | None) -> None:
     """Refuse losses that a logarithmic axis cannot show."""
-    lowest = min(np.min(curve) for curve in curves if curve is not None)
+    lowest = min(np.fmin.reduce(curve) for curve in curves if curve is not None)
     if lowest <= 0:
         raise PictureError(
             f"scale='log' needs losses above 0, and the lowest is {lowest:g}: take 'linear'."

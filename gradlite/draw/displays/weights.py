@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.draw.displays._axes import COLORS, named, network_in, panels, unfit
+from gradlite.draw.displays._axes import COLORS, integer_ticks, named, network_in, panels, unfit
 from gradlite.draw.picture import PictureError, one_of
 from gradlite.nn.module import Module
 
@@ -19,7 +19,8 @@ COLUMNS = 3
 class WeightsDisplay:
     """The weights of each layer, as a heat map or a histogram; those of an image as images.
 
-    Blue is negative, white is zero, red is positive. Make one with `from_estimator` or
+    Blue is negative, white is zero, red is positive; NaN is grey. Histograms leave out what is not
+    finite. Make one with `from_estimator` or
     `from_predictions`.
 
     Parameters
@@ -169,12 +170,14 @@ class WeightsDisplay:
         image = self._draw_image(panel, w.T, largest(w), aspect="auto")
         panel.set(xlabel=f"{w.shape[0]} inputs", ylabel=f"{w.shape[1]} units")
         for axis in (panel.xaxis, panel.yaxis):
-            axis.get_major_locator().set_params(integer=True)
+            integer_ticks(axis)
         panel.figure.colorbar(image, ax=panel)
 
     def _draw_histogram(self, panel: Any, w: np.ndarray) -> None:
         limit = largest(w)
-        bars = panel.hist(w.ravel(), bins=np.linspace(-limit, limit, 42), color=COLORS[0])[2]
+        bars = panel.hist(w[np.isfinite(w)], bins=np.linspace(-limit, limit, 42), color=COLORS[0])[
+            2
+        ]
         panel.axvline(0, color="0.5", linewidth=0.8, linestyle="--")
         panel.set(xlabel="Weight", ylabel="Count", xlim=(-limit, limit))
         self.bars_.append(bars)
@@ -202,6 +205,7 @@ class WeightsDisplay:
 
     def _draw_image(self, panel: Any, pixels: np.ndarray, limit: float, **how: Any) -> Any:
         """Draw an array in colours with zero in the middle."""
+        panel.set_facecolor("0.75")  # seen where a pixel is NaN
         image = panel.imshow(
             pixels, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest", **how
         )
@@ -210,8 +214,8 @@ class WeightsDisplay:
 
 
 def largest(w: np.ndarray) -> float:
-    """Give the largest magnitude; 1 where all are zero."""
-    return float(np.abs(w).max(initial=0)) or 1.0
+    """Give the largest finite magnitude; 1 where all are zero."""
+    return float(np.abs(w[np.isfinite(w)]).max(initial=0)) or 1.0
 
 
 def weights_of(network: Any) -> tuple[list[np.ndarray], list[str]]:
