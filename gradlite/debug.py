@@ -83,15 +83,24 @@ class debug(ModeContext):
         where = _user_line()
         if node is not None:
             node.note = Note(where, [_checksum(saved) for _, saved in _saved(node)])
+        self._check(rule.name, args, ans, where)
+
+    def number(self, name: str, args: Any, ans: Any) -> str:
+        """Check the answer of an operation on single numbers, and give the line that called it."""
+        where = _user_line()
+        self._check(name, args, ans, where)
+        return where
+
+    def _check(self, name: str, args: Any, ans: Any, where: str) -> None:
         for i, arg in enumerate(args):
             if _has(np.isnan, arg):
                 raise NonFiniteError(
-                    f"Argument {i} of {rule.name} already holds {_count(arg)}: it came from "
+                    f"Argument {i} of {name} already holds {_count(arg)}: it came from "
                     f"outside debug mode or from your data.\n{_context(args, where)}"
                 )
         for part in ans if isinstance(ans, tuple) else (ans,):
             if self._is_bad(part, args):
-                raise NonFiniteError(f"{rule.name} gave {_count(part)}.\n{_context(args, where)}")
+                raise NonFiniteError(f"{name} gave {_count(part)}.\n{_context(args, where)}")
 
     def before(self, node: Node) -> None:
         """Compare the arrays that a rule is about to read with their fingerprints."""

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import gradlite as gl
+from gradlite.engine import Value
 from gradlite.errors import MutationError, NonFiniteError
 
 
@@ -413,3 +414,36 @@ def test_the_line_shown_is_the_users_when_numpy_or_gradlite_stand_between():
     at = {}
     message = raised(NonFiniteError, model)
     assert f"{__file__}:{at['line']}" in message
+
+
+# -- single numbers ---------------------------------------------------------------------------
+
+
+def test_values_are_watched_too():
+    huge = Value(1e200)
+
+    def program():
+        small = huge * 0.5 - 1
+        return small * huge
+
+    message = raised(NonFiniteError, program)
+    assert message.startswith("* gave Inf.\n  arguments: 5e+199; 1e+200\n  at ")
+    assert message.endswith("return small * huge")
+    raised_nothing = [(huge * huge).data, program().data]  # outside debug mode
+    assert raised_nothing == [np.inf, np.inf]
+    with gl.debug(inf=False):
+        infinite = huge * huge
+    assert "holds NaN" in raised(NonFiniteError, lambda: Value(np.nan).exp())
+    assert raised(NonFiniteError, lambda: infinite - infinite).startswith("+ gave NaN")
+
+
+def test_values_in_debug_mode_are_differentiated_as_ever():
+    x = Value(2.0)
+    with gl.debug():
+        y = (3 - x).tanh() / x + x**2
+        y.backward()
+    with_debug, x.grad = x.grad, 0.0
+    ((3 - x).tanh() / x + x**2).backward()
+    assert x.grad == with_debug
+    with gl.debug(), gl.no_grad():
+        assert (x * 2)._prev == set()

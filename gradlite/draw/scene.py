@@ -187,6 +187,7 @@ def describe(box: Box, known: Mapping[Node, Any]) -> None:
     if isinstance(item, Value):
         box.name = box.name or str(item.label or "")
         box.value, box.gradient = item.data, item.grad
+        box.where = getattr(item, "_where", "")
     elif isinstance(item, Node):
         several = item.rule is not None and item.rule.outputs
         box.value, box.gradient = None if several else known[item], gradient(item)

@@ -35,11 +35,22 @@ def result(data: Any, made_by: Op, inputs: tuple[Any, ...], extra: Any = None) -
     out.data = data
     out.grad = 0.0
     out._serial = serial()
-    recorded = current_mode().record
-    out._made_by = made_by if recorded else None
-    out._inputs = inputs if recorded else ()
+    out._made_by = made_by
+    out._inputs = inputs
     out._extra = extra
+    if current_mode() is not RECORDING:
+        in_another_mode(out)
     return out
+
+
+def in_another_mode(out: Any) -> None:
+    """Do what the mode asks for: forget where a result came from, or look at it (debug mode)."""
+    mode = current_mode()
+    if mode.inspector is not None:
+        numbers = [x.data for x in out._inputs]
+        out._where = mode.inspector.number(out._made_by.name, numbers, out.data)
+    if not mode.record:
+        out._made_by, out._inputs = None, ()
 
 
 def unary(name: str) -> Operation:
@@ -59,8 +70,8 @@ def unary(name: str) -> Operation:
         out._made_by = op
         out._inputs = (self,)
         out._serial = serial()
-        if current_mode() is not RECORDING and not current_mode().record:
-            out._made_by, out._inputs = None, ()
+        if current_mode() is not RECORDING:
+            in_another_mode(out)
         return out
 
     operation.__name__ = name
@@ -99,8 +110,8 @@ def binary(
             return elsewhere(symbol, operation, self, other)
         out.grad = 0.0
         out._serial = serial()
-        if current_mode() is not RECORDING and not current_mode().record:
-            out._made_by, out._inputs = None, ()
+        if current_mode() is not RECORDING:
+            in_another_mode(out)
         return out
 
     return operation

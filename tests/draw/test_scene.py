@@ -99,6 +99,16 @@ def test_the_line_of_code_is_there_after_debug_mode():
     assert other.where == ""
 
 
+def test_a_value_knows_the_line_that_made_it():
+    with gl.debug():
+        made = Value(2.0) * 3.0
+    seen = scene(made + 1)
+    wheres = [box.where for box in seen.boxes.values() if box.op == ["*"]]
+    assert len(wheres) == 1
+    assert wheres[0].endswith("made = Value(2.0) * 3.0")
+    assert seen.boxes[seen.root].where == ""
+
+
 def test_operations_with_several_results_have_no_value():
     (x,) = leaves(np.eye(2) + 1)
     seen = scene(np.linalg.svd(x)[1].sum())
