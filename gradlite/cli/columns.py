@@ -122,8 +122,9 @@ def kind_of(column: Series) -> tuple[str, str]:
     text = as_text(column).dropna()
     if not text.str.fullmatch(r"0\d+").any():  # codes with leading zeros are names
         marks = ".," if text.str.contains(",").any() else "."
-        decimal = max(marks, key=lambda mark: readable(as_numbers(text, mark)))
-        if readable(as_numbers(text, decimal)) >= READABLE:
+        parts = {mark: readable(as_numbers(text, mark)) for mark in marks}
+        decimal = max(parts, key=parts.__getitem__)
+        if parts[decimal] >= READABLE:
             return NUMBER, decimal
     form = date_format(text)
     return (DATE, form) if form else (CATEGORY, "")
