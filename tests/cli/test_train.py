@@ -8,12 +8,15 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn import datasets
+from sklearn.compose import ColumnTransformer
 
 from gradlite.cli import train as training
+from gradlite.cli.columns import preparation
 from gradlite.cli.model import load_model, read_model
-from gradlite.cli.scoring import importances
+from gradlite.cli.scoring import importances, sources
 
 SEED = ("--seed", "1")
 
@@ -96,6 +99,42 @@ def test_importances_tell_what_the_price_depends_on(trained):
     means = {name: mean for name, mean, _ in found}
     assert list(means) == ["city", "area", "built"]
     assert means["area"] > means["city"] > abs(means["built"])
+
+
+def test_importances_prepare_a_table_once(trained, monkeypatch):
+    model = load_model(str(trained / "flats"))
+    data = str(trained / "flats.csv")
+    lesson = training.read_lesson(training.Options(data=data, target="price"))
+    transform, calls = ColumnTransformer.transform, []
+    monkeypatch.setattr(
+        ColumnTransformer, "transform", lambda *args: calls.append(1) or transform(*args)
+    )
+    importances(model, lesson.rows_test, lesson.y_test, seed=0)
+    assert len(calls) == 1  # a wide table takes minutes otherwise
+
+
+def test_each_column_of_the_matrix_has_its_source():
+    table = pd.DataFrame(
+        {
+            "a_b": ["1", "", "3"] * 3,
+            "a": ["b", "b", "b", "c", "c", "c", "d", "e", ""],
+            "b": ["2026-01-01", "", "2026-03-01"] * 3,
+            "c": ["1", "2", "3"] * 3,
+        }
+    )
+    kinds = {
+        "a_b": ("number", "."),
+        "a": ("category", ""),
+        "b": ("date", "ISO8601"),
+        "c": ("number", "."),
+    }
+    pipeline = preparation(kinds)
+    matrix = pipeline.fit_transform(table)
+    names = ["a_b", "c", "a_b"]  # the last says where there are gaps
+    names += ["a"] * 3  # b, c and the rare ones
+    names += ["b"] * 14
+    assert sources(pipeline[-1]).tolist() == names
+    assert matrix.shape[1] == len(names)
 
 
 def test_classes_are_held_out_in_proportion():
