@@ -9,6 +9,7 @@ import numpy as np
 
 from gradlite.cli.cells import CATEGORY, DATE
 from gradlite.cli.columns import DATE_FEATURES
+from gradlite.cli.terminal import say
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -43,12 +44,18 @@ def score(model: Any, X: np.ndarray, y: np.ndarray) -> dict[str, float]:
 
 
 def compare(network: Any, task: str, train: tuple[Any, Any], test: tuple[Any, Any]) -> Scores:
-    """Score the network and the baselines on the same held-out rows."""
+    """Score the network and the baselines on the same held-out rows.
+
+    Ctrl-C ends the comparison, not the work: a network that took hours is worth more.
+    """
     scores: Scores = [("network", score(network, *test))]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a baseline need not converge to the last digit
         for name, model in baselines(task).items():
-            scores.append((name, score(model.fit(*train), *test)))
+            try:
+                scores.append((name, score(model.fit(*train), *test)))
+            except KeyboardInterrupt:
+                say(f"interrupted: the network is not compared with {name}")
     return scores
 
 

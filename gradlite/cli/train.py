@@ -225,15 +225,33 @@ def run(options: Options) -> None:
     lesson.notes += fit(network, X, lesson.y, options.quiet)
     scores = compare(network, lesson.task, (X, lesson.y), (X_test, lesson.y_test))
     show(scores, len(lesson.y_test))
-    command = options.command()
-    card = Card(lesson.task, options.target, lesson.kinds, lesson.unused, scores, command)
     model = assemble(columns, network)
+    card = Card(lesson.task, options.target, lesson.kinds, lesson.unused, scores, options.command())
     save_model(model_file, model, card)
+    try:
+        page = report_html(tell(options, lesson, model, X_test, scores, settings))
+        write_text(report_file, page)
+    except (KeyboardInterrupt, OSError):
+        say(f"{model_file}, the model, is written; its report is not")
+        raise
+    click.echo(f"\nWrote {model_file}, the model, and {report_file}, the report.")
+
+
+def tell(
+    options: Options,
+    lesson: Lesson,
+    model: Any,
+    X_test: np.ndarray,
+    scores: Scores,
+    settings: dict[str, Any],
+) -> Report:
+    """Give what the report tells of the model."""
+    network = model["network"]
     classifies = lesson.task == "classification"
-    report = Report(
+    return Report(
         title=f"{options.target} from {os.path.basename(options.data)}",
         task=lesson.task,
-        command=command,
+        command=options.command(),
         model=network,
         y_test=lesson.y_test,
         prediction=network.predict(X_test),
@@ -245,8 +263,6 @@ def run(options: Options) -> None:
         facts=facts(options, lesson),
         notes=lesson.notes,
     )
-    write_text(report_file, report_html(report))
-    click.echo(f"\nWrote {model_file}, the model, and {report_file}, the report.")
 
 
 def outputs(options: Options) -> tuple[str, str]:

@@ -199,12 +199,32 @@ def test_ctrl_c_from_outside(folder, flats):
     assert {"model.gl", "model.html"} <= set(os.listdir(folder))
 
 
+def interrupt(*args):
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_while_scoring_keeps_the_model(command, folder, flats, monkeypatch):
+    flats.to_csv(folder / "flats.csv", index=False)
+    monkeypatch.setattr("sklearn.linear_model.Ridge.fit", interrupt)
+    code, output, errors = command("train", "flats.csv", "--target", "price", "--quiet")
+    assert code == 0
+    assert "interrupted: the network is not compared with linear regression" in errors
+    assert list(scores(output)) == ["network", "mean"]
+    assert read_model("model")[1].scores[0][0] == "network"
+
+
+def test_ctrl_c_while_the_report_is_made_keeps_the_model(command, folder, flats, monkeypatch):
+    flats.to_csv(folder / "flats.csv", index=False)
+    monkeypatch.setattr(training, "importances", interrupt)
+    code, output, errors = command("train", "flats.csv", "--target", "price", "--quiet")
+    assert code == 130
+    assert "model.gl, the model, is written; its report is not" in errors
+    assert "Wrote" not in output
+    assert read_model("model")[1].target == "price"
+
+
 def test_ctrl_c_before_there_is_a_model_ends_it(command, folder, flats, monkeypatch):
     flats.to_csv(folder / "flats.csv", index=False)
-
-    def interrupt(*args):
-        raise KeyboardInterrupt
-
     monkeypatch.setattr("gradlite.estimators._fitting.train", interrupt)
     code, _, errors = command("train", "flats.csv", "--target", "price", "--quiet")
     assert (code, errors) == (130, "gradlite: interrupted\n")
