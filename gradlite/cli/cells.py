@@ -46,7 +46,13 @@ def as_text(column: Series) -> Series:
     >>> as_text(pd.Series([" red", "n/a", None])).tolist()
     ['red', <NA>, <NA>]
     """
-    text = column.astype("string").str.strip()
+    try:
+        text = column.astype("string").str.strip()
+    except UnicodeDecodeError as error:  # in Parquet, cells may be any bytes
+        raise TableError(
+            f"column {column.name!r} has cells that are bytes and no UTF-8 text: store it as text, "
+            f"or leave it out with --ignore."
+        ) from error
     return text.mask(text.str.lower().isin(MISSING))
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gradlite.cli.cells import read_cells
+from gradlite.cli.cells import as_text, read_cells
 from gradlite.cli.columns import (
     MOST_CATEGORIES,
     date_features,
@@ -141,3 +141,9 @@ def test_a_time_zone_is_no_other_time():
     frame = pd.DataFrame({"d": ["2020-01-01T00:00:00+02:00", "2020-06-01T00:00:00+00:00"]})
     read, _ = read_cells(frame, {"d": ("date", "ISO8601")})
     assert read["d"].tolist() == [pd.Timestamp("2019-12-31 22:00"), pd.Timestamp("2020-06-01")]
+
+
+def test_bytes_that_are_no_text_are_refused():
+    assert as_text(pd.Series([b"red", b" blue"])).tolist() == ["red", "blue"]
+    with pytest.raises(TableError, match=r"column 'x' has cells that are bytes.*--ignore"):
+        as_text(pd.Series([b"red", b"\xff"], name="x"))
