@@ -32,15 +32,21 @@ def baselines(task: str) -> dict[str, Any]:
 
 
 def score(model: Any, X: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    """Score predictions: accuracy and log loss, or R squared and the mean absolute error."""
+    """Score predictions: accuracy and log loss, or R squared and the mean absolute error.
+
+    There is no log loss of a model without probabilities, such as one trained by hinge loss.
+    """
     from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error, r2_score
 
     said = model.predict(X)
+    if not hasattr(model, "classes_"):
+        error = mean_absolute_error(y, said)
+        return {"R2": float(r2_score(y, said)), "mean absolute error": float(error)}
+    scores = {"accuracy": float(accuracy_score(y, said))}
     if hasattr(model, "predict_proba"):
         loss = log_loss(y, model.predict_proba(X), labels=model.classes_)
-        return {"accuracy": float(accuracy_score(y, said)), "log loss": float(loss)}
-    error = mean_absolute_error(y, said)
-    return {"R2": float(r2_score(y, said)), "mean absolute error": float(error)}
+        scores["log loss"] = float(loss)
+    return scores
 
 
 def compare(network: Any, task: str, train: tuple[Any, Any], test: tuple[Any, Any]) -> Scores:
@@ -48,12 +54,14 @@ def compare(network: Any, task: str, train: tuple[Any, Any], test: tuple[Any, An
 
     Ctrl-C ends the comparison, not the work: a network that took hours is worth more.
     """
-    scores: Scores = [("network", score(network, *test))]
+    own = score(network, *test)
+    scores: Scores = [("network", own)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a baseline need not converge to the last digit
         for name, model in baselines(task).items():
             try:
-                scores.append((name, score(model.fit(*train), *test)))
+                others = score(model.fit(*train), *test)
+                scores.append((name, {metric: others[metric] for metric in own}))
             except KeyboardInterrupt:
                 say(f"interrupted: the network is not compared with {name}")
     return scores

@@ -248,6 +248,7 @@ def tell(
     """Give what the report tells of the model."""
     network = model["network"]
     classifies = lesson.task == "classification"
+    is_sure = hasattr(network, "predict_proba")
     return Report(
         title=f"{options.target} from {os.path.basename(options.data)}",
         task=lesson.task,
@@ -255,7 +256,7 @@ def tell(
         model=network,
         y_test=lesson.y_test,
         prediction=network.predict(X_test),
-        probability=network.predict_proba(X_test) if classifies else None,
+        probability=network.predict_proba(X_test) if is_sure else None,
         classes=network.classes_.tolist() if classifies else [],
         scores=scores,
         importances=importances(model, lesson.rows_test, lesson.y_test, options.seed),

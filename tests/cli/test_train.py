@@ -92,6 +92,18 @@ def test_the_scores_are_those_of_the_saved_model_on_rows_it_has_not_seen(trained
     assert card.scores[0][1]["R2"] == pytest.approx(pipeline.score(lesson.rows_test, lesson.y_test))
 
 
+def test_a_network_without_probabilities_is_scored_by_accuracy(command, write, folder):
+    write("a.csv", "x,y\n" + "-1,no\n1,yes\n" * 30)
+    args = ("a.csv", "--target", "y", "--set", "loss=hinge", "--quiet")
+    code, output, errors = command("train", *args)
+    assert (code, errors) == (0, "")
+    assert re.search(r"^  network +1 *$", output, re.MULTILINE)
+    assert "log loss" not in output
+    assert "log loss" not in (folder / "model.html").read_text()
+    code, output, _ = command("predict", "model", "a.csv")
+    assert (code, output.splitlines()[:3]) == (0, ["prediction", "no", "yes"])
+
+
 def test_importances_tell_what_the_price_depends_on(trained):
     data = str(trained / "flats.csv")
     lesson = training.read_lesson(training.Options(data=data, target="price"))
