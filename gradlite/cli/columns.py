@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
 ORDINALS = re.compile(r"(.*[\W_])?(id|index|key|nr|no|number|row)|.*[a-z]I[dD]", re.IGNORECASE)
-DAYS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d-%m-%Y", "%d %b %Y", "%b %d, %Y")
-TIMES = ("", " %H:%M", " %H:%M:%S")
+DAYS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d-%m-%Y", "%d %b %Y", "%b %d, %Y",
+        "%d-%b-%Y", "%d %B %Y", "%B %d, %Y", "%d.%m.%y", "%d/%m/%y", "%m/%d/%y")  # fmt: skip
+TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 FORMATS = ("ISO8601", *(day + time for day in DAYS for time in TIMES))
 READABLE = 0.95  # of the cells, for a column to be numbers or dates
 SAMPLE = 1000  # cells by which a format is found
