@@ -15,7 +15,7 @@ import click
 import numpy as np
 
 from gradlite.cli.cells import Kinds, Problem, read_cells
-from gradlite.cli.columns import describe, learn_kinds, preparation
+from gradlite.cli.columns import describe, is_whole, learn_kinds, preparation
 from gradlite.cli.demo import display
 from gradlite.cli.files import check_output, write_text
 from gradlite.cli.model import SUFFIX, Card, assemble, save_model
@@ -283,7 +283,7 @@ def introduce(options: Options, lesson: Lesson) -> None:
         return
     is_classes = lesson.task == "classification"
     what = f"{lesson.task} of {options.target!r}"
-    if options.task == "auto" and lesson.y.dtype.kind in "if":
+    if options.task == "auto" and lesson.y.dtype.kind in "if" and is_whole(lesson.y):
         what += f" (or --task {'regression' if is_classes else 'classification'})"
     if is_classes:
         what += f", {plural(len(np.unique(lesson.y)), 'class')}"

@@ -53,6 +53,12 @@ def test_real_tables_are_learned(command, folder, name, load, task, least):
     assert re.search(r"epoch 1/50, training loss \d", errors)
 
 
+def test_fractions_are_not_offered_as_classes(command, write):
+    write("a.csv", "x,y\n" + "1,0.5\n2,1.25\n" * 30)
+    _, _, errors = command("train", "a.csv", "--target", "y", "--set", "max_iter=1")
+    assert errors.startswith("gradlite: regression of 'y', from 1 number\n")
+
+
 def test_a_table_of_strings_dates_and_gaps(command, folder, flats):
     flats.to_csv(folder / "flats.csv", index=False)
     code, output, errors = command("train", "flats.csv", "--target", "price", *SEED)
