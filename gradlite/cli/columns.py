@@ -234,7 +234,7 @@ def preparation(kinds: Kinds) -> Any:
 
 def read_table(frame: DataFrame, kinds: Kinds) -> DataFrame:
     """Read a table as `read_cells` does, and refuse it where cells cannot be read."""
-    read, problems = read_cells(frame, kinds)
+    read, problems = read_cells(frame.rename(columns=str), kinds)  # files have no other names
     if problems:
         cells = (f"{cell!r} in column {column!r}, row {at}" for at, column, cell in problems)
         raise TableError(f"Cells that cannot be read: {some(cells)}. Correct or empty them.")

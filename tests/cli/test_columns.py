@@ -118,6 +118,14 @@ def test_the_pipeline_refuses_what_it_cannot_read_and_what_is_missing():
         fitted.transform(frame.rename(columns={"size": "Size"}))
 
 
+def test_the_pipeline_takes_whole_numbers_as_names_too():
+    frame = pd.DataFrame({"0": column("1", "2"), "y": column("a", "b")})
+    kinds, _ = learn_kinds(frame)
+    fitted = preparation(kinds).fit(frame)
+    same = fitted.transform(frame.rename(columns={"0": 0}))
+    assert np.array_equal(same, fitted.transform(frame))
+
+
 def test_the_matrix_by_hand():
     """Median and indicator of a gap, standardized; a category a column; unseen is none of them."""
     frame = pd.DataFrame({"x": ["1", "3", "5", ""] * 3, "c": ["a", "b", "b", ""] * 3})
