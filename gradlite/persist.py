@@ -349,9 +349,11 @@ def replacing_file(target: str) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            error.filename = target  # Python does not say where there is no room
         raise
     with contextlib.suppress(OSError):  # not every system lets a directory be opened
         handle = os.open(folder, os.O_RDONLY)

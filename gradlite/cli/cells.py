@@ -46,7 +46,13 @@ def as_text(column: Series) -> Series:
     >>> as_text(pd.Series([" red", "n/a", None])).tolist()
     ['red', <NA>, <NA>]
     """
-    text = column.astype("string").str.strip()
+    try:
+        text = column.astype("string").str.strip()
+    except UnicodeDecodeError as error:  # in Parquet, cells may be any bytes
+        raise TableError(
+            f"column {column.name!r} has cells that are bytes and no UTF-8 text: store it as text, "
+            f"or leave it out with --ignore."
+        ) from error
     return text.mask(text.str.lower().isin(MISSING))
 
 
@@ -71,14 +77,21 @@ def as_numbers(column: Series, decimal: str = ".") -> np.ndarray:
     """
     import pandas as pd
 
-    if not pd.api.types.is_numeric_dtype(column):
-        text = as_text(column).str.replace(UNITS, "", regex=True)
-        if decimal == ",":
-            text = text.str.translate(SWAP)
-        grouped = text.str.fullmatch(GROUPED).fillna(False).astype(bool)
-        text = text.mask(grouped, text.str.replace(",", ""))
-        column = pd.to_numeric(text, errors="coerce")
-    numbers: np.ndarray = column.to_numpy(dtype=float, na_value=np.nan)
+    def floats(cells: Series) -> np.ndarray:
+        numbers: np.ndarray = pd.to_numeric(cells, errors="coerce").to_numpy(float, na_value=np.nan)
+        return numbers
+
+    if pd.api.types.is_numeric_dtype(column):
+        return floats(column)
+    text = as_text(column)
+    if decimal == ",":
+        text = text.str.translate(SWAP)
+    numbers = floats(text)
+    odd = np.isnan(numbers) & text.notna().to_numpy()
+    if odd.any():  # few columns have units and groups, and to look for them takes time
+        plain = text[odd].str.replace(UNITS, "", regex=True)
+        grouped = plain.str.fullmatch(GROUPED).fillna(False).astype(bool)
+        numbers[odd] = floats(plain.mask(grouped, plain.str.replace(",", "")))
     return numbers
 
 

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
 ORDINALS = re.compile(r"(.*[\W_])?(id|index|key|nr|no|number|row)|.*[a-z]I[dD]", re.IGNORECASE)
-DAYS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d-%m-%Y", "%d %b %Y", "%b %d, %Y")
-TIMES = ("", " %H:%M", " %H:%M:%S")
+DAYS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d-%m-%Y", "%d %b %Y", "%b %d, %Y",
+        "%d-%b-%Y", "%d %B %Y", "%B %d, %Y", "%d.%m.%y", "%d/%m/%y", "%m/%d/%y")  # fmt: skip
+TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 FORMATS = ("ISO8601", *(day + time for day in DAYS for time in TIMES))
 READABLE = 0.95  # of the cells, for a column to be numbers or dates
 SAMPLE = 1000  # cells by which a format is found
@@ -122,8 +123,9 @@ def kind_of(column: Series) -> tuple[str, str]:
     text = as_text(column).dropna()
     if not text.str.fullmatch(r"0\d+").any():  # codes with leading zeros are names
         marks = ".," if text.str.contains(",").any() else "."
-        decimal = max(marks, key=lambda mark: readable(as_numbers(text, mark)))
-        if readable(as_numbers(text, decimal)) >= READABLE:
+        parts = {mark: readable(as_numbers(text, mark)) for mark in marks}
+        decimal = max(parts, key=parts.__getitem__)
+        if parts[decimal] >= READABLE:
             return NUMBER, decimal
     form = date_format(text)
     return (DATE, form) if form else (CATEGORY, "")
@@ -232,7 +234,7 @@ def preparation(kinds: Kinds) -> Any:
 
 def read_table(frame: DataFrame, kinds: Kinds) -> DataFrame:
     """Read a table as `read_cells` does, and refuse it where cells cannot be read."""
-    read, problems = read_cells(frame, kinds)
+    read, problems = read_cells(frame.rename(columns=str), kinds)  # files have no other names
     if problems:
         cells = (f"{cell!r} in column {column!r}, row {at}" for at, column, cell in problems)
         raise TableError(f"Cells that cannot be read: {some(cells)}. Correct or empty them.")

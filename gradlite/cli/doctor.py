@@ -275,7 +275,10 @@ def extras_table() -> Table:
 # -- the command ------------------------------------------------------------------------------
 
 
-@click.command(epilog="Example: gradlite doctor")
+@click.command(
+    short_help="Show what gradlite runs on here, and how fast that is.",
+    epilog="Example: gradlite doctor",
+)
 def doctor() -> None:
     """Show what gradlite runs on here, how fast that is, and what would be faster.
 

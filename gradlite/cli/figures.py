@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradlite.errors import MissingExtraError
+from gradlite.estimators._solvers import DECOUPLED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +56,10 @@ def loss_curve(model: Any) -> Drawing:
     def paint(ax: Axes) -> None:
         LossCurveDisplay.from_estimator(model, ax=ax)
 
-    return drawn("loss", paint), "How the loss fell, epoch by epoch"
+    caption = "How the loss fell, epoch by epoch"
+    if model.validation_loss_curve_ and model.alpha and model.solver not in DECOUPLED:
+        caption += " (that of training with the penalty of alpha)"
+    return drawn("loss", paint), caption
 
 
 def confusion(y: np.ndarray, prediction: np.ndarray, classes: list[Any]) -> Drawing:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradlite.cli.model import assemble
+from gradlite.cli.cells import CATEGORY, DATE
+from gradlite.cli.columns import DATE_FEATURES
+from gradlite.cli.terminal import say
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -30,31 +32,45 @@ def baselines(task: str) -> dict[str, Any]:
 
 
 def score(model: Any, X: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    """Score predictions: accuracy and log loss, or R squared and the mean absolute error."""
+    """Score predictions: accuracy and log loss, or R squared and the mean absolute error.
+
+    There is no log loss of a model without probabilities, such as one trained by hinge loss.
+    """
     from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error, r2_score
 
     said = model.predict(X)
+    if not hasattr(model, "classes_"):
+        error = mean_absolute_error(y, said)
+        return {"R2": float(r2_score(y, said)), "mean absolute error": float(error)}
+    scores = {"accuracy": float(accuracy_score(y, said))}
     if hasattr(model, "predict_proba"):
         loss = log_loss(y, model.predict_proba(X), labels=model.classes_)
-        return {"accuracy": float(accuracy_score(y, said)), "log loss": float(loss)}
-    error = mean_absolute_error(y, said)
-    return {"R2": float(r2_score(y, said)), "mean absolute error": float(error)}
+        scores["log loss"] = float(loss)
+    return scores
 
 
 def compare(network: Any, task: str, train: tuple[Any, Any], test: tuple[Any, Any]) -> Scores:
-    """Score the network and the baselines on the same held-out rows."""
-    scores: Scores = [("network", score(network, *test))]
+    """Score the network and the baselines on the same held-out rows.
+
+    Ctrl-C ends the comparison, not the work: a network that took hours is worth more.
+    """
+    own = score(network, *test)
+    scores: Scores = [("network", own)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a baseline need not converge to the last digit
         for name, model in baselines(task).items():
-            scores.append((name, score(model.fit(*train), *test)))
+            try:
+                others = score(model.fit(*train), *test)
+                scores.append((name, {metric: others[metric] for metric in own}))
+            except KeyboardInterrupt:
+                say(f"interrupted: the network is not compared with {name}")
     return scores
 
 
 def importances(
     model: Any, rows: DataFrame, y: np.ndarray, seed: int
 ) -> list[tuple[str, float, float]]:
-    """Tell how much the score falls when a column is shuffled.
+    """Tell how much the score falls when a column is shuffled (Breiman, Random Forests, 2001).
 
     Parameters
     ----------
@@ -71,15 +87,45 @@ def importances(
     -------
     list of (column, mean, standard deviation)
     """
-    from sklearn.inspection import permutation_importance
+    rng = np.random.default_rng(seed)
+    chosen = rng.permutation(len(y))[:SHUFFLED_ROWS]
+    columns, network = model["columns"][-1], model["network"]  # the rows have been read already
+    X, y = columns.transform(rows.iloc[chosen]), y[chosen]
+    known = network.score(X, y)
+    repeats = max(1, min(5, 500 // rows.shape[1]))
+    source = sources(columns)
+    found = []
+    for name in rows.columns:
+        own = source == name  # shuffled in the matrix: a wide table is transformed only once
+        falls = []
+        for _ in range(repeats):
+            shuffled = X.copy()
+            shuffled[:, own] = X[rng.permutation(len(y))][:, own]
+            falls.append(known - network.score(shuffled, y))
+        found.append((name, float(np.mean(falls)), float(np.std(falls))))
+    return found
 
-    chosen = np.random.default_rng(seed).permutation(len(y))[:SHUFFLED_ROWS]
-    found = permutation_importance(
-        assemble(model["columns"][-1], model["network"]),  # the rows have been read already
-        rows.iloc[chosen],
-        y[chosen],
-        n_repeats=max(1, min(5, 500 // rows.shape[1])),
-        random_state=seed,
-    )
-    means, deviations = found.importances_mean.tolist(), found.importances_std.tolist()
-    return list(zip(rows.columns, means, deviations, strict=True))
+
+def sources(columns: Any) -> np.ndarray:
+    """Name the column of the table that each column of the matrix comes from.
+
+    Parameters
+    ----------
+    columns : ColumnTransformer
+        The last step of `gradlite.cli.columns.preparation`, fitted.
+
+    Returns
+    -------
+    ndarray of str objects, shape (n_features,)
+    """
+    found: list[str] = []
+    for kind, step, names in columns.transformers_:
+        if kind == CATEGORY:
+            for name, known, rare in zip(
+                names, step.categories_, step.infrequent_categories_, strict=True
+            ):
+                found += [name] * (len(known) - (0 if rare is None else len(rare) - 1))
+            continue
+        inputs = np.repeat(names, len(DATE_FEATURES) if kind == DATE else 1).tolist()
+        found += inputs + [inputs[i] for i in step["simpleimputer"].indicator_.features_]
+    return np.array(found, dtype=object)

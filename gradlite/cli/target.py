@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from gradlite.cli.cells import CATEGORY, DATE, as_numbers, as_text
+from gradlite.cli.cells import CATEGORY, DATE, LARGEST, as_numbers, as_text
 from gradlite.cli.columns import is_whole, kind_of
 from gradlite.cli.tables import TableError
 from gradlite.cli.terminal import plural, some
@@ -96,13 +96,13 @@ def labels(column: Series, numbers: np.ndarray) -> np.ndarray:
 
 def check_numbers(name: str, column: Series, numbers: np.ndarray, place: str) -> None:
     """Refuse the target of a regression that is not all finite numbers, or all the same one."""
-    lost = np.flatnonzero(~np.isfinite(numbers))
+    lost = np.flatnonzero(~(np.abs(numbers) < LARGEST))
     if len(lost):
         where = column.index[lost[0]]
         more = f" (and {len(lost) - 1} more like it)" if len(lost) > 1 else ""
         raise TableError(
             f"{name} has {str(column.iloc[lost[0]])!r} in {place} {where}{more}, which is no "
-            f"finite number: correct or empty it, or use --task classification."
+            f"finite number, or too large: correct or empty it, or use --task classification."
         )
     if np.ptp(numbers) == 0:
         raise TableError(f"{name} is {numbers[0]:g} in every row: there is nothing to learn.")

@@ -15,7 +15,7 @@ import click
 import numpy as np
 
 from gradlite.cli.cells import Kinds, Problem, read_cells
-from gradlite.cli.columns import describe, learn_kinds, preparation
+from gradlite.cli.columns import describe, is_whole, learn_kinds, preparation
 from gradlite.cli.demo import display
 from gradlite.cli.files import check_output, write_text
 from gradlite.cli.model import SUFFIX, Card, assemble, save_model
@@ -225,19 +225,38 @@ def run(options: Options) -> None:
     lesson.notes += fit(network, X, lesson.y, options.quiet)
     scores = compare(network, lesson.task, (X, lesson.y), (X_test, lesson.y_test))
     show(scores, len(lesson.y_test))
-    command = options.command()
-    card = Card(lesson.task, options.target, lesson.kinds, lesson.unused, scores, command)
     model = assemble(columns, network)
+    card = Card(lesson.task, options.target, lesson.kinds, lesson.unused, scores, options.command())
     save_model(model_file, model, card)
+    try:
+        page = report_html(tell(options, lesson, model, X_test, scores, settings))
+        write_text(report_file, page)
+    except (KeyboardInterrupt, OSError):
+        say(f"{model_file}, the model, is written; its report is not")
+        raise
+    click.echo(f"\nWrote {model_file}, the model, and {report_file}, the report.")
+
+
+def tell(
+    options: Options,
+    lesson: Lesson,
+    model: Any,
+    X_test: np.ndarray,
+    scores: Scores,
+    settings: dict[str, Any],
+) -> Report:
+    """Give what the report tells of the model."""
+    network = model["network"]
     classifies = lesson.task == "classification"
-    report = Report(
+    is_sure = hasattr(network, "predict_proba")
+    return Report(
         title=f"{options.target} from {os.path.basename(options.data)}",
         task=lesson.task,
-        command=command,
+        command=options.command(),
         model=network,
         y_test=lesson.y_test,
         prediction=network.predict(X_test),
-        probability=network.predict_proba(X_test) if classifies else None,
+        probability=network.predict_proba(X_test) if is_sure else None,
         classes=network.classes_.tolist() if classifies else [],
         scores=scores,
         importances=importances(model, lesson.rows_test, lesson.y_test, options.seed),
@@ -245,8 +264,6 @@ def run(options: Options) -> None:
         facts=facts(options, lesson),
         notes=lesson.notes,
     )
-    write_text(report_file, report_html(report))
-    click.echo(f"\nWrote {model_file}, the model, and {report_file}, the report.")
 
 
 def outputs(options: Options) -> tuple[str, str]:
@@ -266,7 +283,7 @@ def introduce(options: Options, lesson: Lesson) -> None:
         return
     is_classes = lesson.task == "classification"
     what = f"{lesson.task} of {options.target!r}"
-    if options.task == "auto" and lesson.y.dtype.kind in "if":
+    if options.task == "auto" and lesson.y.dtype.kind in "if" and is_whole(lesson.y):
         what += f" (or --task {'regression' if is_classes else 'classification'})"
     if is_classes:
         what += f", {plural(len(np.unique(lesson.y)), 'class')}"

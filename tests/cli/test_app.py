@@ -20,6 +20,7 @@ def test_options_alone_mean_the_demonstration(command):
 def test_every_command_is_listed_and_shows_an_example(command):
     code, listed, _ = command("--help")
     assert code == 0
+    assert "..." not in listed.partition("Commands:")[2]  # as where a sentence was cut
     for name in app.COMMANDS:
         assert re.search(rf"^  {name} +\w", listed, re.MULTILINE)
         code, text, errors = command(name, "--help")

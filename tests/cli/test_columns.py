@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gradlite.cli.cells import read_cells
+from gradlite.cli.cells import as_text, read_cells
 from gradlite.cli.columns import (
     MOST_CATEGORIES,
     date_features,
@@ -42,6 +42,11 @@ def column(*cells):
         (column("1/31/2020", "12/1/2021"), ("date", "%m/%d/%Y"), "2020-01-31"),
         (column("31/1/2020 6:30", "1/2/2021 7:00"), ("date", "%d/%m/%Y %H:%M"), "2020-01-31T06:30"),
         (column("Jan 31, 2020", "Dec 1, 2021"), ("date", "%b %d, %Y"), "2020-01-31"),
+        (column("31-Jan-2020", "1-Dec-2021"), ("date", "%d-%b-%Y"), "2020-01-31"),
+        (column("January 31, 2020", "May 1, 2021"), ("date", "%B %d, %Y"), "2020-01-31"),
+        (column("31.01.20", "01.12.21"), ("date", "%d.%m.%y"), "2020-01-31"),
+        (column("1/31/20 6:30 PM", "12/1/21 7:00 AM"), ("date", "%m/%d/%y %I:%M %p"),
+         "2020-01-31T18:30"),
         (column(pd.Timestamp("2020-01-31"), pd.NaT), ("date", "ISO8601"), "2020-01-31"),
     ],
 )  # fmt: skip
@@ -113,6 +118,14 @@ def test_the_pipeline_refuses_what_it_cannot_read_and_what_is_missing():
         fitted.transform(frame.rename(columns={"size": "Size"}))
 
 
+def test_the_pipeline_takes_whole_numbers_as_names_too():
+    frame = pd.DataFrame({"0": column("1", "2"), "y": column("a", "b")})
+    kinds, _ = learn_kinds(frame)
+    fitted = preparation(kinds).fit(frame)
+    same = fitted.transform(frame.rename(columns={"0": 0}))
+    assert np.array_equal(same, fitted.transform(frame))
+
+
 def test_the_matrix_by_hand():
     """Median and indicator of a gap, standardized; a category a column; unseen is none of them."""
     frame = pd.DataFrame({"x": ["1", "3", "5", ""] * 3, "c": ["a", "b", "b", ""] * 3})
@@ -141,3 +154,9 @@ def test_a_time_zone_is_no_other_time():
     frame = pd.DataFrame({"d": ["2020-01-01T00:00:00+02:00", "2020-06-01T00:00:00+00:00"]})
     read, _ = read_cells(frame, {"d": ("date", "ISO8601")})
     assert read["d"].tolist() == [pd.Timestamp("2019-12-31 22:00"), pd.Timestamp("2020-06-01")]
+
+
+def test_bytes_that_are_no_text_are_refused():
+    assert as_text(pd.Series([b"red", b" blue"])).tolist() == ["red", "blue"]
+    with pytest.raises(TableError, match=r"column 'x' has cells that are bytes.*--ignore"):
+        as_text(pd.Series([b"red", b"\xff"], name="x"))

@@ -1,5 +1,6 @@
 """What is checked before files are written, and that they are complete or not there."""
 
+import errno
 import os
 
 import pytest
@@ -25,6 +26,18 @@ def test_a_folder_without_permission_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
     with pytest.raises(OutputError, match="no permission to write in the folder"):
         check_output(str(tmp_path / "new.csv"))
+
+
+def test_a_full_disk_is_named(tmp_path, monkeypatch):
+    def full(handle):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    path = str(tmp_path / "note.txt")
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_text(path, "hello")
+    assert caught.value.filename == os.path.realpath(path)
+    assert os.listdir(tmp_path) == []
 
 
 def test_what_fails_half_way_leaves_the_older_file(tmp_path):

@@ -8,8 +8,10 @@ from io import BytesIO
 import numpy as np
 import pytest
 from matplotlib.image import imread
+from sklearn.exceptions import ConvergenceWarning
 
 from gradlite import MLPClassifier, MLPRegressor
+from gradlite.cli.figures import loss_curve
 from gradlite.cli.report import Report, report_html
 from tests.draw.browser import chromium, complaints, requests, resize
 
@@ -113,6 +115,16 @@ def test_the_confusion_matrix_counts(binary):
     cells = [text for tag, text in binary.texts if tag == "text"]
     after = cells[cells.index("True") + 1 :]
     assert after[:4] == ["15", "5", "0", "20"]  # 5 of the 20 rows of "no" are taken for "yes"
+
+
+@pytest.mark.parametrize(("alpha", "said"), [(10.0, True), (0.0, False)])
+def test_the_loss_of_training_is_said_to_have_a_penalty(alpha, said):
+    x = np.random.default_rng(0).normal(size=(100, 4))
+    model = MLPClassifier((4,), alpha=alpha, max_iter=5, early_stopping=True, random_state=0)
+    with pytest.warns(ConvergenceWarning):
+        model.fit(x, x[:, 0] > 0)
+    assert ("(that of training with the penalty of alpha)" in loss_curve(model)[1]) == said
+    assert (model.loss_curve_[0] > 1.5 * model.validation_loss_curve_[0]) == said
 
 
 def test_scores_stand_beside_others():

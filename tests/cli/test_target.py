@@ -59,6 +59,7 @@ def test_rows_without_a_target_are_left_out():
         (["2020-01-01", "2020-05-01"], "auto", "holds dates"),
         (["a", "1"], "regression", "has 'a' in line 2 (and 29 more like it)"),
         ([*"1234567", "inf"] * 3 + ["1.5"], "auto", "has 'inf' in line 9"),
+        ([*"1234567", "1e200"] * 3 + ["1.5"], "auto", "has '1e200' in line 9"),
         ([f"c{i}" for i in range(N - 1)], "auto", "58 classes of a single row, 'c1' (line 3)"),
     ],
 )

@@ -8,12 +8,15 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn import datasets
+from sklearn.compose import ColumnTransformer
 
 from gradlite.cli import train as training
+from gradlite.cli.columns import preparation
 from gradlite.cli.model import load_model, read_model
-from gradlite.cli.scoring import importances
+from gradlite.cli.scoring import importances, sources
 
 SEED = ("--seed", "1")
 
@@ -48,6 +51,12 @@ def test_real_tables_are_learned(command, folder, name, load, task, least):
     other = " (or --task classification)" if task == "regression" else ""
     assert f"gradlite: {task} of 'target'{other}, " in errors
     assert re.search(r"epoch 1/50, training loss \d", errors)
+
+
+def test_fractions_are_not_offered_as_classes(command, write):
+    write("a.csv", "x,y\n" + "1,0.5\n2,1.25\n" * 30)
+    _, _, errors = command("train", "a.csv", "--target", "y", "--set", "max_iter=1")
+    assert errors.startswith("gradlite: regression of 'y', from 1 number\n")
 
 
 def test_a_table_of_strings_dates_and_gaps(command, folder, flats):
@@ -89,6 +98,18 @@ def test_the_scores_are_those_of_the_saved_model_on_rows_it_has_not_seen(trained
     assert card.scores[0][1]["R2"] == pytest.approx(pipeline.score(lesson.rows_test, lesson.y_test))
 
 
+def test_a_network_without_probabilities_is_scored_by_accuracy(command, write, folder):
+    write("a.csv", "x,y\n" + "-1,no\n1,yes\n" * 30)
+    args = ("a.csv", "--target", "y", "--set", "loss=hinge", "--quiet")
+    code, output, errors = command("train", *args)
+    assert (code, errors) == (0, "")
+    assert re.search(r"^  network +1 *$", output, re.MULTILINE)
+    assert "log loss" not in output
+    assert "log loss" not in (folder / "model.html").read_text()
+    code, output, _ = command("predict", "model", "a.csv")
+    assert (code, output.splitlines()[:3]) == (0, ["prediction", "no", "yes"])
+
+
 def test_importances_tell_what_the_price_depends_on(trained):
     data = str(trained / "flats.csv")
     lesson = training.read_lesson(training.Options(data=data, target="price"))
@@ -96,6 +117,42 @@ def test_importances_tell_what_the_price_depends_on(trained):
     means = {name: mean for name, mean, _ in found}
     assert list(means) == ["city", "area", "built"]
     assert means["area"] > means["city"] > abs(means["built"])
+
+
+def test_importances_prepare_a_table_once(trained, monkeypatch):
+    model = load_model(str(trained / "flats"))
+    data = str(trained / "flats.csv")
+    lesson = training.read_lesson(training.Options(data=data, target="price"))
+    transform, calls = ColumnTransformer.transform, []
+    monkeypatch.setattr(
+        ColumnTransformer, "transform", lambda *args: calls.append(1) or transform(*args)
+    )
+    importances(model, lesson.rows_test, lesson.y_test, seed=0)
+    assert len(calls) == 1  # a wide table takes minutes otherwise
+
+
+def test_each_column_of_the_matrix_has_its_source():
+    table = pd.DataFrame(
+        {
+            "a_b": ["1", "", "3"] * 3,
+            "a": ["b", "b", "b", "c", "c", "c", "d", "e", ""],
+            "b": ["2026-01-01", "", "2026-03-01"] * 3,
+            "c": ["1", "2", "3"] * 3,
+        }
+    )
+    kinds = {
+        "a_b": ("number", "."),
+        "a": ("category", ""),
+        "b": ("date", "ISO8601"),
+        "c": ("number", "."),
+    }
+    pipeline = preparation(kinds)
+    matrix = pipeline.fit_transform(table)
+    names = ["a_b", "c", "a_b"]  # the last says where there are gaps
+    names += ["a"] * 3  # b, c and the rare ones
+    names += ["b"] * 14
+    assert sources(pipeline[-1]).tolist() == names
+    assert matrix.shape[1] == len(names)
 
 
 def test_classes_are_held_out_in_proportion():
@@ -160,12 +217,32 @@ def test_ctrl_c_from_outside(folder, flats):
     assert {"model.gl", "model.html"} <= set(os.listdir(folder))
 
 
+def interrupt(*args):
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_while_scoring_keeps_the_model(command, folder, flats, monkeypatch):
+    flats.to_csv(folder / "flats.csv", index=False)
+    monkeypatch.setattr("sklearn.linear_model.Ridge.fit", interrupt)
+    code, output, errors = command("train", "flats.csv", "--target", "price", "--quiet")
+    assert code == 0
+    assert "interrupted: the network is not compared with linear regression" in errors
+    assert list(scores(output)) == ["network", "mean"]
+    assert read_model("model")[1].scores[0][0] == "network"
+
+
+def test_ctrl_c_while_the_report_is_made_keeps_the_model(command, folder, flats, monkeypatch):
+    flats.to_csv(folder / "flats.csv", index=False)
+    monkeypatch.setattr(training, "importances", interrupt)
+    code, output, errors = command("train", "flats.csv", "--target", "price", "--quiet")
+    assert code == 130
+    assert "model.gl, the model, is written; its report is not" in errors
+    assert "Wrote" not in output
+    assert read_model("model")[1].target == "price"
+
+
 def test_ctrl_c_before_there_is_a_model_ends_it(command, folder, flats, monkeypatch):
     flats.to_csv(folder / "flats.csv", index=False)
-
-    def interrupt(*args):
-        raise KeyboardInterrupt
-
     monkeypatch.setattr("gradlite.estimators._fitting.train", interrupt)
     code, _, errors = command("train", "flats.csv", "--target", "price", "--quiet")
     assert (code, errors) == (130, "gradlite: interrupted\n")
