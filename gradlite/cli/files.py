@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
+from threading import current_thread, main_thread
 from typing import TextIO
 
 from gradlite.errors import GradliteError
@@ -84,6 +86,34 @@ def replacing(path: str) -> Iterator[TextIO]:
         yield text
         text.flush()
         text.detach()
+
+
+@contextmanager
+def uninterrupted() -> Iterator[list[int]]:
+    """Hold Ctrl-C back while something is finished.
+
+    Yields
+    ------
+    list
+        Empty, unless Ctrl-C came inside.
+
+    Examples
+    --------
+    >>> import signal
+    >>> with uninterrupted() as came:
+    ...     signal.raise_signal(signal.SIGINT)
+    >>> bool(came)
+    True
+    """
+    came: list[int] = []
+    if current_thread() is not main_thread():  # Ctrl-C does not come here
+        yield came
+        return
+    before = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
+    try:
+        yield came
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def write_text(path: str, text: str) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from gradlite.cli.cells import Kinds, Problem, read_cells
 from gradlite.cli.columns import describe, is_whole, learn_kinds, preparation
 from gradlite.cli.demo import display
-from gradlite.cli.files import check_output, write_text
+from gradlite.cli.files import check_output, uninterrupted, write_text
 from gradlite.cli.model import SUFFIX, Card, assemble, save_model
 from gradlite.cli.report import Report, report_html
 from gradlite.cli.scoring import Scores, compare, importances
@@ -227,8 +227,11 @@ def run(options: Options) -> None:
     show(scores, len(lesson.y_test))
     model = assemble(columns, network)
     card = Card(lesson.task, options.target, lesson.kinds, lesson.unused, scores, options.command())
-    save_model(model_file, model, card)
+    with uninterrupted() as interrupts:
+        save_model(model_file, model, card)
     try:
+        if interrupts:
+            raise KeyboardInterrupt
         page = report_html(tell(options, lesson, model, X_test, scores, settings))
         write_text(report_file, page)
     except (KeyboardInterrupt, OSError):

@@ -15,7 +15,7 @@ from sklearn.compose import ColumnTransformer
 
 from gradlite.cli import train as training
 from gradlite.cli.columns import preparation
-from gradlite.cli.model import load_model, read_model
+from gradlite.cli.model import load_model, read_model, save_model
 from gradlite.cli.scoring import importances, sources
 
 SEED = ("--seed", "1")
@@ -229,6 +229,20 @@ def test_ctrl_c_while_scoring_keeps_the_model(command, folder, flats, monkeypatc
     assert "interrupted: the network is not compared with linear regression" in errors
     assert list(scores(output)) == ["network", "mean"]
     assert read_model("model")[1].scores[0][0] == "network"
+
+
+def test_ctrl_c_while_the_model_is_written_waits(command, folder, flats, monkeypatch):
+    def slow(*args):
+        signal.raise_signal(signal.SIGINT)
+        save_model(*args)
+
+    flats.to_csv(folder / "flats.csv", index=False)
+    monkeypatch.setattr(training, "save_model", slow)
+    code, _, errors = command("train", "flats.csv", "--target", "price", "--quiet")
+    assert code == 130
+    assert "model.gl, the model, is written; its report is not" in errors
+    assert read_model("model")[1].target == "price"
+    assert "model.html" not in os.listdir(folder)
 
 
 def test_ctrl_c_while_the_report_is_made_keeps_the_model(command, folder, flats, monkeypatch):
