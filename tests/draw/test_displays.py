@@ -6,8 +6,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
+from sklearn.naive_bayes import GaussianNB
 from sklearn.neural_network import MLPClassifier as TheirClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -118,7 +118,7 @@ def test_the_best_epoch(curves, best):
         ),
         (
             lambda: LossCurveDisplay.from_estimator(
-                GridSearchCV(LogisticRegression(), {"C": [1.0]}, cv=2).fit(X, Y)
+                GridSearchCV(GaussianNB(), {"var_smoothing": [0.1]}, cv=2).fit(X, Y)
             ),
             PictureError,
             r"GridSearchCV has no losses .* Take its best_estimator_\.$",

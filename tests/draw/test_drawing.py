@@ -15,6 +15,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -358,7 +359,7 @@ def test_estimators_refuse_what_they_were_not_fitted_for(classifier, data):
         TypeError, match=r"not Pipeline\. Draw its last step, with X as that gets it"
     ):
         draw(make_pipeline(StandardScaler(), classifier), X)
-    search = GridSearchCV(LogisticRegression(), {"C": [1.0]}, cv=2).fit(X, y)
+    search = GridSearchCV(GaussianNB(), {"var_smoothing": [0.1]}, cv=2).fit(X, y)
     with pytest.raises(TypeError, match=r"not GridSearchCV\. Draw its best_estimator_\.$"):
         draw(search, X)
 

@@ -21,7 +21,7 @@ from gradlite.rules.shape import concat
 from gradlite.rules.sparse import embedding
 
 EVERY = sorted(
-    (rule for rule in RULES.values() if rule.fn.__module__ != __name__), key=lambda r: r.name
+    (r for r in RULES.values() if getattr(r.fn, "__module__", "") != __name__), key=lambda r: r.name
 )
 
 
