@@ -19,8 +19,6 @@ import numpy as np
 from gradlite.cli.files import OutputError, check_output, write_text
 from gradlite.cli.terminal import say
 
-GENERATOR = "gradlite demo"
-
 
 @dataclass
 class Settings:
@@ -129,25 +127,13 @@ def table(settings: Settings, images: int, scores: list[tuple[str, dict[str, flo
 
 
 def place_for_report(out: str, force: bool) -> str | None:
-    """Give where the report can be written, or say why there will be none.
-
-    An older report of this demonstration is replaced; any other file only with `force`.
-    """
+    """Give where the report can be written, or say why there will be none."""
     try:
-        check_output(out, force or written_by_demo(out))
+        check_output(out, force)
     except OutputError as error:
         say(f"no report will be written: {error}")
         return None
     return out
-
-
-def written_by_demo(path: str) -> bool:
-    """Tell whether a file says of itself that the demonstration has written it."""
-    try:
-        with open(path, "rb") as file:
-            return f'<meta name="generator" content="{GENERATOR}">'.encode() in file.read(1000)
-    except OSError:
-        return False
 
 
 def page(
@@ -188,7 +174,6 @@ def page(
             },
             notes=notes if len(scores) > 1 else [],
             images=x.reshape(-1, 8, 8),
-            generator=GENERATOR,
         )
     )
 
@@ -245,14 +230,13 @@ COUNT = click.IntRange(1, 100_000)
 @click.option("--no-sklearn", is_flag=True, help="Leave scikit-learn's network out.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.option("--out", default="digits.html", metavar="FILE", help="Where to write the report.")
-@click.option("--force", is_flag=True, help="Replace FILE even if it is something else.")
+@click.option("--force", is_flag=True, help="Replace FILE, if it is there.")
 def demo(no_sklearn: bool, quiet: bool, out: str, force: bool, **options: Any) -> None:
     """Train on scikit-learn's handwritten digits, and write a report.
 
     gradlite's MLPClassifier learns to read them, and so does scikit-learn's, with the same
     parameters and seed. Their accuracy on held-out images and their times are printed, and
-    digits.html shows what was learned. An earlier report of this demonstration is replaced,
-    another file of that name is left alone.
+    digits.html shows what was learned. A file of that name is left alone, unless --force is given.
     """
     settings = Settings(**options)
     x, y, x_test, y_test = load(settings.seed)

@@ -52,8 +52,6 @@ class Report:
         Remarks, a sentence or two each.
     images : ndarray of shape (n, height, width), optional
         The held-out inputs, if they are images.
-    generator : str
-        The program that made the report, for the file's header.
     """
 
     title: str
@@ -70,7 +68,6 @@ class Report:
     facts: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     images: np.ndarray | None = None
-    generator: str = "gradlite"
 
 
 def report_html(report: Report) -> str:

@@ -90,11 +90,8 @@ def test_a_seed_repeats_the_run(run):
     assert runs[0] == runs[1] != runs[2]
 
 
-def test_its_own_report_is_replaced_and_another_file_is_not(run, tmp_path):
+def test_a_file_that_is_there_is_replaced_with_force_only(run, tmp_path):
     place = tmp_path / "digits.html"
-    place.write_text(f'<meta name="generator" content="{demo.GENERATOR}">', encoding="utf-8")
-    run(*QUICK, "--seed", "2")
-    assert "--seed 2" in place.read_text(encoding="utf-8")
     place.write_text("my own notes", encoding="utf-8")
     code, out, err = run(*QUICK)
     assert code == 0

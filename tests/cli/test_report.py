@@ -166,7 +166,6 @@ def test_names_of_users_are_text_and_nothing_else():
         settings={EVIL: EVIL},
         facts={EVIL: EVIL},
         notes=[EVIL],
-        generator=EVIL,
     )
     page = Page(report_html(hostile))
     assert "script" not in {tag for tag, _ in page.elements}
