@@ -63,27 +63,27 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
-        self._remember_betas()
+        self._betas = self._current_betas()
 
     def step(self) -> None:
         """Take a step: move every parameter that has a gradient."""
-        for (group, vectors), betas in zip(self._packed, self._betas, strict=True):
-            if tuple(group["betas"]) != betas:  # somebody has changed them: the averages stay
-                names = self.remembers(group)
-                for name, old, new in zip(names, betas, group["betas"], strict=True):
+        betas = self._current_betas()
+        if betas != self._betas:  # somebody has changed them: the averages stay
+            for (group, vectors), old, new in zip(self._packed, self._betas, betas, strict=True):
+                for name, was, now in zip(self.remembers(group), old, new, strict=True):
                     for vector in vectors:
-                        vector.state[name] *= (1 - old) / (1 - new)
-        self._remember_betas()
+                        vector.state[name] *= (1 - was) / (1 - now)
+            self._betas = betas
         super().step()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` gave, in place and exactly."""
         super().load_state_dict(state)
-        self._remember_betas()
+        self._betas = self._current_betas()
 
-    def _remember_betas(self) -> None:
-        """Note for which betas the sums in the state are."""
-        self._betas = [tuple(group["betas"]) for group in self.param_groups]
+    def _current_betas(self) -> list[tuple[float, ...]]:
+        """List the betas of each group; the sums in the state are for those of the last step."""
+        return [tuple(group["betas"]) for group in self.param_groups]
 
     def remembers(self, group: Group) -> tuple[str, ...]:
         """Name the arrays of the state, given the hyperparameters."""

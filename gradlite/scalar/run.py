@@ -141,7 +141,7 @@ class Cut(ast.NodeTransformer):
         self.names = names
         self.found: set[str] = set()
 
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.stmt:  # noqa: D102
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.stmt:  # noqa: D102  # as in ast.NodeTransformer
         if node.name not in self.names:
             return node
         self.found.add(node.name)

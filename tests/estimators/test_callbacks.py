@@ -182,13 +182,13 @@ def test_scoring_monitor_on_the_other_estimators(theirs, cls):
 
 @monitored
 def test_progress_bar_alone(theirs, way, capsys):
-    pytest.importorskip("rich")
+    pytest.importorskip("rich", reason="the bar is drawn by rich: extra progress")
     with_callback(theirs.ProgressBar(), way).fit(X, Y)
     assert "MLPClassifier - fit" in capsys.readouterr().out
 
 
 def test_progress_bar_around(theirs, capsys):
-    pytest.importorskip("rich")
+    pytest.importorskip("rich", reason="the bar is drawn by rich: extra progress")
     pipeline = make_pipeline(StandardScaler(), make()).set_callbacks(theirs.ProgressBar())
     pipeline.fit(X, Y)
     assert "MLPClassifier" in capsys.readouterr().out
@@ -198,7 +198,7 @@ def test_progress_bar_around(theirs, capsys):
 
 
 def test_progress_bar_inside_names_the_remedy(theirs):
-    pytest.importorskip("rich")
+    pytest.importorskip("rich", reason="the bar is drawn by rich: extra progress")
     pipeline = make_pipeline(StandardScaler(), make(callbacks=[theirs.ProgressBar()]))
     with pytest.raises(TypeError, match="on the outermost estimator, with set_callbacks"):
         pipeline.fit(X, Y)
@@ -220,7 +220,7 @@ def shown(monkeypatch, stream, **params):
 
 
 def test_verbose_shows_a_bar_in_a_terminal(monkeypatch):
-    pytest.importorskip("rich")
+    pytest.importorskip("rich", reason="the bar is drawn by rich: extra progress")
     monkeypatch.setenv("TERM", "xterm")
     text = shown(monkeypatch, Terminal(), tol=10.0, n_iter_no_change=1)
     text = " ".join(re.sub(r"\x1b\[[?\d;]*\w", "", text).split())  # no colours, no line ends
@@ -242,7 +242,7 @@ def test_verbose_into_a_file_prints_lines(monkeypatch):
 
 
 def test_the_bar_is_closed_after_an_error(monkeypatch):
-    pytest.importorskip("rich")
+    pytest.importorskip("rich", reason="the bar is drawn by rich: extra progress")
 
     class Fails(Record):
         def on_fit_task_end(self, estimator, context):

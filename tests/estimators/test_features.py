@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import threadpoolctl
 from sklearn.datasets import load_diabetes, load_iris, make_classification, make_regression
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
@@ -230,8 +231,6 @@ def test_long_gradients_are_shortened():
 
 
 def test_n_threads_holds_during_the_fit_only():
-    threadpoolctl = pytest.importorskip("threadpoolctl")
-
     def threads():
         return [
             p["num_threads"] for p in threadpoolctl.threadpool_info() if p["user_api"] == "blas"

@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from scipy.stats import norm
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
@@ -310,7 +311,6 @@ def test_gradients_leave_nothing_behind():
 
 
 def test_gradients_need_dense_input():
-    sp = pytest.importorskip("scipy.sparse")
     model = MLPRegressor(**ONE_STEP).fit(X, y)
     with pytest.raises(TypeError, match="toarray"):
         model.predict_gradient(sp.csr_matrix(X))

@@ -832,7 +832,7 @@ def test_a_graph_can_be_looked_at_from_the_leaves_to_the_root():
 
     (y, _), (expected, _) = both(program, 3.0, 0.5)
     for node in made[:3]:
-        node._prev  # noqa: B018
+        node._prev  # noqa: B018  # who looks inside changes nothing
     y.backward()
     expected.backward()
     assert picture(y) == picture(expected)

@@ -20,8 +20,7 @@ class WeightsDisplay:
     """The weights of each layer, as a heat map or a histogram; those of an image as images.
 
     Blue is negative, white is zero, red is positive; NaN is grey. Histograms leave out what is not
-    finite. Make one with `from_estimator` or
-    `from_predictions`.
+    finite. Make one with `from_estimator` or `from_predictions`.
 
     Parameters
     ----------
@@ -175,9 +174,8 @@ class WeightsDisplay:
 
     def _draw_histogram(self, panel: Any, w: np.ndarray) -> None:
         limit = largest(w)
-        bars = panel.hist(w[np.isfinite(w)], bins=np.linspace(-limit, limit, 42), color=COLORS[0])[
-            2
-        ]
+        edges = np.linspace(-limit, limit, 42)
+        _, _, bars = panel.hist(w[np.isfinite(w)], bins=edges, color=COLORS[0])
         panel.axvline(0, color="0.5", linewidth=0.8, linestyle="--")
         panel.set(xlabel="Weight", ylabel="Count", xlim=(-limit, limit))
         self.bars_.append(bars)
