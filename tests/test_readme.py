@@ -27,7 +27,7 @@ def test_its_python_runs_from_top_to_bottom(capsys, tmp_path, monkeypatch):
             for slot, value in slots.items():
                 setattr(RULES[fn], slot, value)
     printed = capsys.readouterr().out
-    assert re.findall(r"```text\n(.*?)```", README, flags=re.DOTALL)[0] in printed
+    assert re.findall(r"^print\(.*\)  # (.*)$", README, flags=re.MULTILINE)[0] in printed
     assert "np.sqrt gave NaN in 1 of 2 entries" in printed
     stated = float(re.search(r"^model\.score\(X_val, y_val\)  # (.*)$", README, flags=re.M)[1])
     assert names["model"].score(names["X_val"], names["y_val"]) == pytest.approx(stated, abs=0.01)
