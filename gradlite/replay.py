@@ -160,27 +160,29 @@ class Replay:
     def _walk(self, values: list[Any]) -> None:
         """Do what the walk back through the graph does, and let go of the answers."""
         cotangents = {self.backward[0][0]: self.seed}
-        masked = False
+        masked: set[int] = set()
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             for place, take, params, rule, pulls in self.backward:
                 g = cotangents.pop(place)
                 args, ans = take(values), values[place]
+                behind_mask = place in masked
                 for vjp, parent, shape, sink, into in pulls:
                     if into:
                         c = vjp(g, ans, *args, **params, out=sink.free())
                     else:
                         c = vjp(g, ans, *args, **params)
-                    if masked and rule.singular:
+                    if behind_mask and rule.singular:
                         c = unmask(g, c)
                     if c.shape != shape:
                         c = unbroadcast(c, shape)
+                    if behind_mask or rule.masks:
+                        masked.add(parent)
                     if sink is not None:
                         sink.add(c)
                     elif parent in cotangents:
                         cotangents[parent] = cotangents[parent] + c
                     else:
                         cotangents[parent] = c
-                masked = masked or rule.masks
                 params.pop("saved", None)
                 values[place] = None
 

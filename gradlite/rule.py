@@ -115,7 +115,8 @@ class Rule:
         Whether the function is elementwise and its derivative can be infinite or NaN somewhere:
         assumed of ufuncs.
     masks : bool
-        Whether the rule sends exact zeros down a branch that was not taken.
+        Whether the rule sends exact zeros down a branch that was not taken. The walk then
+        takes 0 * inf behind it for 0.
     differentiable : int
         The bit set of the arguments that have a vjp.
     keeps : Keeps
@@ -147,6 +148,7 @@ class Rule:
         name: str | None = None,
         saves: bool = False,
         outputs: bool = False,
+        masks: bool = False,
     ) -> None:
         self.fn = getattr(fn, "forward", fn)
         self.name = name or function_name(fn)
@@ -155,7 +157,7 @@ class Rule:
         self.saves = saves
         self.outputs = outputs
         self.singular = isinstance(fn, np.ufunc) and fn.signature is None
-        self.masks = False
+        self.masks = masks
         self.differentiable = sum((vjp is not None) << i for i, vjp in enumerate(vjps))
         if variadic is not None:
             self.differentiable = -1
@@ -280,6 +282,7 @@ def defvjp(
     name: str | None = None,
     saves: bool = False,
     outputs: bool = False,
+    masks: bool = False,
 ) -> None:
     """Define the derivative of a function, one rule for each array argument.
 
@@ -303,6 +306,9 @@ def defvjp(
         first-order walk and must do without it (``saved=None``) in a higher one.
     outputs : bool, default False
         `fn` returns several arrays; `g` and `ans` are sequences of as many.
+    masks : bool, default False
+        The rule chooses between branches, and sends exact zeros down those not taken. Where
+        such a zero meets an infinite derivative further back, their product counts as 0.
 
     Notes
     -----
@@ -328,10 +334,10 @@ def defvjp(
             f"to: make it an operation with gl.primitive first, or define the rule of the ufunc "
             f"that it calls."
         )
-    rule = Rule(fn, vjps, variadic, name, saves, outputs)
+    rule = Rule(fn, vjps, variadic, name, saves, outputs, masks)
     known = RULES.setdefault(fn, rule)
     if known is not rule:  # the operators of Tensor hold the old object: change it where it is
-        rule.singular, rule.masks = known.singular, known.masks
+        rule.singular, rule.masks = known.singular, masks or known.masks
         for slot in Rule.__slots__:
             setattr(known, slot, getattr(rule, slot))
 

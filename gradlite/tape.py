@@ -223,7 +223,7 @@ def walk(
     direct = wrap is None and not ends  # leaves' own buffers are where gradients go
     special = inspector is not None or wrap is not None
     summed: set[Node] = set()
-    masked = False
+    masked: set[Node] = set()  # nodes to which zeros from a branch not taken may come
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         for node in reversed(order):
             g = cotangents.pop(node)
@@ -249,6 +249,8 @@ def walk(
                     args, params, ans = _as_tensors(node, wrap)
             vjps = rule.vjps or rule.pullbacks(len(parents))
             arity = rule.arity
+            behind_mask = node in masked
+            feeds_masked = behind_mask or rule.masks
             i = -1
             for parent in parents:
                 i += 1
@@ -263,7 +265,7 @@ def walk(
                     c = vjps[i](g, ans, *args, **(params or {}), out=parent.sink.free())
                 else:
                     c = vjps[i](g, ans, *args, **(params or {}))
-                if masked and rule.singular:
+                if behind_mask and rule.singular:
                     c = unmask(g, c)
                 if c.shape != parent.shape:
                     c = fitted(c, parent, node)
@@ -272,6 +274,8 @@ def walk(
                 # Each contribution is accounted for at once, so that no two multi-megabyte
                 # gradients wait side by side.
                 held = cotangents.get(parent, ABSENT)
+                if feeds_masked:
+                    masked.add(parent)
                 if held is None:
                     cotangents[parent] = c
                 elif held is ABSENT:
@@ -286,8 +290,6 @@ def walk(
                 else:  # a rule may have handed out `held` twice: add out of place
                     cotangents[parent] = held + c
                     summed.add(parent)
-            if rule.masks:
-                masked = True
             if not retain:
                 node.parents = node.args = node.params = node.ans = None
 

@@ -20,6 +20,7 @@ from gradlite.errors import (
     ShapeError,
 )
 from gradlite.rule import RULES
+from gradlite.rules.sparse import embedding
 
 
 def leaf(data, dtype=np.float64):
@@ -271,6 +272,41 @@ def test_at_a_special_point_there_is_a_finite_subgradient(case):
             y = f(x).sum()
         y.backward()
         np.testing.assert_allclose(x.grad, expected, rtol=1e-5)
+
+
+MASKING = {
+    "relu": lambda z: gl.relu(z),
+    "maximum": lambda z: np.maximum(z, 0.0),
+    "max": lambda z: np.max(z),
+    "where": lambda z: np.where(z.data > 0, z, 0.0),
+    "index": lambda z: z[1:],
+    "embedding": lambda z: embedding(np.reshape(z, (2, 1)), indices=np.array([1])),
+}
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+@pytest.mark.parametrize("masking", MASKING)
+def test_what_is_masked_elsewhere_in_the_graph_has_no_influence(masking, create_graph):
+    for made in ("before", "after", "not at all"):
+        x, z = leaf([0.0, 1.0]), leaf([-1.0, 2.0])
+        other = MASKING[masking](z).sum() if made == "before" else 0.0
+        with np.errstate(divide="ignore", invalid="ignore"):
+            y = (np.log(x) * 0.0).sum()
+        if made == "after":
+            other = MASKING[masking](z).sum()
+        with np.errstate(invalid="ignore"):
+            (y + other).backward(create_graph=create_graph)
+        np.testing.assert_array_equal(np.asarray(x.grad.data), [np.nan, 0.0])
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+@pytest.mark.parametrize("masking", MASKING)
+def test_a_mask_reaches_all_that_is_behind_it(masking, create_graph):
+    x = leaf([0.0, 2.0])
+    with np.errstate(divide="ignore"):
+        masked = MASKING[masking](np.log(x) * 3.0 + 1.0)
+    masked.sum().backward(create_graph=create_graph)
+    np.testing.assert_array_equal(np.asarray(x.grad.data), [0.0, 1.5])
 
 
 def test_nan_in_forward_and_in_backward_is_found_in_debug_mode_with_the_line_that_made_it():

@@ -97,7 +97,7 @@ def steps(root: Any, g: Any) -> Iterator[Step]:
     -6.0 [(2.0, -3.0, -2.0), (-3.0, 2.0, 2.0)]
     """
     totals = {root: g}
-    masked = False
+    masked: set[Node] = set()
     for item in results(root):
         if item not in totals:
             continue
@@ -107,8 +107,10 @@ def steps(root: Any, g: Any) -> Iterator[Step]:
         elif isinstance(item, Bridge):
             given = iter(item.seeds(g))
         else:
-            given = from_node(item, g, masked)
-            masked = masked or item.rule.masks
+            behind_mask = item in masked
+            given = from_node(item, g, behind_mask)
+            if behind_mask or item.rule.masks:
+                masked.update(parent for parent in item.parents if parent is not None)
         arrivals = []
         for x, amount in given:
             if isinstance(x, Node) and x.rule is None and x.sink is not None:
@@ -159,7 +161,7 @@ def from_value(value: Any, g: float) -> Contributions:
             x.grad = grad
 
 
-def from_node(node: Node, g: Any, masked: bool) -> Contributions:
+def from_node(node: Node, g: Any, behind_mask: bool) -> Contributions:
     """Give what an operation contributes to each of its inputs: a turn of `gradlite.tape.walk`."""
     rule: Any = node.rule
     parents: Any = node.parents
@@ -169,7 +171,7 @@ def from_node(node: Node, g: Any, masked: bool) -> Contributions:
             continue
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             c = vjps[i](g, node.ans, *node.args, **(node.params or {}))
-            if masked and rule.singular:
+            if behind_mask and rule.singular:
                 c = unmask(g, c)
         yield parent, c if c.shape == parent.shape else fitted(c, parent, node)
 

@@ -246,9 +246,17 @@ def silu_slope(x: Any, s: Any) -> Any:
     return s * (1.0 + x * (1.0 - s))
 
 
-defvjp(relu, lambda g, ans, x: g * (ans > 0))
-defvjp(leaky_relu, lambda g, ans, x, negative_slope=0.01: np.where(x > 0, g, negative_slope * g))
-defvjp(elu, lambda g, ans, x, alpha=1.0: np.where(x > 0, g, g * (np.minimum(ans, 0) + alpha)))
+defvjp(relu, lambda g, ans, x: g * (ans > 0), masks=True)
+defvjp(
+    leaky_relu,
+    lambda g, ans, x, negative_slope=0.01: np.where(x > 0, g, negative_slope * g),
+    masks=True,
+)
+defvjp(
+    elu,
+    lambda g, ans, x, alpha=1.0: np.where(x > 0, g, g * (np.minimum(ans, 0) + alpha)),
+    masks=True,
+)
 defvjp(sigmoid, lambda g, ans, x: g * (ans * (1.0 - ans)))
 defvjp(softplus, lambda g, ans, x: g * sigmoid(x))
 defvjp(silu, lambda g, ans, x: g * silu_slope(x, sigmoid(x)))
@@ -258,5 +266,3 @@ defvjp(gelu, lambda g, ans, x: g * (normal_cdf(x) + x * normal_density(x)))
 
 for fn in (elu, sigmoid, softplus, silu, erf, normal_cdf, gelu):  # elementwise, as ufuncs are
     RULES[fn].singular = True
-for fn in (relu, leaky_relu, elu):
-    RULES[fn].masks = True

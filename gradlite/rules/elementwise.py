@@ -141,7 +141,7 @@ def chosen(g: Any, ans: Any, x: Any, y: Any) -> Any:
 
 
 for choice in (np.maximum, np.minimum, np.fmax, np.fmin):
-    defvjp(choice, chosen, lambda g, ans, x, y: chosen(g, ans, y, x))
+    defvjp(choice, chosen, lambda g, ans, x, y: chosen(g, ans, y, x), masks=True)
 
 for step in (np.sign, np.floor, np.ceil, np.trunc, np.rint):
     defvjp(step, lambda g, ans, x: np.zeros(g.shape, g.dtype))
@@ -175,10 +175,12 @@ defvjp(
     lambda g, ans, condition, x, y: np.where(condition, g, 0),
     lambda g, ans, condition, x, y: np.where(condition, 0, g),
     name="np.where",
+    masks=True,
 )
 defvjp(
     np.nan_to_num,
     lambda g, ans, x, nan=0.0, posinf=None, neginf=None, copy=True: g * np.isfinite(x),
+    masks=True,
 )
 defvjp(np.copy, lambda g, ans, a: g)
 
@@ -196,6 +198,7 @@ defvjp(
     lambda g, ans, x, low, high: g * (x < ans),
     lambda g, ans, x, low, high: g * (x > ans),
     name="np.clip",
+    masks=True,
 )
 
 
@@ -212,20 +215,15 @@ def astype(x: Any, dtype: Any, source: Any) -> Any:
 
 defvjp(astype, lambda g, ans, x, dtype, source: astype(g, dtype=source, source=dtype))
 
-# -- which rules never meet an infinite slope, and which choose between branches --------------
+# -- which rules never meet an infinite slope -------------------------------------------------
 
 REGULAR: tuple[Any, ...] = (
     np.add, np.subtract, np.negative, np.positive, np.sign, np.floor, np.ceil,
     np.trunc, np.rint, np.floor_divide, np.maximum, np.minimum, np.fmax, np.fmin,
 )  # fmt: skip
-MASKS: tuple[Any, ...] = (
-    where, clip, np.maximum, np.minimum, np.fmax, np.fmin, np.nan_to_num,
-)  # fmt: skip
 for fn in REGULAR:
     RULES[fn].singular = False
 RULES[np.sinc].singular = True  # not a ufunc
-for fn in MASKS:
-    RULES[fn].masks = True
 
 # -- no derivative: these give plain arrays ---------------------------------------------------
 

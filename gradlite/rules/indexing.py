@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from gradlite.errors import MissingRuleError
-from gradlite.rule import PLAIN, RULES, composite, defvjp, primitive
+from gradlite.rule import PLAIN, composite, defvjp, primitive
 
 
 def is_basic(index: Any) -> bool:
@@ -50,9 +50,13 @@ def untake(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
     return out
 
 
-defvjp(getitem, lambda g, ans, x, index: untake(g, index=index, shape=x.shape), name="getitem")
+defvjp(
+    getitem,
+    lambda g, ans, x, index: untake(g, index=index, shape=x.shape),
+    name="getitem",
+    masks=True,
+)
 defvjp(untake, lambda g, ans, x, index, shape: g[index], name="untake")
-RULES[getitem].masks = True
 
 
 def at(axis: int, index: Any, ndim: int) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.rule import PLAIN, RULES, defvjp, primitive
+from gradlite.rule import PLAIN, defvjp, primitive
 from gradlite.rules.convolution import (
     Size,
     Window,
@@ -60,8 +60,8 @@ defvjp(
         untake(np.ravel(g), index=first_maximum(x, ans, frame=frame), shape=(x.size + 1,))[:-1],
         x.shape,
     ),
+    masks=True,
 )
-RULES[max_pool].masks = True
 
 
 def max_pool2d(

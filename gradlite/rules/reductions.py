@@ -14,7 +14,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from gradlite.errors import MissingRuleError
-from gradlite.rule import PLAIN, RULES, composite, defvjp, primitive
+from gradlite.rule import PLAIN, composite, defvjp, primitive
 from gradlite.rules.elementwise import nonzero
 
 Axis = Any
@@ -175,8 +175,7 @@ def extreme_vjp(g: Any, ans: Any, a: Any, axis: Axis = None, keepdims: bool = Fa
 
 
 for extreme in (np.max, np.min, np.amax, np.amin):
-    defvjp(extreme, extreme_vjp)
-    RULES[extreme].masks = True
+    defvjp(extreme, extreme_vjp, masks=True)
 
 
 @composite(np.ptp)

@@ -104,4 +104,5 @@ defvjp(
     lambda g, ans, weight, indices, padding_idx=None: sparse_matmul(
         flat(g), x=_selection(indices, weight.shape[0], padding_idx, g.dtype).T
     ),
+    masks=True,
 )
