@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
+from types import FrameType
 from typing import Any
 
 
@@ -30,6 +31,15 @@ class GraphError(GradliteError, RuntimeError):
 
 class DetachError(GradliteError, TypeError):
     """A conversion would have lost a gradient silently."""
+
+    @classmethod
+    def to_array(cls, frame: FrameType | None) -> DetachError:
+        """Return the error of a Tensor that was to become an array in `frame`."""
+        return cls(
+            f"A Tensor that requires a gradient cannot become an array silently: the gradient "
+            f"would be lost. Say t.detach() (or t.data) if that is meant; "
+            f"{_to_array_remedy(frame)}."
+        )
 
 
 class DomainError(GradliteError, ValueError):
@@ -89,11 +99,76 @@ class MissingRuleError(GradliteError, TypeError):
                 f"the same (np.sum for np.add.reduce, say), or t.detach().data where no gradient "
                 f"should flow."
             )
+        if name in TWINS:
+            return cls(f"{name} has no derivative rule: write {TWINS[name]}, which has one.")
+        for names, reason in NO_DERIVATIVE.items():
+            if name in names:
+                return cls(f"{name} {reason}.")
         return cls(
             f"{name} has no derivative rule. Add it in one line: "
             f"gl.defvjp({name}, lambda g, ans, x: ...), with g the cotangent of the answer; "
             f"or pass t.detach().data where no gradient should flow."
         )
+
+
+TWINS = {
+    "scipy.special.expit": "gl.sigmoid(x)",
+    "scipy.special.erf": "gl.erf(x)",
+    "scipy.special.erfc": "1 - gl.erf(x)",
+    "scipy.special.ndtr": "0.5 * (1 + gl.erf(x / np.sqrt(2)))",
+    "scipy.special.logsumexp": "gl.logsumexp(x, axis=...)",
+    "scipy.special.softmax": "gl.softmax(x, axis=...)",
+    "scipy.special.log_softmax": "gl.log_softmax(x, axis=...)",
+    "scipy.special.log_expit": "-gl.softplus(-x)",
+    "scipy.special.logit": "np.log(x / (1 - x))",
+    "scipy.special.xlogy": "x * np.log(y)",
+    "scipy.special.xlog1py": "x * np.log1p(y)",
+}
+"""What to write in place of functions of scipy that gradlite has under names of its own."""
+
+_FILES = "writes numbers to a file: pass t.data (and read them back as gl.Tensor(...))"
+_IN_PLACE = (
+    "changes an array in place, which cannot be recorded: build the result with np.where, "
+    "np.stack or np.concatenate, or pass t.data where no gradient should flow"
+)
+_BITS = "works on integers and booleans, which have no derivative: compare first, (t > 0) & mask"
+NO_DERIVATIVE = {
+    ("np.save", "np.savez", "np.savez_compressed", "np.savetxt"): _FILES,
+    ("np.copyto", "np.put", "np.place", "np.putmask", "np.fill_diagonal", "np.put_along_axis"): (
+        _IN_PLACE
+    ),
+    ("np.bitwise_and", "np.bitwise_or", "np.bitwise_xor", "np.invert", "np.left_shift",
+     "np.right_shift", "np.bitwise_count"): _BITS,
+    ("np.array2string", "np.array_repr", "np.array_str"): "makes text: pass t.data",
+    ("np.unique", "np.unique_values", "np.unique_counts", "np.unique_inverse", "np.unique_all",
+     "np.union1d", "np.intersect1d", "np.setdiff1d", "np.setxor1d"): (
+        "compares numbers to sort out equal ones: pass t.data, and take entries of t at the "
+        "indices that it returns (return_index=True)"
+    ),
+}  # fmt: skip
+"""Functions for which adding a rule would be no advice, and what to do."""
+
+
+def _to_array_remedy(frame: FrameType | None) -> str:
+    """Say what to write in place of the call that asked for an array."""
+    while frame is not None:
+        module, name = frame.f_globals.get("__name__") or "", frame.f_code.co_name
+        twin = TWINS.get(f"scipy.special.{name}")
+        if module.startswith("scipy.special") and twin:
+            return f"in place of scipy.special.{name}, write {twin}"
+        if module.startswith("scipy.sparse"):
+            return "beside sparse matrices, only products (@) are recorded: convert with .toarray()"
+        if module.startswith("pandas"):
+            return "beside pandas' objects, write frame.to_numpy()"
+        if name == "vectorize" or "vectorize." in frame.f_code.co_qualname:
+            return "in place of np.vectorize, call the function with the whole Tensor"
+        if not module.startswith(("numpy", "scipy", "gradlite", "pandas")):
+            break
+        frame = frame.f_back
+    return (
+        "to put Tensors together, use np.stack or np.concatenate, or for nested lists "
+        "gl.Tensor([[s, 0], [0, s]]) in place of np.array"
+    )
 
 
 def function_name(fn: Callable[..., Any]) -> str:

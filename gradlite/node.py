@@ -110,6 +110,8 @@ class Sink:
         """Add the array `g`: in place, but for the first."""
         if g is self.buffer:  # a rule wrote to it directly
             self.full = True
+        elif self.full and isinstance(self.buffer, Traced):
+            self.buffer = self.buffer + g
         elif self.full:
             self.buffer += g
         elif self.buffer is None:

@@ -130,7 +130,7 @@ class Replay:
                 self.leaves.append((places[parent], parent))
             return places[parent]
         for i in range(self.inputs):
-            if arg is self.values[i]:
+            if arg is self.values[i] or _is_copy(arg, self.values[i]):
                 return i
         if is_setting(arg):
             return self._new(arg)
@@ -185,6 +185,17 @@ class Replay:
                         cotangents[parent] = c
                 params.pop("saved", None)
                 values[place] = None
+
+
+def _is_copy(arg: Any, value: Any) -> bool:
+    """Return whether `arg` is the copy of the class indices `value` that the tape made."""
+    arrays = isinstance(arg, np.ndarray) and isinstance(value, np.ndarray)
+    return (
+        arrays
+        and arg.dtype == value.dtype
+        and value.dtype.kind in "biu"
+        and np.array_equal(arg, value)
+    )
 
 
 def last_uses(nodes: Sequence[Node]) -> list[list[Node]]:

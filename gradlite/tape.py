@@ -7,18 +7,55 @@ go of everything as it passes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterator, Set
+from contextlib import contextmanager
+from contextvars import ContextVar
 from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
-from gradlite.errors import GraphError, ShapeError
+from gradlite.errors import DtypeError, GraphError, ShapeError
 from gradlite.modes import current_mode
 from gradlite.node import Node, Shape
 from gradlite.rule import Rule, Traced
 
 Wrap = Callable[[Any, Node | None], Any]
+
+VARIABLES: ContextVar[Set[Node] | None] = ContextVar("gradlite_variables", default=frozenset())
+"""What the transforms at work differentiate with respect to; None stands for everything."""
+
+
+@contextmanager
+def differentiating(variables: Set[Node] | None) -> Iterator[None]:
+    """Guard results of `variables` (and of those of outer transforms): see `is_differentiated`."""
+    outer = VARIABLES.get()
+    token = VARIABLES.set(None if variables is None or outer is None else variables | outer)
+    try:
+        yield
+    finally:
+        VARIABLES.reset(token)
+
+
+def is_differentiated(node: Node | None) -> bool:
+    """Return whether a derivative that is being computed depends on the result of `node`.
+
+    A conversion of such a result to a plain number would lose its gradient silently.
+    """
+    variables = VARIABLES.get()
+    if node is None or (variables is not None and not variables) or not current_mode().record:
+        return False
+    if variables is None or node in variables:
+        return True
+    oldest = min(variable.serial for variable in variables)
+    pending, seen = [node], {node}
+    for behind in pending:
+        new = {p for p in behind.parents or () if p is not None and p.serial >= oldest} - seen
+        if not variables.isdisjoint(new):
+            return True
+        seen |= new
+        pending += new
+    return False
 
 
 def unbroadcast(g: Any, shape: Shape) -> Any:
@@ -119,6 +156,10 @@ def record(
             for i, parent in enumerate(nodes):
                 if parent is not None and not keep >> i & 1:
                     kept[i] = parent
+                elif rule.saves or not rule.differentiable >> i & 1:  # a loss has classes
+                    kept[i] = _own_selection(kept[i])
+            if params:
+                params = {name: _own_selection(value) for name, value in params.items()}
             shape = tuple(map(np.shape, ans)) if rule.outputs else ans.shape
             node = Node(
                 rule, tuple(nodes), tuple(kept), ans if keep_ans else None, shape, params or None
@@ -126,6 +167,13 @@ def record(
     if mode.inspector is not None:
         mode.inspector.forward(rule, args, ans, node)
     return node
+
+
+def _own_selection(x: Any) -> Any:
+    """Copy index arrays and masks: programs fill and change them in loops, and they are small."""
+    if isinstance(x, np.ndarray) and x.dtype.kind in "biu":
+        return x.copy()
+    return tuple(map(_own_selection, x)) if type(x) is tuple else x
 
 
 def items(ans: Any, node: Node | None, wrap: Wrap) -> Any:
@@ -137,7 +185,7 @@ def items(ans: Any, node: Node | None, wrap: Wrap) -> Any:
         return Node(ITEM, (node,), (node,), None, part.shape, {"i": i})
 
     wrapped = [wrap(part, origin(i, part)) for i, part in enumerate(ans)]
-    return tuple(wrapped) if type(ans) is tuple else type(ans)(*wrapped)
+    return type(ans)(*wrapped) if hasattr(ans, "_fields") else type(ans)(wrapped)
 
 
 by_age = attrgetter("serial")
@@ -265,10 +313,13 @@ def walk(
                     c = vjps[i](g, ans, *args, **(params or {}), out=parent.sink.free())
                 else:
                     c = vjps[i](g, ans, *args, **(params or {}))
-                if behind_mask and rule.singular:
-                    c = unmask(g, c)
-                if c.shape != parent.shape:
-                    c = fitted(c, parent, node)
+                try:
+                    if behind_mask and rule.singular:
+                        c = unmask(g, c)
+                    if c.shape != parent.shape:
+                        c = fitted(c, node, i)
+                except AttributeError:  # no array: a rule of the user's
+                    c = fitted(as_cotangent(c, node, i), node, i)
                 if inspector is not None:
                     inspector.backward(node, g, c)
                 # Each contribution is accounted for at once, so that no two multi-megabyte
@@ -279,10 +330,14 @@ def walk(
                 if held is None:
                     cotangents[parent] = c
                 elif held is ABSENT:
+                    if c.dtype.kind == "c":
+                        raise DtypeError(
+                            f"Complex numbers reached argument {i} of {rule.name} on the way back: "
+                            f"a derivative rule returned them. Gradients are real numbers here: "
+                            f"return np.real(...) of what is real."
+                        )
                     if deliver is not None:
                         deliver(parent, c)
-                    elif parent.sink.full:
-                        parent.sink.buffer += c
                     else:
                         parent.sink.add(c)
                 elif parent in summed and type(held) is np.ndarray is type(c):
@@ -294,13 +349,39 @@ def walk(
                 node.parents = node.args = node.params = node.ans = None
 
 
-def fitted(c: Any, parent: Node, node: Node) -> Any:
-    """Bring a cotangent to its argument's shape, or name the rule that went wrong."""
+def fitted(c: Any, node: Node, i: int) -> Any:
+    """Bring a cotangent to the shape of argument `i`, or name the rule that went wrong."""
+    rule: Any = node.rule
+    parents: Any = node.parents
+    shape = parents[i].shape
     try:
-        return unbroadcast(c, parent.shape)
-    except ShapeError as error:
-        name = node.rule.name if node.rule else "?"
-        raise ShapeError(f"The derivative rule of {name} gave {error}.") from None
+        # A single number was broadcast to the shape of the output, if to any.
+        if shape or c.shape in ((), node.shape) or rule.outputs:
+            return unbroadcast(c, shape)
+    except ShapeError:
+        pass
+    raise ShapeError(
+        f"The derivative rule of {rule.name} returned a cotangent of shape "
+        f"{c.shape} for argument {i}, which has shape {shape}."
+    )
+
+
+def as_cotangent(c: Any, node: Node, i: int) -> Any:
+    """Make an array of the numbers that a rule returned for argument `i`, or name the rule."""
+    if isinstance(c, (float, int)):
+        return np.float64(c)
+    if isinstance(c, (list, tuple)) and c:
+        return np.stack([as_cotangent(part, node, i) for part in c])
+    if hasattr(c, "shape"):
+        return c
+    rule: Any = node.rule
+    parents: Any = node.parents
+    remedy = " Where there is no derivative, say None in place of the rule." if c is None else ""
+    raise DtypeError(
+        f"The derivative rule of {rule.name} for argument {i} returned "
+        f"{'None' if c is None else type(c).__name__}, not an array of shape "
+        f"{parents[i].shape}.{remedy}"
+    )
 
 
 def unmask(g: Any, c: Any) -> Any:

@@ -7,24 +7,34 @@ function here. What a Tensor cannot do raises an error: nothing leaves the tape 
 
 from __future__ import annotations
 
+import copy
 import inspect
 import operator
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from gradlite.errors import DetachError, DtypeError, MissingRuleError, function_name
+from gradlite.errors import (
+    DetachError,
+    DtypeError,
+    GraphError,
+    MissingRuleError,
+    ShapeError,
+    function_name,
+)
 from gradlite.modes import RECORDING, current_mode
 from gradlite.node import Node, serial
 from gradlite.rule import COMPOSITES, PLAIN, RULES, Function, Rule, Traced
-from gradlite.rules import activations, elementwise, indexing, shape
-from gradlite.tape import items, record
+from gradlite.rules import activations, elementwise, indexing, shape, sparse
+from gradlite.tape import VARIABLES, is_differentiated, items, record
 from gradlite.variable import Variable, as_data, assemble, holds_traced
 
 new = object.__new__
 Operation = Callable[..., Any]
 NUMBERS = (float, int, np.floating)
+SCIPY_SPARSE = ("scipy.sparse._base", "scipy.sparse.base")
 
 
 REDUCTIONS: dict[Any, Function] = {
@@ -36,16 +46,34 @@ REDUCTIONS: dict[Any, Function] = {
 
 
 def constant(x: Any, rule: Rule) -> Any:
-    """Check an operand that is not a Tensor: real numbers, as a number or an array."""
+    """Return an operand that is not a Tensor as a number or an array, of real numbers."""
     if type(x) is not np.ndarray:
         if isinstance(x, NUMBERS):
             return x
+        if isinstance(x, np.ndarray) and type(x) is not np.memmap:
+            kind = "masked array" if isinstance(x, np.ma.MaskedArray) else type(x).__name__
+            raise DtypeError(
+                f"{rule.name} of a Tensor and a {kind} would lose what the {kind} means beyond "
+                f"its numbers. Pass a plain array: np.asarray(x) for the numbers alone"
+                f"{', or m.filled(0) and a weight of 0' if kind == 'masked array' else ''}."
+            )
+        if is_sparse(x):
+            raise DtypeError(
+                f"{rule.name} of a Tensor and a sparse matrix has no derivative rule: matrix "
+                f"products have (sparse @ tensor, tensor @ sparse); for the rest, convert it with "
+                f".toarray()."
+            )
         x = np.asarray(x)
     if x.dtype.kind not in "fiub":
         raise DtypeError(
             f"{rule.name} on a Tensor needs real numbers beside it, not {x.dtype} data."
         )
     return x
+
+
+def is_sparse(x: Any) -> bool:
+    """Return whether `x` is a sparse matrix or array of scipy, without loading scipy."""
+    return type(x).__module__.startswith("scipy.sparse")
 
 
 def unary(rule: Rule) -> Operation:
@@ -120,9 +148,94 @@ def binary(rule: Rule) -> Operation:
     return operation
 
 
+def with_sparse(dense: Operation) -> Operation:
+    """Generate the matrix product, in which one factor may be a sparse matrix of scipy."""
+
+    def matmul(x: Any, y: Any) -> Any:
+        if type(x) is not Tensor or type(y) is not Tensor:
+            if is_sparse(x):
+                return sparse.sparse_matmul(y, x=x)
+            if is_sparse(y):
+                return sparse.sparse_matmul(x.T, x=y.T).T
+        return dense(x, y)
+
+    matmul.__qualname__ = dense.__qualname__
+    return matmul
+
+
 def swapped(operation: Operation) -> Operation:
     """Exchange the operands: ``__radd__`` and its like."""
     return lambda self, other: operation(other, self)
+
+
+def in_place(operation: Operation, ufunc: Any) -> Operation:
+    """Generate an augmented assignment: as with arrays, the Tensor itself changes.
+
+    Where nothing is recorded, its memory is written to; otherwise the object becomes the result,
+    and arrays that were saved for derivatives stay what they were.
+    """
+
+    def change(self: Tensor, other: Any) -> Tensor:
+        node = self._node
+        own = node is not None and node in (VARIABLES.get() or ())
+        if not current_mode().record:
+            if own:  # the argument of a transform shares memory with the caller's array
+                self._data = self.data.copy()
+            operand = other._data if isinstance(other, Traced) else constant(other, RULES[ufunc])
+            ufunc(self.data, operand, out=self.data)
+            return self
+        if node is not None and node.rule is None and not own:
+            raise GraphError(
+                f"In-place {operation.__qualname__} on a leaf that requires a gradient cannot be "
+                f"recorded. To update it, do so under gl.no_grad(); to compute with it, write "
+                f"y = x + ... in place of x += ..."
+            )
+        result = _fitting(operation(self, other), self, operation.__qualname__)
+        self._data, self._node = result._data, result._node
+        return self
+
+    change.__qualname__ = operation.__qualname__
+    return change
+
+
+def _fitting(result: Tensor, target: Any, name: str) -> Tensor:
+    """Return the result of an augmented assignment in the dtype of `target`, if it fits there."""
+    if result.shape != target.shape:
+        raise ShapeError(
+            f"In-place {name}: the result of shape {result.shape} does not fit into "
+            f"shape {target.shape}."
+        )
+    if result.dtype == target.dtype:
+        return result
+    if not np.can_cast(result.dtype, target.dtype, "same_kind"):
+        raise DtypeError(
+            f"In-place {name}: a {result.dtype} result does not fit into {target.dtype} data."
+        )
+    return result.astype(target.dtype)
+
+
+def _augmented(ufunc: Any, alone: bool, array: Any, tensor: Any) -> Any:
+    """Carry out ``array += tensor``: the name on the left stands for a Tensor from there on.
+
+    That is what NumPy's in-place operation means only where no other name stands for the array.
+    """
+    name = function_name(ufunc)
+    if not alone or array.base is not None:
+        raise DetachError(
+            f"In-place {name} of a Tensor to an array that other names, or views, refer to: they "
+            f"would not see the result, which is a Tensor. Write a = a + t in place of a += t, or "
+            f"start with a Tensor: a = gl.Tensor(np.zeros(n))."
+        )
+    return _fitting((CALLS.get(ufunc) or operation_of(ufunc))(array, tensor), array, name)  # type: ignore[misc]
+
+
+def refused(operator: str, remedy: str) -> Operation:
+    """Generate an operation that Tensors do not have, and say what to write."""
+
+    def refuse(self: Tensor, *args: Any) -> Any:
+        raise MissingRuleError(f"{operator} is not defined for Tensors: {remedy}.")
+
+    return refuse
 
 
 def plain(fn: Function) -> Operation:
@@ -156,6 +269,7 @@ ADD, SUBTRACT, MULTIPLY, DIVIDE, POWER, MATMUL, REMAINDER, FLOOR_DIVIDE = (
         np.floor_divide,
     )
 )  # fmt: skip
+MATMUL = with_sparse(MATMUL)
 CALLS: dict[Function, Operation] = {
     np.add: ADD,
     np.subtract: SUBTRACT,
@@ -170,7 +284,10 @@ CALLS: dict[Function, Operation] = {
 
 def generate(rule: Rule) -> Operation:
     """Generate the operation of a rule."""
-    if not (rule.variadic or rule.params or rule.saves or rule.outputs or None in rule.vjps):
+    # A function of the user's may return a float or a list: `apply` makes an array of it.
+    home = (getattr(rule.fn, "__module__", None) or "numpy").partition(".")[0]
+    spelt_out = rule.variadic or rule.params or rule.saves or rule.outputs or None in rule.vjps
+    if home in ("numpy", "scipy", "gradlite") and not spelt_out:
         if len(rule.vjps) == 1:
             return unary(rule)
         if len(rule.vjps) == 2:
@@ -271,12 +388,25 @@ class Tensor(Variable):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if self._node is not None:
-            raise DetachError(
-                "A Tensor that requires a gradient cannot become an array silently: the "
-                "gradient would be lost. Say t.detach() (or t.data) if that is meant; to put "
-                "Tensors together, use np.stack or np.concatenate."
-            )
+            caller = sys._getframe(1)
+            if caller.f_globals.get("__name__") in SCIPY_SPARSE:
+                # To scipy, an array of this one object is "no array": it leaves sparse @ tensor
+                # to __rmatmul__.
+                this = np.empty((), object)
+                this[()] = self
+                return this
+            raise DetachError.to_array(caller)
         return np.array(self._data, dtype=dtype, copy=copy)
+
+    __pandas_priority__ = 5000  # pandas' objects leave operators to us
+
+    @property
+    def _mask(self) -> Any:
+        # np.ma reads the `_data` and `_mask` of what stands beside a masked array.
+        raise DtypeError(
+            "A masked array beside a Tensor would hide its mask from the derivative: use "
+            "m.filled(0) and a weight of 0, or np.where."
+        )
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if method == "__call__" and not kwargs:
@@ -287,10 +417,14 @@ class Tensor(Variable):
             return self.__array_function__(REDUCTIONS[ufunc], (), inputs, {"axis": 0, **kwargs})
         if method != "__call__":
             raise MissingRuleError.for_function(ufunc, method)
-        if kwargs.get("out") is not None:
+        out = kwargs.get("out")
+        if out is not None:
+            if len(kwargs) == len(out) == 1 and out[0] is inputs[0]:  # array += tensor
+                alone = sys.getrefcount(inputs[0]) <= ALONE
+                return _augmented(ufunc, alone, *inputs)
             raise MissingRuleError(
-                f"np.{ufunc.__name__} with out= cannot be recorded: an operation on Tensors "
-                f"gives a new Tensor. Leave out= away, or write to t.data."
+                f"{function_name(ufunc)} with out= cannot be recorded: an operation on Tensors "
+                f"returns a new Tensor. Omit out=, or write to t.data."
             )
         return self.__array_function__(ufunc, (), inputs, kwargs)
 
@@ -337,7 +471,8 @@ class Tensor(Variable):
     def __setitem__(self, index: Any, value: Any) -> None:
         raise TypeError(
             "Assigning to entries of a Tensor cannot be recorded. Build the result with np.where "
-            "or np.concatenate, or write to t.data where no gradient should flow."
+            "or np.concatenate, or write to t.data where no gradient should flow. (Augmented "
+            "assignment to part of a Tensor, t[i] += x, is such an assignment too.)"
         )
 
     def __contains__(self, value: Any) -> bool:
@@ -352,16 +487,18 @@ class Tensor(Variable):
         return bool(self._data)
 
     def __float__(self) -> float:
-        return float(self.item())
+        return float(self._number("float()"))
 
     def __int__(self) -> int:
-        return int(self.item())
+        return int(self._number("int()"))
 
     def __index__(self) -> int:
         return operator.index(self.data)
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec else str(self)
+        if not spec:
+            return str(self)
+        return format(self._data.item() if self.size == 1 else self.item(), spec)
 
     def __repr__(self) -> str:
         text = np.array2string(self.data, separator=", ", prefix="Tensor(")
@@ -378,12 +515,24 @@ class Tensor(Variable):
         if self._node is not None:
             rule = self._node.rule
             facts += ["requires_grad", *([f"result of {rule.name}"] if rule else [])]
-        grad = self.grad.data if isinstance(self.grad, Variable) else self.grad
+        grad = self._grad.data if isinstance(self._grad, Variable) else self._grad
         return array_html(type(self).__name__, self.data, facts, grad)
+
+    def __copy__(self) -> Tensor:
+        # What a derivative that is being computed depends on stays on the tape.
+        if is_differentiated(self._node):
+            return +self  # type: ignore[no-any-return]
+        return _rebuild(*self.__reduce__()[1])
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if is_differentiated(self._node):
+            return +self  # type: ignore[no-any-return]
+        return _rebuild(*copy.deepcopy(self.__reduce__()[1], memo))
 
     def __reduce__(self) -> Any:
         # Without the graph: it may be deep, and its arrays belong to this process.
-        return _rebuild, (type(self), self.data, self.requires_grad, self.grad)
+        self._stay_on_tape("pickle")
+        return _rebuild, (type(self), self.data, self.requires_grad, self._grad)
 
     @property
     def T(self) -> Tensor:
@@ -410,6 +559,20 @@ class Tensor(Variable):
     __matmul__, __rmatmul__ = MATMUL, swapped(MATMUL)
     __mod__, __rmod__ = REMAINDER, swapped(REMAINDER)
     __floordiv__, __rfloordiv__ = FLOOR_DIVIDE, swapped(FLOOR_DIVIDE)
+    __iadd__, __isub__ = in_place(ADD, np.add), in_place(SUBTRACT, np.subtract)
+    __imul__, __itruediv__ = in_place(MULTIPLY, np.multiply), in_place(DIVIDE, np.divide)
+    __ipow__, __imatmul__ = in_place(POWER, np.power), in_place(MATMUL, np.matmul)
+    __imod__ = in_place(REMAINDER, np.remainder)
+    __ifloordiv__ = in_place(FLOOR_DIVIDE, np.floor_divide)
+    __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = refused(
+        "&, | and ^", "combine comparisons, which are plain arrays: (t > 0) & (t < 1)"
+    )
+    __lshift__ = __rlshift__ = __rshift__ = __rrshift__ = refused(
+        "<< and >>", "multiply by powers of two, or shift t.data"
+    )
+    __invert__ = refused("~", "negate a comparison: ~(t > 0)")
+    __divmod__ = __rdivmod__ = refused("divmod", "write (t // y, t % y)")
+    __round__ = refused("round()", "use np.round(t), whose derivative is 0, or round(t.item())")
     __lt__, __le__ = plain(np.less), plain(np.less_equal)
     __gt__, __ge__ = plain(np.greater), plain(np.greater_equal)
     __eq__, __ne__ = plain(np.equal), plain(np.not_equal)
@@ -463,6 +626,22 @@ class Tensor(Variable):
 _make = Tensor._make
 
 
+def _references() -> int:
+    """Count the references to an array in ``array += other`` if one name stands for it."""
+
+    class Probe:
+        def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+            out = kwargs.get("out")
+            return sys.getrefcount(inputs[0]) if out is not None else 0
+
+    array: Any = np.zeros(1)
+    array += Probe()
+    return int(array)
+
+
+ALONE = _references()
+
+
 def _rebuild(kind: type[Tensor], data: np.ndarray, requires_grad: bool, grad: Any) -> Tensor:
     tensor = kind(data, requires_grad=requires_grad, copy=False)
     if grad is not None:
@@ -487,9 +666,33 @@ def _check_call(fn: Function, definition: Function, args: Any, kwargs: Any) -> N
         raise MissingRuleError(f"{function_name(fn)} on a Tensor: {error}.") from None
 
 
+def _as_output(rule: Rule, ans: Any) -> Any:
+    """Return what a function returned as an array, or as the several arrays that it declared."""
+    if rule.outputs:
+        if isinstance(ans, (tuple, list)):
+            arrays = (np.ndarray, np.generic)
+            parts: Any = [part if isinstance(part, arrays) else np.asarray(part) for part in ans]
+            return type(ans)(*parts) if hasattr(ans, "_fields") else tuple(parts)
+        problem = "Its rule was declared with outputs=True: return a tuple of arrays."
+    elif isinstance(ans, (tuple, list)) and not all(isinstance(x, NUMBERS) for x in ans):
+        problem = "For several results, declare them: gl.defvjp(..., outputs=True)."
+    elif isinstance(ans, (*NUMBERS, tuple, list)) and not isinstance(ans, bool):
+        return np.asarray(ans, np.float64)
+    else:
+        problem = "Return an array or a number."
+    raise DtypeError(f"{rule.name} returned {type(ans).__name__}. {problem}")
+
+
 def apply(rule: Rule, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """Carry out an operation on Tensors and record it: the general way."""
     args, params = rule.bind(args, kwargs)
+    for name, value in params.items() if params else ():
+        if isinstance(value, Traced):
+            raise MissingRuleError(
+                f"{rule.name} has no derivative rule for its argument {name!r}, which is a "
+                f"Tensor. Give defvjp one rule for each array argument (None for one without a "
+                f"derivative), or pass {name}.detach().data."
+            )
     data, nodes = [], []
     for arg in args:
         if isinstance(arg, Traced):
@@ -502,8 +705,8 @@ def apply(rule: Rule, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     if rule.saves:
         ans, saved = ans
         params = {**params, "saved": saved}
-    if not rule.outputs and not isinstance(ans, (np.ndarray, np.generic)):
-        ans = np.asarray(ans)
+    if rule.outputs or not isinstance(ans, (np.ndarray, np.generic)):
+        ans = _as_output(rule, ans)
     node = record(rule, data, nodes, params, ans)
     if rule.outputs:
         return items(ans, node, _make)

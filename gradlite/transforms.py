@@ -19,7 +19,8 @@ import numpy as np
 from gradlite.errors import DtypeError, ShapeError
 from gradlite.modes import enable_grad
 from gradlite.node import Node
-from gradlite.tape import walk
+from gradlite.rule import Traced
+from gradlite.tape import differentiating, walk
 from gradlite.tensor import Tensor, _make
 from gradlite.trees import flatten, leaves_like
 
@@ -41,7 +42,7 @@ def _variable(x: Any, i: int) -> Tensor:
 
 
 def _like(x: Any, derivative: Any, data_shape: tuple[int, ...], dtype: Any) -> Any:
-    """Give a derivative in the form of the argument it belongs to."""
+    """Return a derivative in the form of the argument it belongs to."""
     if isinstance(derivative, Tensor):
         if derivative.requires_grad:
             return derivative if derivative.dtype == dtype else derivative.astype(dtype)
@@ -53,48 +54,125 @@ def _like(x: Any, derivative: Any, data_shape: tuple[int, ...], dtype: Any) -> A
     return np.array(derivative, dtype=dtype)
 
 
+class Output:
+    """What a function returned: one array, or a tree of them joined into one.
+
+    Attributes
+    ----------
+    value : Tensor, array or number
+        All entries; of a tree, along one axis.
+    """
+
+    def __init__(self, f: Function, returned: Any) -> None:
+        self.leaves, self.rebuild = flatten(returned)
+        self.is_tree = isinstance(returned, (tuple, list, dict))
+        self.leaves = [_output_leaf(f, leaf) for leaf in self.leaves]
+        if self.is_tree:
+            parts = [np.ravel(leaf) for leaf in self.leaves]
+            self.value = np.concatenate(parts) if parts else np.zeros(0)
+        else:
+            (self.value,) = self.leaves
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """The shape of each leaf."""
+        return [np.shape(leaf) for leaf in self.leaves]
+
+    def restore(self, joined: Any, axis: int = 0) -> Any:
+        """Return the tree of what stands joined along `axis`, whose other axes it keeps."""
+        if not self.is_tree:
+            return joined
+        sizes = [int(np.prod(shape)) for shape in self.shapes]
+        parts = np.split(joined, np.cumsum(sizes)[:-1], axis=axis) if sizes else []
+        before, after = np.shape(joined)[:axis], np.shape(joined)[axis + 1 :]
+        return self.rebuild(
+            [
+                np.reshape(part, (*before, *shape, *after))
+                for part, shape in zip(parts, self.shapes, strict=True)
+            ]
+        )
+
+    def join(self, tree: Any, name: str) -> Any:
+        """Return a tree built as the output is, joined as the output is."""
+        shapes, leaves = self.shapes, [tree]
+        if self.is_tree:
+            leaves = leaves_like(tree, self.rebuild(self.leaves), name)
+        if [np.shape(leaf) for leaf in leaves] != shapes:
+            given = [np.shape(leaf) for leaf in leaves]
+            raise ShapeError(
+                f"{name} of shape {given if self.is_tree else given[0]} for an output of shape "
+                f"{shapes if self.is_tree else shapes[0]}."
+            )
+        if not self.is_tree:
+            return tree
+        return np.concatenate([np.ravel(leaf) for leaf in leaves]) if leaves else np.zeros(0)
+
+
+def _output_leaf(f: Function, x: Any) -> Any:
+    """Return what a function returned, or raise DtypeError if it cannot have a derivative."""
+    if isinstance(x, Traced) and not isinstance(x, Tensor):
+        return Tensor(x)
+    name = getattr(f, "__name__", "The function")
+    if isinstance(x, (Tensor, np.ndarray, np.generic)):
+        if x.dtype.kind == "f":
+            return x
+        what = f"{x.dtype} data"
+        why = (
+            "Comparisons, argmax and integers have no derivative: return what is differentiable, "
+            "or convert a constant with float()."
+        )
+    elif isinstance(x, (float, int)) and not isinstance(x, bool):
+        return x
+    else:
+        what, why = repr(x) if x is None else type(x).__name__, "Return arrays or numbers."
+    raise DtypeError(f"{name} returned {what}, which cannot be differentiated. {why}")
+
+
 class Pullback:
-    """The map from cotangents of an answer to cotangents of the arguments (see `vjp`).
+    """The map from cotangents of an output to cotangents of the arguments (see `vjp`).
 
     `local` holds further variables that the caller made for itself.
     """
 
     def __init__(
         self,
-        output: Any,
-        variables: list[Tensor],
+        output: Output,
+        variables: list[tuple[Node, tuple[int, ...], Any]],
         primals: list[Any],
         rebuild: Function,
         local: frozenset[Node] = frozenset(),
     ) -> None:
         self.output = output
-        self.variables = variables
         self.primals = primals
         self.rebuild = rebuild
-        self.ends = frozenset(v._node for v in variables if v._node is not None)
+        # The function may change its argument (x += 1): what stood there before is kept.
+        self.ends = frozenset(node for node, _, _ in variables)
+        self.variables = variables
         # Whether a pass leads to yet other variables, and so must be recorded itself.
-        self.recorded = isinstance(output, Tensor) and _leads_beyond(output, self.ends | local)
+        value = output.value
+        self.recorded = isinstance(value, Tensor) and _leads_beyond(value, self.ends | local)
 
     @property
     def ans(self) -> Any:
-        """The answer for the caller: a Tensor only if other variables had a part in it."""
-        output = self.output
-        if self.recorded or not isinstance(output, Tensor):
-            return output
-        return output.data if output.ndim else output._data
+        """The output for the caller: Tensors only if other variables had a part in it."""
+        return self.output.rebuild([self._plain(leaf) for leaf in self.output.leaves])
+
+    def _plain(self, leaf: Any) -> Any:
+        if self.recorded or not isinstance(leaf, Tensor):
+            return leaf
+        return leaf.data if leaf.ndim else leaf._data
 
     def __call__(self, cotangent: Any, retain: bool = True) -> Any:
-        """Carry a cotangent of the answer back to the arguments."""
-        output = self.output
-        shape = np.shape(output)
-        if np.shape(cotangent) != shape:
-            raise ShapeError(
-                f"a cotangent of shape {np.shape(cotangent)} for an answer of shape {shape}."
-            )
+        """Return the cotangents of the arguments for one of the output."""
+        return self.pull(self.output.join(cotangent, "a cotangent"), retain)
+
+    def pull(self, cotangent: Any, retain: bool = True) -> Any:
+        """Return the cotangents of the arguments for one of the joined output."""
+        value = self.output.value
         found: dict[Node, Any] = {}
-        if isinstance(output, Tensor) and output._node is not None:
+        if isinstance(value, Tensor) and value._node is not None:
             if not isinstance(cotangent, Tensor):
-                cotangent = np.asarray(cotangent, output.dtype)
+                cotangent = np.asarray(cotangent, value.dtype)
 
             def deliver(node: Node, g: Any) -> None:
                 if node in self.ends:
@@ -102,7 +180,7 @@ class Pullback:
 
             with enable_grad():
                 walk(
-                    output._node,
+                    value._node,
                     cotangent,
                     deliver,
                     self.ends,
@@ -112,8 +190,8 @@ class Pullback:
                 )
         return self.rebuild(
             [
-                _like(x, found.get(v._node), v.shape, v.dtype)  # type: ignore[arg-type]
-                for x, v in zip(self.primals, self.variables, strict=True)
+                _like(x, found.get(node), shape, dtype)
+                for x, (node, shape, dtype) in zip(self.primals, self.variables, strict=True)
             ]
         )
 
@@ -146,25 +224,16 @@ def _run(
 ) -> Pullback:
     """Evaluate `f` on variables made of the primals, whose places in the call errors name."""
     leaves, rebuild = flatten(tuple(primals))
-    variables = [
+    tensors = [
         _variable(x, i)
         for i, primal in zip(positions or range(len(primals)), primals, strict=True)
         for x in flatten(primal)[0]
     ]
-    with enable_grad():
-        output = f(*rebuild(variables))
-    if not isinstance(output, Tensor):
-        _check_answer(f, output)
+    variables: list[Any] = [(t._node, t.shape, t.dtype) for t in tensors]
+    with enable_grad(), differentiating(frozenset(node for node, _, _ in variables)):
+        returned = f(*rebuild(tensors))
+        output = Output(f, returned)
     return Pullback(output, variables, leaves, rebuild, local)
-
-
-def _check_answer(f: Function, output: Any) -> None:
-    if isinstance(output, (tuple, list, dict)) or output is None:
-        raise DtypeError(
-            f"{getattr(f, '__name__', 'The function')} must return one array or number to be "
-            f"differentiated, not {type(output).__name__}. Put several results together with "
-            f"np.stack or np.concatenate."
-        )
 
 
 def vjp(f: Function, *primals: Any) -> tuple[Any, Pullback]:
@@ -233,16 +302,19 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
             f"{[np.shape(x) for x in leaves]}, tangents {[np.shape(t) for t in directions]}."
         )
     pull = _run(f, primals)
-    if not isinstance(pull.output, Tensor):
-        return pull.ans, np.zeros_like(pull.output)
+    output = pull.output
+    if not isinstance(output.value, Tensor):
+        return pull.ans, output.restore(np.zeros_like(output.value))
 
     def pulled(u: Any) -> Any:
-        back, _ = flatten(pull(u))
-        return sum(np.sum(x * t) for x, t in zip(back, directions, strict=True))
+        back, _ = flatten(pull.pull(u))
+        # One of the terms is 0.0 where there are no directions.
+        return sum((np.sum(x * t) for x, t in zip(back, directions, strict=True)), 0.0)
 
-    u = np.zeros(pull.output.shape, pull.output.dtype)
+    u = np.zeros(output.value.shape, output.value.dtype)
     push = _run(pulled, (u,), local=pull.ends)
     (tangent,) = push(np.ones(()))
+    tangent = output.restore(tangent)
     return pull.ans, tangent[()] if isinstance(tangent, np.ndarray) else tangent
 
 
@@ -305,14 +377,16 @@ def value_and_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     def both(*args: Any, **kwargs: Any) -> Any:
         nums, one = _select(argnums, args, "grad")
         pull = _run(_only(f, nums, args, kwargs), [args[i] for i in nums], nums)
-        shape = np.shape(pull.output)
-        if np.prod(shape) != 1:
+        output = pull.output
+        if output.is_tree or np.size(output.value) != 1:
+            what = f"a tree of {len(output.leaves)} results" if output.is_tree else "an array"
             raise ShapeError(
-                f"grad needs a function that returns one number; "
-                f"{getattr(f, '__name__', 'this one')} returned shape {shape}. Sum it up, or "
-                f"use gl.jacobian for the derivative of every entry."
+                f"grad needs a scalar-valued function; {getattr(f, '__name__', 'this one')} "
+                f"returned {what} of shape {output.shapes if output.is_tree else output.shapes[0]}"
+                f". Reduce it with .sum() or .mean(), or use gl.jacobian for the derivative of "
+                f"every entry."
             )
-        gradients = pull(np.ones(shape), retain=False)
+        gradients = pull.pull(np.ones(np.shape(output.value)), retain=False)
         return pull.ans, gradients[0] if one else gradients
 
     return both
@@ -360,15 +434,16 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     Parameters
     ----------
     f : callable
-        Returns one array.
+        Returns one array or a tree (tuple, list, dict) of arrays.
     argnums : int or sequence of int, default 0
         The arguments to differentiate by.
 
     Returns
     -------
     callable
-        Of the arguments of `f`; returns an array of shape ``answer.shape + argument.shape``
-        (in the structure of the argument; for a sequence of `argnums` a tuple).
+        Of the arguments of `f`; returns an array of shape ``output.shape + argument.shape``.
+        For trees, one for each pair of leaves: in the structure of the output, and at each leaf
+        in that of the argument (for a sequence of `argnums`, of a tuple of them).
 
     Examples
     --------
@@ -383,37 +458,46 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
         nums, one = _select(argnums, args, "jacobian")
         primals = [args[i] for i in nums]
         pull = _run(_only(f, nums, args, kwargs), primals, nums)
-        shape = np.shape(pull.output)
-        size = int(np.prod(shape))
-        basis = np.eye(size).reshape(size, *shape)
-        rows = [flatten(pull(e))[0] for e in basis]
-        leaves, rebuild = flatten(tuple(primals))
+        output, (leaves, rebuild) = pull.output, flatten(tuple(primals))
+        size = int(np.size(output.value))
+        basis = np.eye(size).reshape(size, *np.shape(output.value))
+        rows = [flatten(pull.pull(e))[0] for e in basis]
         columns = [
-            np.reshape(np.stack(column), shape + np.shape(x))
-            if rows
-            else np.zeros(shape + np.shape(x))
-            for x, column in zip(leaves, zip(*rows, strict=True) if rows else leaves, strict=True)
+            np.stack([row[i] for row in rows]) if rows else np.zeros((0, *np.shape(x)))
+            for i, x in enumerate(leaves)
         ]
-        tree = rebuild(columns)
-        return tree[0] if one else tree
+        blocks, start = [], 0
+        for shape in output.shapes:
+            stop = start + int(np.prod(shape))
+            of_leaf = rebuild(
+                [
+                    np.reshape(column[start:stop], shape + np.shape(x))
+                    for x, column in zip(leaves, columns, strict=True)
+                ]
+            )
+            blocks.append(of_leaf[0] if one else of_leaf)
+            start = stop
+        return output.rebuild(blocks)
 
     return jacobian_of
 
 
-def hessian(f: Function, argnums: int = 0) -> Function:
-    """Make the Hessian of a function that returns one number: its second derivatives.
+def hessian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
+    """Return the function that computes the Hessian of a scalar-valued function.
 
     Parameters
     ----------
     f : callable
         Returns one number.
-    argnums : int, default 0
-        The argument to differentiate by; an array or a number.
+    argnums : int or sequence of int, default 0
+        The arguments to differentiate with respect to: arrays, numbers or trees of them.
 
     Returns
     -------
     callable
-        Of the arguments of `f`; returns an array of shape ``x.shape + x.shape``.
+        Of the arguments of `f`; returns an array of shape ``x.shape + x.shape``. For a tree, one
+        such block for each pair of its leaves: ``h["w"]["b"]`` holds the derivatives with
+        respect to ``w``, then ``b``. For a sequence of `argnums`, a tuple of tuples.
 
     Examples
     --------
@@ -421,24 +505,32 @@ def hessian(f: Function, argnums: int = 0) -> Function:
     >>> gl.hessian(lambda x: x[0] ** 2 * x[1])(np.array([3.0, 5.0]))
     array([[10.,  6.],
            [ 6.,  0.]])
+    >>> blocks = gl.hessian(lambda x, y: x**2 * y, argnums=(0, 1))(1.0, 2.0)
+    >>> [[float(block) for block in row] for row in blocks]
+    [[4.0, 2.0], [2.0, 0.0]]
     """
     return jacobian(grad(f, argnums), argnums)
 
 
 def hvp(f: Function, x: Any, v: Any) -> Any:
-    """Multiply the Hessian of `f` at `x` with `v`, without forming it.
+    """Return the product of the Hessian of `f` at `x` and `v`, without forming the Hessian.
 
     Parameters
     ----------
     f : callable
         Takes `x`, returns one number.
-    x, v : array_like
-        The point and the vector, of one shape.
+    x, v : array_like, or trees of arrays (tuples, lists, dicts)
+        The point and the vector, of one structure and shape.
 
     Returns
     -------
-    array of the shape of `x`
+    array or tree, as `x`
         The derivative of ``<grad f(x), v>``: two passes, whatever the size of `x`.
+
+    Raises
+    ------
+    ShapeError
+        If `x` and `v` differ in structure or shape.
 
     Examples
     --------
@@ -446,6 +538,15 @@ def hvp(f: Function, x: Any, v: Any) -> Any:
     >>> gl.hvp(lambda x: np.sum(x**3), np.array([1.0, 2.0]), np.array([1.0, 10.0]))
     array([  6., 120.])
     """
-    if np.shape(x) != np.shape(v):
-        raise ShapeError(f"hvp: x has shape {np.shape(x)} and v {np.shape(v)}.")
-    return grad(lambda y: np.sum(grad(f)(y) * v))(x)
+    directions = leaves_like(v, x, "hvp, v")
+    shapes = [np.shape(leaf) for leaf in flatten(x)[0]]
+    if shapes != [np.shape(d) for d in directions]:
+        raise ShapeError(
+            f"hvp needs v of the shape of x: x has {shapes}, v {[np.shape(d) for d in directions]}."
+        )
+
+    def slope(y: Any) -> Any:
+        parts = flatten(grad(f)(y))[0]
+        return sum((np.sum(g * d) for g, d in zip(parts, directions, strict=True)), 0.0)
+
+    return grad(slope)(x)

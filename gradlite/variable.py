@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from gradlite.errors import DtypeError, GraphError, ShapeError
+from gradlite.errors import DetachError, DtypeError, GraphError, ShapeError
 from gradlite.modes import enable_grad
 from gradlite.node import SEEN, Node, Sink, serial
 from gradlite.rule import Traced
-from gradlite.tape import walk
+from gradlite.tape import differentiating, is_differentiated, walk
 
 
 class Variable(Traced):
@@ -53,6 +54,11 @@ class Variable(Traced):
             self._node.ans = value
 
     @property
+    def _grad(self) -> Any:
+        sink = self._node.sink if self._node is not None else None
+        return sink.buffer if sink is not None and sink.full else None
+
+    @property
     def grad(self) -> Any:
         """The gradient, an array of this Tensor's shape and dtype; None before `backward`.
 
@@ -60,8 +66,16 @@ class Variable(Traced):
         `retain_grad` was called. The array is reused: after `zero_grad`, the next `backward`
         writes to the same memory, so copy what you want to keep (``grad = None`` gives it up).
         """
-        sink = self._node.sink if self._node is not None else None
-        return sink.buffer if sink is not None and sink.full else None
+        node = self._node
+        if node is not None and node.rule is not None and not (node.sink and node.sink.retain):
+            warnings.warn(
+                f"The grad of a Tensor that is not a leaf (a result of {node.rule.name}) is "
+                f"None: backward() fills those of leaves. Call retain_grad() on this one first; "
+                f"to update a parameter, write under gl.no_grad(): w -= lr * w.grad, not "
+                f"w = w - lr * w.grad, which makes another Tensor.",
+                stacklevel=2,
+            )
+        return self._grad
 
     @grad.setter
     def grad(self, value: Any) -> None:
@@ -124,16 +138,40 @@ class Variable(Traced):
         dtype: np.dtype[Any] = self._data.dtype
         return dtype
 
+    def _stay_on_tape(self, way: str) -> None:
+        """Raise DetachError if a derivative that is being computed depends on this Tensor."""
+        if is_differentiated(self._node):
+            raise DetachError(
+                f"{way} of a Tensor in a function that is being differentiated would lose its "
+                f"gradient: the result is a plain number. Say t.detach() (or t.data) if that is "
+                f"meant. Otherwise use NumPy's functions (np.exp in place of math.exp), and put "
+                f"results together with np.stack or gl.Tensor([...]) in place of a[i] = t."
+            )
+
     def item(self) -> Any:
-        """Give the only element as a Python number."""
+        """Return the only element as a Python number.
+
+        Raises
+        ------
+        ShapeError
+            If there are more or fewer elements than one.
+        DetachError
+            Inside a function that a transform (`grad`, ...) differentiates, if the number
+            depends on its arguments.
+        """
+        return self._number("item()")
+
+    def _number(self, way: str) -> Any:
         if self.size != 1:
             raise ShapeError(
                 f"A Tensor of shape {self.shape} is not one number; index it, or use tolist()."
             )
+        self._stay_on_tape(way)
         return self._data.item()
 
     def tolist(self) -> Any:
-        """Give the data as nested lists of Python numbers."""
+        """Return the data as nested lists of Python numbers; see `item`."""
+        self._stay_on_tape("tolist()")
         return self._data.tolist()
 
     # -- differentiation ------------------------------------------------------------------
@@ -189,7 +227,7 @@ class Variable(Traced):
                 gradient = gradient._data
         SEEN.set(set())
         if create_graph:
-            with enable_grad():
+            with enable_grad(), differentiating(None):
                 walk(node, gradient, self._deliver_recorded, retain=True, wrap=self._make)
         else:
             walk(node, gradient, retain=retain_graph)

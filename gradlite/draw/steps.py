@@ -173,7 +173,7 @@ def from_node(node: Node, g: Any, behind_mask: bool) -> Contributions:
             c = vjps[i](g, node.ans, *node.args, **(node.params or {}))
             if behind_mask and rule.singular:
                 c = unmask(g, c)
-        yield parent, c if c.shape == parent.shape else fitted(c, parent, node)
+        yield parent, c if c.shape == parent.shape else fitted(c, node, i)
 
 
 def added(total: Any, amount: Any) -> Any:

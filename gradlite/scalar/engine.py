@@ -366,7 +366,7 @@ class Value(Traced, metaclass=Watched):
             alone = data.reshape(()) if data.ndim else data
             self._made_by, self._extra = UNPACK, alone._node
             self._serial = serial()
-        return data.item()
+        return data.data.item()
 
     def backward(self) -> None:
         """Add to ``grad`` of every leaf behind this Value its derivative by that leaf.
