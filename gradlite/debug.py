@@ -8,7 +8,6 @@ the default.
 from __future__ import annotations
 
 import linecache
-import os
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -16,13 +15,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradlite.errors import MutationError, NonFiniteError
+from gradlite.errors import MutationError, NonFiniteError, is_library
 from gradlite.modes import Mode, ModeContext
 from gradlite.node import Node
 from gradlite.rule import Rule
-
-PACKAGE = os.path.dirname(os.path.abspath(__file__))
-NUMPY = os.path.dirname(os.path.abspath(np.__file__))
 
 
 class Note(NamedTuple):
@@ -196,7 +192,7 @@ def _describe(x: Any) -> str:
 def _user_line() -> str:
     """Name the nearest line on the stack that is neither gradlite's nor NumPy's."""
     frame = sys._getframe(2)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith((PACKAGE, NUMPY)):
+    while frame.f_back is not None and is_library(frame):
         frame = frame.f_back
     file, line = frame.f_code.co_filename, frame.f_lineno
     text = linecache.getline(file, line).strip()

@@ -6,11 +6,16 @@ expect, so ``except ValueError`` and ``except gradlite.GradliteError`` both work
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
 from types import FrameType
 from typing import Any
+
+import numpy as np
+
+LIBRARIES = (os.path.dirname(os.path.abspath(__file__)), os.path.dirname(np.__file__))
 
 
 class GradliteError(Exception):
@@ -169,6 +174,19 @@ def _to_array_remedy(frame: FrameType | None) -> str:
         "to put Tensors together, use np.stack or np.concatenate, or for nested lists "
         "gl.Tensor([[s, 0], [0, s]]) in place of np.array"
     )
+
+
+def user_stacklevel() -> int:
+    """Return the ``stacklevel`` with which the caller's warning names the user's line."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and is_library(frame):
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+def is_library(frame: FrameType) -> bool:
+    """Return whether a frame runs code of gradlite or NumPy."""
+    return frame.f_code.co_filename.startswith(LIBRARIES)
 
 
 def function_name(fn: Callable[..., Any]) -> str:

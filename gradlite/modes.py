@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, NamedTuple, Protocol
 
+from gradlite.errors import GraphError, function_name
 from gradlite.rule import Rule
 
 
@@ -40,7 +41,7 @@ class Mode(NamedTuple):
 
 RECORDING = Mode(True)
 MODE: ContextVar[Mode] = ContextVar("gradlite_mode", default=RECORDING)
-OUTER: ContextVar[tuple[tuple[Mode, Any], ...]] = ContextVar("gradlite_outer_modes", default=())
+OUTER: ContextVar[tuple[tuple[Any, Mode, Any], ...]] = ContextVar("gradlite_outer", default=())
 current_mode = MODE.get
 
 
@@ -59,12 +60,18 @@ class ModeContext:
 
     def __enter__(self) -> Any:
         mode = current_mode()
-        OUTER.set((*OUTER.get(), (mode, self._begin())))
+        OUTER.set((*OUTER.get(), (self, mode, self._begin())))
         MODE.set(self._change(mode))
         return self
 
     def __exit__(self, *exc: object) -> None:
-        *rest, (mode, end) = OUTER.get()
+        if not OUTER.get() or OUTER.get()[-1][0] is not self:
+            raise GraphError(
+                f"This {type(self).__name__} block was entered in another thread or task, or "
+                f"within another block that is still open. The mode belongs to where the block "
+                f"was entered: leave it there (a generator: in the thread that started it)."
+            )
+        *rest, (_, mode, end) = OUTER.get()
         OUTER.set(tuple(rest))
         MODE.set(mode)
         if end is not None:
@@ -72,6 +79,12 @@ class ModeContext:
 
     def __call__(self, fn: Callable[..., Any]) -> Callable[..., Any]:
         """Decorate a function; a generator has the mode inside its own steps only."""
+        if inspect.isasyncgenfunction(fn):
+            raise TypeError(
+                f"{type(self).__name__} cannot decorate the asynchronous generator "
+                f"{function_name(fn)}: between its steps, other tasks run. Put "
+                f"`with gl.{type(self).__name__}():` around the operations inside it."
+            )
         if inspect.isgeneratorfunction(fn):
 
             @functools.wraps(fn)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.errors import DtypeError, GraphError, ShapeError
+from gradlite.errors import DetachError, DtypeError, GraphError, ShapeError
 from gradlite.modes import current_mode
 from gradlite.node import Node, Shape
 from gradlite.rule import Rule, Traced
@@ -33,6 +33,11 @@ def differentiating(variables: Set[Node] | None) -> Iterator[None]:
     token = VARIABLES.set(None if variables is None or outer is None else variables | outer)
     try:
         yield
+    except ValueError as error:
+        # To ``a[i] = t``, NumPy says that an element is set to a sequence, and why as the cause.
+        if isinstance(error.__cause__, DetachError):
+            raise error.__cause__.with_traceback(error.__traceback__) from None
+        raise
     finally:
         VARIABLES.reset(token)
 
@@ -355,8 +360,9 @@ def fitted(c: Any, node: Node, i: int) -> Any:
     parents: Any = node.parents
     shape = parents[i].shape
     try:
-        # A single number was broadcast to the shape of the output, if to any.
-        if shape or c.shape in ((), node.shape) or rule.outputs:
+        # What was broadcast has as many axes as something here; a single number, its shape.
+        axes_fit = len(c.shape) <= max(len(node.shape), *map(np.ndim, node.args))
+        if rule.outputs or (axes_fit and (shape or c.shape in ((), node.shape))):
             return unbroadcast(c, shape)
     except ShapeError:
         pass

@@ -10,7 +10,9 @@ from __future__ import annotations
 import copy
 import inspect
 import operator
+import re
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -23,6 +25,7 @@ from gradlite.errors import (
     MissingRuleError,
     ShapeError,
     function_name,
+    user_stacklevel,
 )
 from gradlite.modes import RECORDING, current_mode
 from gradlite.node import Node, serial
@@ -34,7 +37,7 @@ from gradlite.variable import Variable, as_data, assemble, holds_traced
 new = object.__new__
 Operation = Callable[..., Any]
 NUMBERS = (float, int, np.floating)
-SCIPY_SPARSE = ("scipy.sparse._base", "scipy.sparse.base")
+SCIPY_PRODUCTS = ("_matmul_dispatch", "_rmatmul_dispatch")  # of scipy.sparse
 
 
 REDUCTIONS: dict[Any, Function] = {
@@ -43,6 +46,19 @@ REDUCTIONS: dict[Any, Function] = {
     np.maximum: np.max,
     np.minimum: np.min,
 }
+
+
+# NumPy's warnings (overflow, invalid value) name the line that called NumPy, here in this file, and
+# Python shows one for each line: here they are errors, and `_warned` gives them the user's line.
+warnings.filterwarnings("error", category=RuntimeWarning, module=re.escape(__name__))
+
+
+def _warned(warning: RuntimeWarning, fn: Function, *args: Any, **params: Any) -> Any:
+    """Carry out an operation that NumPy warns of, and hand the warning to the user's line."""
+    with np.errstate(all="ignore"):
+        ans = fn(*args, **params)
+    warnings.warn(str(warning), RuntimeWarning, stacklevel=user_stacklevel())
+    return ans
 
 
 def constant(x: Any, rule: Rule) -> Any:
@@ -82,7 +98,10 @@ def unary(rule: Rule) -> Operation:
 
     def operation(x: Any) -> Any:
         data, node = x._data, x._node
-        ans = fn(data)
+        try:
+            ans = fn(data)
+        except RuntimeWarning as warning:
+            ans = _warned(warning, fn, data)
         if node is None or current_mode() is not RECORDING:
             node = record(rule, (data,), (node,), None, ans)
         else:
@@ -119,7 +138,10 @@ def binary(rule: Rule) -> Operation:
             b, q = y._data, y._node
         else:
             b, q = constant(y, rule), None
-        ans = fn(a, b)
+        try:
+            ans = fn(a, b)
+        except RuntimeWarning as warning:
+            ans = _warned(warning, fn, a, b)
         needed = 0 if p is None else 1
         if q is not None:
             needed += 2
@@ -389,7 +411,7 @@ class Tensor(Variable):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if self._node is not None:
             caller = sys._getframe(1)
-            if caller.f_globals.get("__name__") in SCIPY_SPARSE:
+            if caller.f_code.co_name in SCIPY_PRODUCTS:
                 # To scipy, an array of this one object is "no array": it leaves sparse @ tensor
                 # to __rmatmul__.
                 this = np.empty((), object)
@@ -701,7 +723,10 @@ def apply(rule: Rule, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         else:
             data.append(arg if arg is None else constant(arg, rule))
             nodes.append(None)
-    ans = rule.fn(*data, **params) if params else rule.fn(*data)
+    try:
+        ans = rule.fn(*data, **params) if params else rule.fn(*data)
+    except RuntimeWarning as warning:
+        ans = _warned(warning, rule.fn, *data, **params)
     if rule.saves:
         ans, saved = ans
         params = {**params, "saved": saved}

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.errors import DetachError, DtypeError, GraphError, ShapeError
+from gradlite.errors import DetachError, DtypeError, GraphError, ShapeError, user_stacklevel
 from gradlite.modes import enable_grad
 from gradlite.node import SEEN, Node, Sink, serial
 from gradlite.rule import Traced
@@ -73,7 +73,7 @@ class Variable(Traced):
                 f"None: backward() fills those of leaves. Call retain_grad() on this one first; "
                 f"to update a parameter, write under gl.no_grad(): w -= lr * w.grad, not "
                 f"w = w - lr * w.grad, which makes another Tensor.",
-                stacklevel=2,
+                stacklevel=user_stacklevel(),
             )
         return self._grad
 

@@ -815,3 +815,98 @@ def test_the_jacobian_and_vjp_and_jvp_agree():
     jacobian = gl.jacobian(f)(X)
     np.testing.assert_allclose(gl.vjp(f, X)[1](u)[0], u @ jacobian)
     np.testing.assert_allclose(gl.jvp(f, (X,), (V,))[1], jacobian @ V)
+
+
+# -- trees as results -------------------------------------------------------------------------
+
+PARAMS = {"w": np.array([1.0, 2.0]), "b": 3.0}
+
+
+def quadratic(p):
+    return np.sum(p["w"] ** 2) * p["b"]
+
+
+def test_the_hessian_of_a_dict_has_a_block_for_each_pair():
+    h = gl.hessian(quadratic)(PARAMS)
+    assert {key: set(row) for key, row in h.items()} == {"w": {"w", "b"}, "b": {"w", "b"}}
+    np.testing.assert_array_equal(h["w"]["w"], 6.0 * np.eye(2))
+    np.testing.assert_array_equal(h["w"]["b"], [2.0, 4.0])
+    np.testing.assert_array_equal(h["b"]["w"], [2.0, 4.0])
+    np.testing.assert_array_equal(h["b"]["b"], 0.0)
+
+
+def test_the_hessian_by_several_arguments_is_a_tuple_of_tuples():
+    h = gl.hessian(lambda x, y: x**2 * y, argnums=(0, 1))(1.0, 2.0)
+    np.testing.assert_array_equal(np.array(h), [[4.0, 2.0], [2.0, 0.0]])
+    h = gl.hessian(lambda a, b: np.sum(a) * b["c"] ** 2, (0, 1))(np.ones(2), {"c": 3.0})
+    np.testing.assert_array_equal(h[0][1]["c"], [6.0, 6.0])
+    np.testing.assert_array_equal(h[1]["c"][0], [6.0, 6.0])
+    np.testing.assert_array_equal(h[1]["c"][1]["c"], 4.0)
+
+
+def test_hvp_of_trees():
+    v = {"w": np.array([1.0, 0.0]), "b": 1.0}
+    product = gl.hvp(quadratic, PARAMS, v)
+    np.testing.assert_array_equal(product["w"], [6.0 + 2.0, 4.0])
+    assert product["b"] == 2.0
+    product = gl.hvp(lambda p: np.sum(p[0] * p[1]), (np.ones(2), np.ones(2)), (X[:2], 2 * X[:2]))
+    np.testing.assert_array_equal(product, (2 * X[:2], X[:2]))
+    with pytest.raises(ShapeError, match="hvp"):
+        gl.hvp(quadratic, PARAMS, {"w": np.ones(2)})
+    with pytest.raises(ShapeError, match=r"hvp.*\(3,\)"):
+        gl.hvp(quadratic, PARAMS, {"w": np.ones(3), "b": 1.0})
+
+
+def shapes(x):
+    return {"square": x**2, "pair": (np.sum(x), [x[:2] * 3.0])}
+
+
+def test_vjp_of_a_tree():
+    ans, pull = gl.vjp(shapes, X)
+    np.testing.assert_array_equal(ans["square"], X**2)
+    assert type(ans["pair"]) is tuple
+    assert not isinstance(ans["pair"][0], gl.Tensor)
+    (g,) = pull({"square": np.ones(3), "pair": (10.0, [np.array([0.0, 1.0])])})
+    np.testing.assert_array_equal(g, 2 * X + 10.0 + np.array([0.0, 3.0, 0.0]))
+    with pytest.raises(ShapeError, match="cotangent"):
+        pull({"square": np.ones(3)})
+    with pytest.raises(ShapeError, match="cotangent"):
+        pull({"square": np.ones(2), "pair": (10.0, [np.ones(2)])})
+
+
+def test_jvp_of_a_tree():
+    ans, tangent = gl.jvp(shapes, (X,), (V,))
+    np.testing.assert_array_equal(ans["square"], X**2)
+    np.testing.assert_allclose(tangent["square"], 2 * X * V)
+    np.testing.assert_allclose(tangent["pair"][0], V.sum())
+    np.testing.assert_allclose(tangent["pair"][1][0], 3 * V[:2])
+
+
+def test_jacobian_of_a_tree_by_a_tree():
+    def f(p):
+        return {"sum": p["a"] + p["b"][0], "product": p["a"] * p["b"][1]}
+
+    p = {"a": X, "b": [np.array([1.0]), 2.0]}
+    j = gl.jacobian(f)(p)
+    np.testing.assert_array_equal(j["sum"]["a"], np.eye(3))
+    np.testing.assert_array_equal(j["sum"]["b"][0], np.ones((3, 1)))
+    np.testing.assert_array_equal(j["sum"]["b"][1], np.zeros(3))
+    np.testing.assert_array_equal(j["product"]["a"], 2 * np.eye(3))
+    np.testing.assert_array_equal(j["product"]["b"][1], X)
+
+
+def test_transforms_of_trees_nest():
+    def inner(x):
+        return {"a": x**3, "b": np.sum(x)}
+
+    def through(transform):
+        return lambda x: np.sum(transform(x)["a"])
+
+    outer = gl.grad(through(lambda x: gl.jvp(inner, (x,), (V,))[1]))
+    np.testing.assert_allclose(outer(X), 6 * X * V)
+    outer = gl.grad(lambda x: np.sum(gl.jacobian(inner)(x)["a"]))
+    np.testing.assert_allclose(outer(X), 6 * X)
+
+
+def test_an_empty_tree_has_an_empty_jacobian():
+    assert gl.jacobian(lambda x: ())(X) == ()

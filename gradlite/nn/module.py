@@ -128,6 +128,16 @@ class Module:
     training = True
     _buffer_names: tuple[str, ...] = ()
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Make the module, or raise TypeError if the data for a call was given to the class."""
+        data = args and isinstance(args[0], (np.ndarray, Tensor))
+        if data and cls.__module__.startswith(f"{__package__}."):
+            raise TypeError(
+                f"{cls.__name__}(...) makes a layer and takes no data. Make it first, then call "
+                f"it: layer = nn.{cls.__name__}(...); layer(x)."
+            )
+        return super().__new__(cls)
+
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the output; to be defined by each subclass."""
         name = type(self).__name__

@@ -35,6 +35,12 @@ def weighing(
         Keyword arguments. With weights, ``factor`` is what the losses are to be multiplied by:
         for a mean, the weights divided by their sum; ``reduction`` is then 'sum'.
     """
+    if not isinstance(reduction, str):
+        raise TypeError(
+            f"{name}: the third argument is reduction ('mean', 'sum' or 'none'), not "
+            f"{type(reduction).__name__}. Pass weights by name: weight= for classes, "
+            f"sample_weight= for rows."
+        )
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f"{name}: reduction must be 'mean', 'sum' or 'none', not {reduction!r}.")
     if sample_weight is None:

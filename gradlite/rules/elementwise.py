@@ -233,6 +233,7 @@ PLAIN.update(
         np.logical_and, np.logical_or, np.logical_xor, np.logical_not,
         np.isnan, np.isinf, np.isfinite, np.isneginf, np.isposinf, np.signbit,
         np.isclose, np.allclose, np.array_equal, np.array_equiv,
+        np.isin, np.shares_memory, np.may_share_memory,
         np.zeros_like, np.ones_like, np.empty_like, np.full_like,
         np.shape, np.ndim, np.size, np.result_type, np.iscomplexobj, np.isrealobj, np.isreal,
     )

@@ -1,0 +1,127 @@
+"""Rules and primitives as users write them: what is plainly meant works, the rest is named."""
+
+import numpy as np
+import pytest
+from scipy.optimize import brentq
+
+import gradlite as gl
+from gradlite.errors import DtypeError, GradliteError, MissingRuleError, ShapeError
+
+
+def square_with(rule, *more):
+    square = gl.primitive(lambda x: x * x)
+    gl.defvjp(square, rule, *more, name="my_square")
+    return square
+
+
+def test_a_rule_may_return_a_number():
+    root = gl.primitive(lambda a: brentq(lambda x: x * x - a, 0, 10))
+    gl.defvjp(root, lambda g, ans, a: float(g / (2 * ans)))
+    assert gl.grad(root)(4.0) == pytest.approx(0.25, rel=1e-9)
+    whole = square_with(lambda g, ans, x: 3)
+    assert gl.grad(whole)(4.0) == 3.0
+
+
+def test_a_rule_may_return_a_list_of_numbers():
+    square = square_with(lambda g, ans, x: [2 * a * b for a, b in zip(g, x, strict=True)])
+    np.testing.assert_array_equal(
+        gl.grad(lambda x: np.sum(square(x)))(np.array([1.0, 2.0])), [2, 4]
+    )
+    gl.check_grads(square, (np.array([1.0, 2.0]),), order=2)
+
+
+@pytest.mark.parametrize("point", [2.0, np.array([1.0, 2.0])], ids=["number", "array"])
+@pytest.mark.parametrize(
+    ("rule", "problem"),
+    [
+        (lambda g, ans, x: None, "None"),
+        (lambda g, ans, x: "2 x", "str"),
+        (lambda g, ans, x: {"x": g}, "dict"),
+        (lambda g, ans, x: np.ones((3, 2)), r"\(3, 2\)"),
+        (lambda g, ans, x: g * (2j * x), "Complex"),
+    ],
+    ids=["None", "string", "dict", "shape", "complex"],
+)
+def test_what_no_rule_can_mean_is_named(rule, problem, point):
+    square = square_with(rule)
+    with pytest.raises(GradliteError, match=problem) as caught:
+        gl.grad(lambda x: np.sum(square(x)))(point)
+    assert "argument 0" in str(caught.value)
+    x = gl.Tensor(point, requires_grad=True)
+    with pytest.raises(GradliteError, match=problem):
+        square(x).sum().backward()
+
+
+def test_a_number_is_no_place_for_a_vector():
+    scale = gl.primitive(lambda c, x: c * np.sum(x))
+    gl.defvjp(scale, lambda g, ans, c, x: g * x, lambda g, ans, c, x: g * c + 0 * x, name="scale")
+    with pytest.raises(ShapeError, match=r"scale .*\(3,\) for argument 0, which has shape \(\)"):
+        gl.grad(scale)(2.0, np.ones(3))
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (lambda x: float(x[0] + x[1]), 3.0),
+        (lambda x: int(x[0] + x[1]), 3.0),
+        (lambda x: [x[0], x[1]], [1.0, 2.0]),
+        (lambda x: (float(x[0]), 7), [1.0, 7.0]),
+    ],
+    ids=["float", "int", "list", "tuple"],
+)
+def test_a_primitive_may_return_numbers(function, expected):
+    operation = gl.primitive(function)
+    gl.defvjp(operation, lambda g, ans, x: g * np.ones(2))
+    out = operation(gl.Tensor([1.0, 2.0], requires_grad=True))
+    assert type(out) is gl.Tensor
+    assert out.dtype == np.float64
+    np.testing.assert_array_equal(out.data, expected)
+    out.sum().backward()
+
+
+@pytest.mark.parametrize(
+    ("function", "problem"),
+    [
+        (lambda x: None, "NoneType"),
+        (lambda x: "text", "str"),
+        (lambda x: (x, x), "outputs=True"),
+        (lambda x: [x, x], "outputs=True"),
+        (lambda x: {"y": x}, "dict"),
+    ],
+    ids=["None", "str", "tuple of arrays", "list of arrays", "dict"],
+)
+def test_what_no_primitive_can_return_is_named(function, problem):
+    operation = gl.primitive(function)
+    gl.defvjp(operation, lambda g, ans, x: g, name="my_operation")
+    with pytest.raises(DtypeError, match=f"my_operation.*{problem}|{problem}.*my_operation"):
+        operation(gl.Tensor([1.0, 2.0], requires_grad=True))
+
+
+@pytest.mark.parametrize("kind", [tuple, list])
+def test_several_results_may_come_as_a_tuple_or_a_list_of_arrays_and_numbers(kind):
+    both = gl.primitive(lambda x: kind((x * 2.0, float(x.sum()))))
+    gl.defvjp(both, lambda g, ans, x: g[0] * 2.0 + g[1], outputs=True)
+    x = gl.Tensor([1.0, 2.0], requires_grad=True)
+    double, total = both(x)
+    (double.sum() + 10.0 * total).backward()
+    np.testing.assert_array_equal(x.grad, [12.0, 12.0])
+
+
+def test_declared_several_results_must_be_several():
+    one = gl.primitive(lambda x: x)
+    gl.defvjp(one, lambda g, ans, x: g[0], outputs=True, name="one")
+    with pytest.raises(DtypeError, match=r"one.*tuple of arrays"):
+        one(gl.Tensor([1.0], requires_grad=True))
+
+
+def test_an_argument_without_a_rule_is_named():
+    weighted = gl.primitive(lambda x, w, power=2: w * x**power)
+    gl.defvjp(weighted, lambda g, ans, x, w, power=2: g * w * power * x ** (power - 1))
+    w = gl.Tensor(3.0, requires_grad=True)
+    assert gl.grad(lambda x: weighted(x, w=3.0))(2.0) == 12.0
+    with pytest.raises(MissingRuleError, match="'w', which is a Tensor"):
+        weighted(2.0, w)
+    with pytest.raises(MissingRuleError, match="'w', which is a Tensor"):
+        gl.grad(lambda w: weighted(2.0, w))(3.0)
+    with pytest.raises(MissingRuleError, match="'power', which is a Tensor"):
+        weighted(w, 1.0, power=w)

@@ -1,0 +1,256 @@
+"""Augmented assignment: the Tensor itself changes, as arrays do, and no gradient is lost."""
+
+import numpy as np
+import pytest
+
+import gradlite as gl
+from gradlite.errors import DetachError, DtypeError, GraphError, ShapeError
+
+
+def leaf(data, dtype=np.float64):
+    return gl.Tensor(np.asarray(data, dtype), requires_grad=True)
+
+
+OPERATIONS = {
+    "+=": (lambda a, b: a.__iadd__(b), lambda a, b: a + b),
+    "-=": (lambda a, b: a.__isub__(b), lambda a, b: a - b),
+    "*=": (lambda a, b: a.__imul__(b), lambda a, b: a * b),
+    "/=": (lambda a, b: a.__itruediv__(b), lambda a, b: a / b),
+    "**=": (lambda a, b: a.__ipow__(b), lambda a, b: a**b),
+    "%=": (lambda a, b: a.__imod__(b), lambda a, b: a % b),
+    "//=": (lambda a, b: a.__ifloordiv__(b), lambda a, b: a // b),
+    "@=": (lambda a, b: a.__imatmul__(b), lambda a, b: a @ b),
+}
+A, B = np.array([[1.5, 2.5], [3.5, 0.5]]), np.array([[2.0, 1.0], [0.5, 3.0]])
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("other", ["tensor", "array"])
+def test_while_recording_the_object_becomes_the_result(name, other):
+    change, compute = OPERATIONS[name]
+    x, w = leaf(A), leaf(B)
+    b = w if other == "tensor" else B
+    h = x * 1.0
+    again = change(h, b)
+    assert again is h
+    np.testing.assert_array_equal(h.data, compute(A, B))
+    h.sum().backward()
+    y, v = leaf(A), leaf(B)
+    compute(y, v if other == "tensor" else B).sum().backward()
+    np.testing.assert_array_equal(x.grad, y.grad)
+    if other == "tensor":
+        np.testing.assert_array_equal(w.grad, v.grad)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_without_recording_the_data_is_written_to(name):
+    change, compute = OPERATIONS[name]
+    x = leaf(A)
+    memory = x.data
+    with gl.no_grad():
+        assert change(x, gl.Tensor(B)) is x
+    assert x.data is memory
+    np.testing.assert_array_equal(memory, compute(A, B))
+    assert x.is_leaf
+    assert x.requires_grad
+
+
+def test_an_update_in_a_loop_over_parameters_trains():
+    w = leaf([1.0, 2.0])
+    (w * w).sum().backward()
+    with gl.no_grad():
+        for p in [w]:
+            p -= 0.1 * p.grad
+    np.testing.assert_allclose(w.data, [0.8, 1.6])
+    w.zero_grad()
+    (w * w).sum().backward()
+    np.testing.assert_allclose(w.grad, [1.6, 3.2])
+
+
+def test_a_parameter_of_one_number_is_updated_too():
+    b = leaf(2.0)
+    (b * 3.0).backward()
+    with gl.no_grad():
+        b -= 0.5 * b.grad
+    assert b.item() == 0.5
+
+
+def test_a_function_that_changes_its_argument_changes_it_for_the_caller():
+    def normalize(h):
+        h /= h.sum()
+
+    def f(x):
+        h = np.exp(x)
+        normalize(h)
+        return h[0]
+
+    x = np.array([1.0, 2.0, 3.0])
+    value, gradient = gl.value_and_grad(f)(x)
+    p = np.exp(x) / np.exp(x).sum()
+    assert value == pytest.approx(f(x)) == pytest.approx(p[0])
+    np.testing.assert_allclose(gradient, p[0] * (np.array([1, 0, 0]) - p))
+
+
+def test_a_transformed_function_may_change_its_argument_and_the_callers_array_stays():
+    def f(x):
+        x += 1.0
+        x *= x
+        return x.sum()
+
+    x = np.array([1.0, 2.0])
+    value, gradient = gl.value_and_grad(f)(x)
+    assert value == 4.0 + 9.0
+    np.testing.assert_array_equal(gradient, [4.0, 6.0])
+    np.testing.assert_array_equal(x, [1.0, 2.0])
+    np.testing.assert_array_equal(gl.hessian(f)(x), 2 * np.eye(2))
+    np.testing.assert_array_equal(x, [1.0, 2.0])
+    np.testing.assert_array_equal(gl.jvp(f, (x,), (np.ones(2),))[1], 10.0)
+    np.testing.assert_array_equal(x, [1.0, 2.0])
+
+
+def test_under_no_grad_a_transformed_function_leaves_the_callers_array_too():
+    def f(x):
+        with gl.no_grad():
+            x += 1.0
+        return (x * x).sum()
+
+    x = np.array([1.0, 2.0])
+    assert gl.value_and_grad(f)(x)[0] == 13.0
+    np.testing.assert_array_equal(x, [1.0, 2.0])
+
+
+def test_what_was_saved_for_a_derivative_stays_what_it_was():
+    x = leaf([1.0, 2.0])
+    h = x * 1.0
+    y = h * h
+    h += 10.0
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad, [2.0, 4.0])
+
+
+def test_a_constant_that_was_used_before_it_changed_keeps_its_place_in_the_derivative():
+    x, c = leaf([1.0, 2.0]), gl.Tensor([3.0, 4.0])
+    y = x * c
+    c *= 0.0
+    np.testing.assert_array_equal(c.data, [0.0, 0.0])
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad, [3.0, 4.0])
+
+
+def test_a_leaf_that_requires_a_gradient_cannot_change_while_recording():
+    w = leaf([1.0, 2.0])
+    with pytest.raises(GraphError, match=r"no_grad.*x = x|no_grad"):
+        w += 1.0
+    np.testing.assert_array_equal(w.data, [1.0, 2.0])
+
+    def inner(x):
+        nonlocal w
+        w *= x
+        return w.sum()
+
+    with pytest.raises(GraphError, match="leaf"):
+        gl.grad(inner)(2.0)
+
+
+def test_the_shape_and_dtype_stay_those_of_the_left_side():
+    h = leaf([1.0, 2.0], np.float32) * 1
+    h += np.array([0.5, 0.5])
+    assert h.dtype == np.float32
+    with pytest.raises(ShapeError, match=r"\(3, 2\).*\(2,\)"):
+        h += np.ones((3, 2))
+    counts = gl.Tensor([1, 2])
+    with pytest.raises(DtypeError, match=r"float64.*int64"):
+        counts += leaf([0.5, 0.5])
+    with pytest.raises(DtypeError, match=r"float64.*int64"):
+        counts /= 2
+    np.testing.assert_array_equal(counts.data, [1, 2])
+
+
+def test_views_are_other_tensors():
+    x = leaf([1.0, 2.0, 3.0])
+    y = x * 1.0
+    tail = y[1:]
+    tail *= 2.0
+    np.testing.assert_array_equal(y.data, [1.0, 2.0, 3.0])
+    np.testing.assert_array_equal(tail.data, [4.0, 6.0])
+    with pytest.raises(TypeError, match=r"np\.where"):
+        y[1:] *= 2.0
+
+
+# -- an array on the left ---------------------------------------------------------------------
+
+
+def test_an_array_that_nobody_else_holds_becomes_a_tensor():
+    def buffer(t):
+        h = np.zeros(3)
+        h += t
+        for _ in range(2):
+            h += t * t
+        h *= 2.0
+        return (h * h).sum()
+
+    t = np.ones(3)
+    np.testing.assert_allclose(gl.grad(buffer)(t), 2 * 4 * 3.0 * 5.0 * np.ones(3))
+    gl.check_grads(buffer, (t,), order=2)
+
+
+def test_an_attribute_becomes_a_tensor():
+    class Cell:
+        def __init__(self):
+            self.h = np.zeros(2)
+
+        def step(self, x):
+            self.h *= 0.5
+            self.h += x
+            return self.h
+
+    def f(x):
+        cell = Cell()
+        cell.step(x)
+        return cell.step(x).sum()
+
+    np.testing.assert_allclose(gl.grad(f)(np.ones(2)), [1.5, 1.5])
+
+
+def another_name(h, t):
+    other = h
+    h += t
+    return other
+
+
+def the_callers(h, t):
+    h += t
+
+
+def a_view(h, t):
+    part = h[:]
+    part += t
+
+
+def a_list(h, t):
+    held = [h]
+    h += t
+    return held
+
+
+@pytest.mark.parametrize("program", [another_name, the_callers, a_view, a_list])
+def test_an_array_that_others_hold_is_not_replaced_behind_their_backs(program):
+    h = np.zeros(2)
+    with pytest.raises(DetachError, match=r"a = a \+ t") as caught:
+        program(h, leaf([1.0, 2.0]))
+    assert "out=" not in str(caught.value)
+    np.testing.assert_array_equal(h, [0.0, 0.0])
+
+
+def test_an_array_on_the_left_keeps_its_shape_and_dtype():
+    x = leaf([1.0, 2.0])
+    single = np.zeros(2, np.float32)
+    single += x
+    assert single.dtype == np.float32
+    assert single.requires_grad
+    whole = np.zeros(2, int)
+    with pytest.raises(DtypeError, match="int64"):
+        whole += x
+    small = np.zeros(())
+    with pytest.raises(ShapeError, match=r"\(2,\)"):
+        small += x

@@ -1,0 +1,145 @@
+"""What stands beside a Tensor: subclasses of arrays, pandas' objects and sparse matrices."""
+
+import operator
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse
+
+import gradlite as gl
+from gradlite.errors import DetachError, DtypeError, GradliteError
+
+X = np.array([1.0, 2.0, 3.0])
+OPERATORS = [operator.add, operator.sub, operator.mul, operator.truediv, operator.pow]
+
+
+def leaf(data, dtype=np.float64):
+    return gl.Tensor(np.asarray(data, dtype), requires_grad=True)
+
+
+class Meters(np.ndarray):
+    """An array with a unit, as subclasses of NumPy's users have it."""
+
+
+SUBCLASSES = {
+    "masked array": np.ma.array(X, mask=[0, 1, 0]),
+    "masked array without a mask": np.ma.array(X),
+    "matrix": np.asmatrix(X),
+    "a user's": X.view(Meters),
+}
+
+
+@pytest.mark.parametrize("requires_grad", [True, False])
+@pytest.mark.parametrize("op", OPERATORS)
+@pytest.mark.parametrize("kind", SUBCLASSES)
+def test_a_subclass_of_array_is_refused_on_either_side(kind, op, requires_grad):
+    other = SUBCLASSES[kind]
+    t = gl.Tensor(X, requires_grad=requires_grad)
+    if op is operator.pow and kind == "matrix":
+        pytest.skip("np.matrix takes ** for a power of the matrix, and raises its own error")
+    for call in (lambda: op(t, other), lambda: op(other, t)):
+        with pytest.raises(DtypeError, match=r"masked|matrix|Meters"):
+            call()
+
+
+@pytest.mark.parametrize("kind", SUBCLASSES)
+def test_a_subclass_of_array_is_refused_in_functions(kind):
+    other, t = SUBCLASSES[kind], leaf(X)
+    for call in (
+        lambda: np.maximum(t, other),
+        lambda: np.where(t.data > 1, t, other),
+        lambda: np.where(other > 1, t, 0.0),
+        lambda: np.stack([t, other]),
+        lambda: gl.mse(t, other),
+        lambda: gl.grad(lambda x: (x * other).sum())(X),
+        lambda: t.__iadd__(other),
+    ):
+        with pytest.raises(GradliteError):
+            call()
+
+
+def test_a_memory_map_is_an_array(tmp_path):
+    memory = np.memmap(tmp_path / "x", np.float64, "w+", shape=(3,))
+    memory[:] = X
+    x = leaf(X)
+    (x * memory + memory * x).sum().backward()
+    np.testing.assert_array_equal(x.grad, 2 * X)
+
+
+# -- pandas -----------------------------------------------------------------------------------
+
+SERIES, FRAME = pd.Series(X), pd.DataFrame([X, X + 1])
+
+
+@pytest.mark.parametrize("op", OPERATORS)
+@pytest.mark.parametrize(
+    "other", [SERIES, FRAME, pd.Index(X)], ids=["Series", "DataFrame", "Index"]
+)
+def test_pandas_objects_are_arrays_on_either_side(op, other):
+    for flip in (False, True):
+        x, y = leaf(X), leaf(X)
+        made = op(other, x) if flip else op(x, other)
+        expected = op(other.to_numpy(), y) if flip else op(y, other.to_numpy())
+        assert type(made) is gl.Tensor
+        np.testing.assert_array_equal(made.data, expected.data)
+        made.sum().backward()
+        expected.sum().backward()
+        np.testing.assert_array_equal(x.grad, y.grad)
+
+
+def test_a_matrix_product_of_pandas_says_what_to_write():
+    x = leaf(X)
+    np.testing.assert_array_equal((x @ FRAME.T).data, FRAME.to_numpy() @ X)
+    for call in (lambda: FRAME @ x, lambda: FRAME.dot(x), lambda: SERIES @ x):
+        with pytest.raises(DetachError, match="to_numpy"):
+            call()
+
+
+# -- scipy's sparse matrices ------------------------------------------------------------------
+
+DENSE = np.array([[1.0, 0.0, 2.0], [0.0, 0.0, 3.0]])
+SPARSE = [
+    getattr(scipy.sparse, f"{kind}_{form}")(DENSE)
+    for kind in ("csr", "csc", "coo")
+    for form in ("array", "matrix")
+]
+
+
+@pytest.mark.parametrize("sparse", SPARSE, ids=lambda s: type(s).__name__)
+def test_products_with_sparse_matrices_are_recorded(sparse):
+    def check(program, dense_program, shape):
+        x, y = leaf(np.ones(shape) * 2), leaf(np.ones(shape) * 2)
+        made, expected = program(x), dense_program(y)
+        np.testing.assert_allclose(made.data, expected.data)
+        (made * made).sum().backward()
+        (expected * expected).sum().backward()
+        np.testing.assert_allclose(x.grad, y.grad)
+
+    for columns in ((3,), (3, 2)):
+        check(lambda x: sparse @ x, lambda y: DENSE @ y, columns)
+        if sparse.format != "coo":  # whose dot() takes arrays only, and raises an error
+            check(lambda x: sparse.dot(x), lambda y: DENSE @ y, columns)
+        check(lambda x: np.matmul(sparse, x), lambda y: DENSE @ y, columns)
+    for rows in ((2,), (4, 2)):
+        check(lambda x: x @ sparse, lambda y: y @ DENSE, rows)
+
+
+def test_second_derivatives_go_through_sparse_products():
+    gl.check_grads(lambda x: np.sum((SPARSE[0] @ x) ** 3), (X,), order=2)
+
+
+@pytest.mark.parametrize("sparse", SPARSE, ids=lambda s: type(s).__name__)
+def test_what_is_no_product_is_refused_with_the_way_out(sparse):
+    t = leaf(DENSE)
+    for call in (
+        lambda: t + sparse,
+        lambda: sparse + t,
+        lambda: t * sparse,
+        lambda: sparse * t,
+        lambda: sparse - t,
+        lambda: t / sparse,
+        lambda: np.multiply(sparse, t),
+    ):
+        with pytest.raises(GradliteError, match="toarray"):
+            call()
