@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy
 
+from gradlite import operations  # noqa: F401  # gives Tensor its operators
 from gradlite.checking import check_grads
 from gradlite.debug import debug
 from gradlite.errors import GradliteError

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Set
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple, Protocol
 
-from gradlite.errors import GraphError, function_name
+from gradlite.errors import DetachError, GraphError, function_name
 from gradlite.rule import Rule
 
 
@@ -43,6 +44,52 @@ RECORDING = Mode(True)
 MODE: ContextVar[Mode] = ContextVar("gradlite_mode", default=RECORDING)
 OUTER: ContextVar[tuple[tuple[Any, Mode, Any], ...]] = ContextVar("gradlite_outer", default=())
 current_mode = MODE.get
+
+
+VARIABLES: ContextVar[Set[Any] | None] = ContextVar("gradlite_variables", default=frozenset())
+"""What the transforms at work differentiate with respect to; None stands for everything."""
+
+
+@contextmanager
+def differentiating(variables: Set[Any] | None) -> Iterator[None]:
+    """Guard results of `variables` (and of those of outer transforms): see `is_differentiated`."""
+    outer = VARIABLES.get()
+    token = VARIABLES.set(None if variables is None or outer is None else variables | outer)
+    try:
+        yield
+    except ValueError as error:
+        # To ``a[i] = t``, NumPy says that an element is set to a sequence, and why as the cause.
+        if isinstance(error.__cause__, DetachError):
+            raise error.__cause__.with_traceback(error.__traceback__) from None
+        raise
+    finally:
+        VARIABLES.reset(token)
+
+
+def is_differentiated(node: Any) -> bool:
+    """Return whether a derivative that is being computed depends on the result of `node`.
+
+    A conversion of such a result to a plain number would lose its gradient silently.
+    """
+    variables = VARIABLES.get()
+    if node is None or (variables is not None and not variables) or not current_mode().record:
+        return False
+    if variables is None or node in variables:
+        return True
+    oldest = min(variable.serial for variable in variables)
+    pending, seen = [node], {node}
+    for behind in pending:
+        new = {p for p in behind.parents or () if p is not None and p.serial >= oldest} - seen
+        if not variables.isdisjoint(new):
+            return True
+        seen |= new
+        pending += new
+    return False
+
+
+def is_variable(node: Any) -> bool:
+    """Return whether a node is what a transform at work differentiates with respect to."""
+    return node is not None and node in (VARIABLES.get() or ())
 
 
 class ModeContext:

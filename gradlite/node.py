@@ -46,7 +46,7 @@ class Node:
         The shape of the answer.
     serial : int
         Grows with time: a node is younger than its parents.
-    sink : Sink or None
+    sink : GradAccumulator or None
         Where the gradient goes: a leaf's ``grad``, an observed node's hooks.
     note : object
         What debug mode wrote down.
@@ -70,7 +70,7 @@ class Node:
         self.shape = shape
         self.params = params
         self.serial = serial()
-        self.sink: Sink | None = None
+        self.sink: GradAccumulator | None = None
         self.note: Any = None
 
     @property
@@ -90,7 +90,7 @@ class Node:
         return f"<node {self.rule.name if self.rule else 'leaf'} {self.shape}>"
 
 
-class Sink:
+class GradAccumulator:
     """Where a node's gradient arrives: a buffer that lives as long as the node, and hooks.
 
     The first gradient is copied into the buffer, later ones are added in place, so training
@@ -121,7 +121,7 @@ class Sink:
             np.copyto(self.buffer, g)
             self.full = True
 
-    def free(self) -> Any:
+    def empty_buffer(self) -> Any:
         """Give the buffer for a rule to write the first gradient to, if there is one."""
         return None if self.full or self.hooks else self.buffer
 

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from gradlite import nn
+from gradlite.cotangents import sum_to_shape, zero_masked
 from gradlite.node import Node
-from gradlite.tape import ITEM, unbroadcast, unmask, waiting_list
+from gradlite.tape import ITEM, toposort
 from gradlite.tensor import Tensor
 
 STEADY = frozenset(
@@ -89,7 +90,7 @@ class Replay:
         self.forward: list[tuple[Any, ...]] = []
         self.backward: list[tuple[Any, ...]] = []
         root: Any = loss._node
-        nodes, _ = waiting_list(root, frozenset())
+        nodes, _ = toposort(root, frozenset())
         if any(node.rule is None for node in nodes):  # the leaves listed are those with hooks
             raise UnsteadyError
         places: dict[Node, int] = {}
@@ -168,13 +169,13 @@ class Replay:
                 behind_mask = place in masked
                 for vjp, parent, shape, sink, into in pulls:
                     if into:
-                        c = vjp(g, ans, *args, **params, out=sink.free())
+                        c = vjp(g, ans, *args, **params, out=sink.empty_buffer())
                     else:
                         c = vjp(g, ans, *args, **params)
                     if behind_mask and rule.singular:
-                        c = unmask(g, c)
+                        c = zero_masked(g, c)
                     if c.shape != shape:
-                        c = unbroadcast(c, shape)
+                        c = sum_to_shape(c, shape)
                     if behind_mask or rule.masks:
                         masked.add(parent)
                     if sink is not None:

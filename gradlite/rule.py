@@ -60,6 +60,15 @@ class Traced:
         raise NotImplementedError
 
 
+def to_data(x: Any) -> Any:
+    """Return `x` with arrays in place of Tensors, inside tuples, lists and dicts too."""
+    if isinstance(x, Traced):
+        return x._data
+    if isinstance(x, (tuple, list)):
+        return type(x)(map(to_data, x))
+    return {k: to_data(v) for k, v in x.items()} if isinstance(x, dict) else x
+
+
 class Keeps(dict[int, tuple[bool, int]]):
     """Tells what must be kept when certain arguments want a gradient, worked out once.
 

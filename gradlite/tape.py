@@ -7,112 +7,19 @@ go of everything as it passes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Set
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Set
 from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
-from gradlite.errors import DetachError, DtypeError, GraphError, ShapeError
+from gradlite.cotangents import OutputCotangents, to_argument, zero_masked
+from gradlite.errors import DtypeError, GraphError
 from gradlite.modes import current_mode
-from gradlite.node import Node, Shape
-from gradlite.rule import Rule, Traced
+from gradlite.node import Node
+from gradlite.rule import Rule
 
 Wrap = Callable[[Any, Node | None], Any]
-
-VARIABLES: ContextVar[Set[Node] | None] = ContextVar("gradlite_variables", default=frozenset())
-"""What the transforms at work differentiate with respect to; None stands for everything."""
-
-
-@contextmanager
-def differentiating(variables: Set[Node] | None) -> Iterator[None]:
-    """Guard results of `variables` (and of those of outer transforms): see `is_differentiated`."""
-    outer = VARIABLES.get()
-    token = VARIABLES.set(None if variables is None or outer is None else variables | outer)
-    try:
-        yield
-    except ValueError as error:
-        # To ``a[i] = t``, NumPy says that an element is set to a sequence, and why as the cause.
-        if isinstance(error.__cause__, DetachError):
-            raise error.__cause__.with_traceback(error.__traceback__) from None
-        raise
-    finally:
-        VARIABLES.reset(token)
-
-
-def is_differentiated(node: Node | None) -> bool:
-    """Return whether a derivative that is being computed depends on the result of `node`.
-
-    A conversion of such a result to a plain number would lose its gradient silently.
-    """
-    variables = VARIABLES.get()
-    if node is None or (variables is not None and not variables) or not current_mode().record:
-        return False
-    if variables is None or node in variables:
-        return True
-    oldest = min(variable.serial for variable in variables)
-    pending, seen = [node], {node}
-    for behind in pending:
-        new = {p for p in behind.parents or () if p is not None and p.serial >= oldest} - seen
-        if not variables.isdisjoint(new):
-            return True
-        seen |= new
-        pending += new
-    return False
-
-
-def unbroadcast(g: Any, shape: Shape) -> Any:
-    """Sum a cotangent over the axes along which an argument of `shape` was broadcast.
-
-    The sum is the adjoint of broadcasting: an entry that was used many times collects what
-    each use contributes.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> unbroadcast(np.ones((4, 3)), (3,))
-    array([4., 4., 4.])
-    >>> unbroadcast(np.ones((4, 3)), (4, 1)).shape
-    (4, 1)
-    """
-    extra = len(g.shape) - len(shape)
-    if extra < 0:
-        raise ShapeError(f"a cotangent of shape {g.shape} for an argument of shape {shape}")
-    padded = (1,) * extra + shape
-    axes = tuple(i for i, (n, m) in enumerate(zip(g.shape, padded, strict=True)) if n != m)
-    if any(padded[i] != 1 for i in axes):
-        raise ShapeError(f"a cotangent of shape {g.shape} for an argument of shape {shape}")
-    if axes != tuple(range(extra)):
-        g = np.sum(g, axis=axes, keepdims=True)
-        return np.reshape(g, shape) if extra else g
-    return np.sum(g, axis=axes)
-
-
-class Bundle:
-    """The cotangents of an operation with several results; those that are absent are zero."""
-
-    __slots__ = ("parts", "shape")
-
-    def __init__(self, shape: tuple[Shape, ...], parts: dict[int, Any]) -> None:
-        self.shape = shape
-        self.parts = parts
-
-    def __add__(self, other: Bundle) -> Bundle:
-        # In place: only the walk holds a Bundle, and it drops the old sum for the new one.
-        for i, g in other.parts.items():
-            self.parts[i] = self.parts[i] + g if i in self.parts else g
-        return self
-
-    def __len__(self) -> int:
-        return len(self.shape)
-
-    def __getitem__(self, i: int) -> Any:
-        i = range(len(self.shape))[i]
-        if i in self.parts:
-            return self.parts[i]
-        return np.zeros(self.shape[i], np.result_type(*(g.dtype for g in self.parts.values())))
 
 
 def item(results: Any, i: int) -> Any:
@@ -120,7 +27,9 @@ def item(results: Any, i: int) -> Any:
     return results[i]
 
 
-ITEM = Rule(item, (lambda g, ans, results, i: Bundle(results.shape, {i: g}),), name="item")
+ITEM = Rule(
+    item, (lambda g, ans, results, i: OutputCotangents(results.shape, {i: g}),), name="item"
+)
 
 
 def record(
@@ -197,7 +106,7 @@ by_age = attrgetter("serial")
 ABSENT = object()
 
 
-def waiting_list(root: Node, ends: Set[Node]) -> tuple[list[Node], dict[Node, Any]]:
+def toposort(root: Node, ends: Set[Node]) -> tuple[list[Node], dict[Node, Any]]:
     """List `root` and the nodes behind it, parents before children, without leaves or `ends`.
 
     Given `ends`, only what leads to them. Leaves with hooks are listed too: hooks see the whole
@@ -268,7 +177,7 @@ def walk(
     if root in ends and deliver is not None:
         deliver(root, g)
         return
-    order, cotangents = waiting_list(root, ends)
+    order, cotangents = toposort(root, ends)
     if not order:
         return
     cotangents[root] = g
@@ -315,16 +224,16 @@ def walk(
                 elif arity == 2:
                     c = vjps[i](g, ans, args[0], args[1])
                 elif direct and rule.into and rule.into[i] and parent.rule is None:
-                    c = vjps[i](g, ans, *args, **(params or {}), out=parent.sink.free())
+                    c = vjps[i](g, ans, *args, **(params or {}), out=parent.sink.empty_buffer())
                 else:
                     c = vjps[i](g, ans, *args, **(params or {}))
                 try:
                     if behind_mask and rule.singular:
-                        c = unmask(g, c)
+                        c = zero_masked(g, c)
                     if c.shape != parent.shape:
-                        c = fitted(c, node, i)
-                except AttributeError:  # no array: a rule of the user's
-                    c = fitted(as_cotangent(c, node, i), node, i)
+                        c = to_argument(c, node, i)
+                except AttributeError:  # not an array: a rule of the user's
+                    c = to_argument(c, node, i)
                 if inspector is not None:
                     inspector.backward(node, g, c)
                 # Each contribution is accounted for at once, so that no two multi-megabyte
@@ -352,58 +261,6 @@ def walk(
                     summed.add(parent)
             if not retain:
                 node.parents = node.args = node.params = node.ans = None
-
-
-def fitted(c: Any, node: Node, i: int) -> Any:
-    """Bring a cotangent to the shape of argument `i`, or name the rule that went wrong."""
-    rule: Any = node.rule
-    parents: Any = node.parents
-    shape = parents[i].shape
-    try:
-        # What was broadcast has as many axes as something here; a single number, its shape.
-        axes_fit = len(c.shape) <= max(len(node.shape), *map(np.ndim, node.args))
-        if rule.outputs or (axes_fit and (shape or c.shape in ((), node.shape))):
-            return unbroadcast(c, shape)
-    except ShapeError:
-        pass
-    raise ShapeError(
-        f"The derivative rule of {rule.name} returned a cotangent of shape "
-        f"{c.shape} for argument {i}, which has shape {shape}."
-    )
-
-
-def as_cotangent(c: Any, node: Node, i: int) -> Any:
-    """Make an array of the numbers that a rule returned for argument `i`, or name the rule."""
-    if isinstance(c, (float, int)):
-        return np.float64(c)
-    if isinstance(c, (list, tuple)) and c:
-        return np.stack([as_cotangent(part, node, i) for part in c])
-    if hasattr(c, "shape"):
-        return c
-    rule: Any = node.rule
-    parents: Any = node.parents
-    remedy = " Where there is no derivative, say None in place of the rule." if c is None else ""
-    raise DtypeError(
-        f"The derivative rule of {rule.name} for argument {i} returned "
-        f"{'None' if c is None else type(c).__name__}, not an array of shape "
-        f"{parents[i].shape}.{remedy}"
-    )
-
-
-def unmask(g: Any, c: Any) -> Any:
-    """Put zero where a zero cotangent met an infinite derivative.
-
-    ``np.where(x > 0, np.log(x), 0)`` sends zeros to the branch not taken, where log'(0) is
-    infinite: 0 * inf is NaN in floating point and 0 here. Only entries that are not finite
-    change, so second derivatives through an accidental zero stay right.
-    """
-    if g.shape != c.shape:
-        return c
-    if not isinstance(c, Traced):
-        total = np.vdot(c, c)
-        if total - total == 0:  # finite: the usual case, told by one fast pass
-            return c
-    return np.where((g == 0) & ~np.isfinite(c), 0, c)
 
 
 def _as_tensors(node: Node, wrap: Wrap) -> tuple[Any, Any, Any]:

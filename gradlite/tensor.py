@@ -1,331 +1,30 @@
 """Tensor: a NumPy array that remembers how it was made.
 
-The operators and methods are generated from the rule table, each once, with a fixed number of
-arguments; NumPy's protocols (`__array_ufunc__`, `__array_function__`) bring every other NumPy
-function here. What a Tensor cannot do raises an error: nothing leaves the tape silently.
+Here is what a Tensor is: its data, its gradient, and the way back to what it was made from. What it
+does, operators and NumPy's functions, is generated from the table of rules, in operations.py.
 """
 
 from __future__ import annotations
 
-import copy
-import inspect
-import operator
-import re
-import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from gradlite.errors import (
-    DetachError,
-    DtypeError,
-    GraphError,
-    MissingRuleError,
-    ShapeError,
-    function_name,
-    user_stacklevel,
-)
-from gradlite.modes import RECORDING, current_mode
-from gradlite.node import Node, serial
-from gradlite.rule import COMPOSITES, PLAIN, RULES, Function, Rule, Traced
-from gradlite.rules import activations, elementwise, indexing, shape, sparse
-from gradlite.tape import VARIABLES, is_differentiated, items, record
-from gradlite.variable import Variable, as_data, assemble, holds_traced
+from gradlite.conversions import Conversions
+from gradlite.errors import DtypeError, GraphError, ShapeError, user_stacklevel
+from gradlite.modes import differentiating, enable_grad
+from gradlite.node import SEEN, GradAccumulator, Node, serial
+from gradlite.rule import Traced, to_data
+from gradlite.rules import elementwise, indexing, shape
+from gradlite.tape import walk
 
 new = object.__new__
 Operation = Callable[..., Any]
-NUMBERS = (float, int, np.floating)
-SCIPY_PRODUCTS = ("_matmul_dispatch", "_rmatmul_dispatch")  # of scipy.sparse
 
 
-REDUCTIONS: dict[Any, Function] = {
-    np.add: np.sum,
-    np.multiply: np.prod,
-    np.maximum: np.max,
-    np.minimum: np.min,
-}
-
-
-# NumPy's warnings (overflow, invalid value) name the line that called NumPy, here in this file, and
-# Python shows one for each line: here they are errors, and `_warned` gives them the user's line.
-warnings.filterwarnings("error", category=RuntimeWarning, module=re.escape(__name__))
-
-
-def _warned(warning: RuntimeWarning, fn: Function, *args: Any, **params: Any) -> Any:
-    """Carry out an operation that NumPy warns of, and hand the warning to the user's line."""
-    with np.errstate(all="ignore"):
-        ans = fn(*args, **params)
-    warnings.warn(str(warning), RuntimeWarning, stacklevel=user_stacklevel())
-    return ans
-
-
-def constant(x: Any, rule: Rule) -> Any:
-    """Return an operand that is not a Tensor as a number or an array, of real numbers."""
-    if type(x) is not np.ndarray:
-        if isinstance(x, NUMBERS):
-            return x
-        if isinstance(x, np.ndarray) and type(x) is not np.memmap:
-            kind = "masked array" if isinstance(x, np.ma.MaskedArray) else type(x).__name__
-            raise DtypeError(
-                f"{rule.name} of a Tensor and a {kind} would lose what the {kind} means beyond "
-                f"its numbers. Pass a plain array: np.asarray(x) for the numbers alone"
-                f"{', or m.filled(0) and a weight of 0' if kind == 'masked array' else ''}."
-            )
-        if is_sparse(x):
-            raise DtypeError(
-                f"{rule.name} of a Tensor and a sparse matrix has no derivative rule: matrix "
-                f"products have (sparse @ tensor, tensor @ sparse); for the rest, convert it with "
-                f".toarray()."
-            )
-        x = np.asarray(x)
-    if x.dtype.kind not in "fiub":
-        raise DtypeError(
-            f"{rule.name} on a Tensor needs real numbers beside it, not {x.dtype} data."
-        )
-    return x
-
-
-def is_sparse(x: Any) -> bool:
-    """Return whether `x` is a sparse matrix or array of scipy, without loading scipy."""
-    return type(x).__module__.startswith("scipy.sparse")
-
-
-def unary(rule: Rule) -> Operation:
-    """Generate the operation of a rule for one array: `apply` without its detours."""
-    fn = rule.fn
-
-    def operation(x: Any) -> Any:
-        data, node = x._data, x._node
-        try:
-            ans = fn(data)
-        except RuntimeWarning as warning:
-            ans = _warned(warning, fn, data)
-        if node is None or current_mode() is not RECORDING:
-            node = record(rule, (data,), (node,), None, ans)
-        else:
-            keep_ans, keep = rule.keeps[1]
-            parents = (node,)
-            kept = (data,) if keep else parents
-            node = new(Node)
-            node.rule = rule
-            node.parents = parents
-            node.args = kept
-            node.ans = ans if keep_ans else None
-            node.shape = ans.shape
-            node.params = node.sink = node.note = None
-            node.serial = serial()
-        out = new(Tensor)
-        out._data = ans
-        out._node = node
-        return out
-
-    operation.__qualname__ = rule.name
-    return operation
-
-
-def binary(rule: Rule) -> Operation:
-    """Generate the operation of a rule for two arrays, at least one of them a Tensor."""
-    fn = rule.fn
-
-    def operation(x: Any, y: Any) -> Any:
-        if type(x) is Tensor or isinstance(x, Traced):
-            a, p = x._data, x._node
-        else:
-            a, p = constant(x, rule), None
-        if type(y) is Tensor or isinstance(y, Traced):
-            b, q = y._data, y._node
-        else:
-            b, q = constant(y, rule), None
-        try:
-            ans = fn(a, b)
-        except RuntimeWarning as warning:
-            ans = _warned(warning, fn, a, b)
-        needed = 0 if p is None else 1
-        if q is not None:
-            needed += 2
-        if not needed or current_mode() is not RECORDING:
-            node = record(rule, (a, b), (p, q), None, ans)
-        else:
-            keep_ans, keep = rule.keeps[needed]
-            parents = (p, q)
-            kept = parents
-            if keep or needed != 3:
-                kept = (a if p is None or keep & 1 else p, b if q is None or keep & 2 else q)
-            node = new(Node)
-            node.rule = rule
-            node.parents = parents
-            node.args = kept
-            node.ans = ans if keep_ans else None
-            node.shape = ans.shape
-            node.params = node.sink = node.note = None
-            node.serial = serial()
-        out = new(Tensor)
-        out._data = ans
-        out._node = node
-        return out
-
-    operation.__qualname__ = rule.name
-    return operation
-
-
-def with_sparse(dense: Operation) -> Operation:
-    """Generate the matrix product, in which one factor may be a sparse matrix of scipy."""
-
-    def matmul(x: Any, y: Any) -> Any:
-        if type(x) is not Tensor or type(y) is not Tensor:
-            if is_sparse(x):
-                return sparse.sparse_matmul(y, x=x)
-            if is_sparse(y):
-                return sparse.sparse_matmul(x.T, x=y.T).T
-        return dense(x, y)
-
-    matmul.__qualname__ = dense.__qualname__
-    return matmul
-
-
-def swapped(operation: Operation) -> Operation:
-    """Exchange the operands: ``__radd__`` and its like."""
-    return lambda self, other: operation(other, self)
-
-
-def in_place(operation: Operation, ufunc: Any) -> Operation:
-    """Generate an augmented assignment: as with arrays, the Tensor itself changes.
-
-    Where nothing is recorded, its memory is written to; otherwise the object becomes the result,
-    and arrays that were saved for derivatives stay what they were.
-    """
-
-    def change(self: Tensor, other: Any) -> Tensor:
-        node = self._node
-        own = node is not None and node in (VARIABLES.get() or ())
-        if not current_mode().record:
-            if own:  # the argument of a transform shares memory with the caller's array
-                self._data = self.data.copy()
-            operand = other._data if isinstance(other, Traced) else constant(other, RULES[ufunc])
-            ufunc(self.data, operand, out=self.data)
-            return self
-        if node is not None and node.rule is None and not own:
-            raise GraphError(
-                f"In-place {operation.__qualname__} on a leaf that requires a gradient cannot be "
-                f"recorded. To update it, do so under gl.no_grad(); to compute with it, write "
-                f"y = x + ... in place of x += ..."
-            )
-        result = _fitting(operation(self, other), self, operation.__qualname__)
-        self._data, self._node = result._data, result._node
-        return self
-
-    change.__qualname__ = operation.__qualname__
-    return change
-
-
-def _fitting(result: Tensor, target: Any, name: str) -> Tensor:
-    """Return the result of an augmented assignment in the dtype of `target`, if it fits there."""
-    if result.shape != target.shape:
-        raise ShapeError(
-            f"In-place {name}: the result of shape {result.shape} does not fit into "
-            f"shape {target.shape}."
-        )
-    if result.dtype == target.dtype:
-        return result
-    if not np.can_cast(result.dtype, target.dtype, "same_kind"):
-        raise DtypeError(
-            f"In-place {name}: a {result.dtype} result does not fit into {target.dtype} data."
-        )
-    return result.astype(target.dtype)
-
-
-def _augmented(ufunc: Any, alone: bool, array: Any, tensor: Any) -> Any:
-    """Carry out ``array += tensor``: the name on the left stands for a Tensor from there on.
-
-    That is what NumPy's in-place operation means only where no other name stands for the array.
-    """
-    name = function_name(ufunc)
-    if not alone or array.base is not None:
-        raise DetachError(
-            f"In-place {name} of a Tensor to an array that other names, or views, refer to: they "
-            f"would not see the result, which is a Tensor. Write a = a + t in place of a += t, or "
-            f"start with a Tensor: a = gl.Tensor(np.zeros(n))."
-        )
-    return _fitting((CALLS.get(ufunc) or operation_of(ufunc))(array, tensor), array, name)  # type: ignore[misc]
-
-
-def refused(operator: str, remedy: str) -> Operation:
-    """Generate an operation that Tensors do not have, and say what to write."""
-
-    def refuse(self: Tensor, *args: Any) -> Any:
-        raise MissingRuleError(f"{operator} is not defined for Tensors: {remedy}.")
-
-    return refuse
-
-
-def plain(fn: Function) -> Operation:
-    """Make a comparison, which returns a plain array."""
-    return lambda self, other: fn(self._data, _to_data(other))
-
-
-def method(fn: Function, note: str = "") -> Operation:
-    """Make the method that does what a NumPy function does."""
-
-    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return self.__array_function__(fn, (), (self, *args), kwargs)
-
-    call.__name__ = fn.__name__
-    call.__doc__ = f"Do what `numpy.{fn.__name__}` does.{note}"
-    return call
-
-
-def function(fn: Function) -> Operation:
-    """Make the method that does what a function of one array does."""
-    call = unary(RULES[fn])
-    call.__name__ = fn.__name__
-    call.__doc__ = f"Do what `{function_name(fn)}` does."
-    return call
-
-
-ADD, SUBTRACT, MULTIPLY, DIVIDE, POWER, MATMUL, REMAINDER, FLOOR_DIVIDE = (
-    binary(RULES[ufunc])
-    for ufunc in (
-        np.add, np.subtract, np.multiply, np.divide, np.power, np.matmul, np.remainder,
-        np.floor_divide,
-    )
-)  # fmt: skip
-MATMUL = with_sparse(MATMUL)
-CALLS: dict[Function, Operation] = {
-    np.add: ADD,
-    np.subtract: SUBTRACT,
-    np.multiply: MULTIPLY,
-    np.divide: DIVIDE,
-    np.power: POWER,
-    np.matmul: MATMUL,
-    np.remainder: REMAINDER,
-    np.floor_divide: FLOOR_DIVIDE,
-}
-
-
-def generate(rule: Rule) -> Operation:
-    """Generate the operation of a rule."""
-    # A function of the user's may return a float or a list: `apply` makes an array of it.
-    home = (getattr(rule.fn, "__module__", None) or "numpy").partition(".")[0]
-    spelt_out = rule.variadic or rule.params or rule.saves or rule.outputs or None in rule.vjps
-    if home in ("numpy", "scipy", "gradlite") and not spelt_out:
-        if len(rule.vjps) == 1:
-            return unary(rule)
-        if len(rule.vjps) == 2:
-            return binary(rule)
-    return lambda *args, **kwargs: apply(rule, args, kwargs)
-
-
-def operation_of(fn: Function) -> Operation | None:
-    """Give what a function does with Tensors, or None if it has no rule."""
-    call = CALLS.get(fn)
-    if call is None and fn in RULES:
-        call = CALLS[fn] = generate(RULES[fn])
-    return call
-
-
-class Tensor(Variable):
+class Tensor(Conversions):
     """A NumPy array with a gradient.
 
     Parameters
@@ -366,7 +65,41 @@ class Tensor(Variable):
     True
     """
 
-    __slots__ = ()
+    __slots__ = ("__weakref__", "_data", "_node")
+
+    _data: Any  # an array, or the NumPy scalar that NumPy made of a 0-d result
+    _node: Node | None  # what it was made from; None where no gradient is wanted
+
+    # Set in operations.py.
+    __array_ufunc__: Operation
+    __array_function__: Operation
+    __add__: Operation
+    __radd__: Operation
+    __sub__: Operation
+    __rsub__: Operation
+    __mul__: Operation
+    __rmul__: Operation
+    __truediv__: Operation
+    __rtruediv__: Operation
+    __pow__: Operation
+    __rpow__: Operation
+    __matmul__: Operation
+    __rmatmul__: Operation
+    __neg__: Operation
+    __pos__: Operation
+    __abs__: Operation
+    __lt__: Operation
+    __le__: Operation
+    __gt__: Operation
+    __ge__: Operation
+    sum: Operation
+    mean: Operation
+    max: Operation
+    ravel: Operation
+    swapaxes: Operation
+    copy: Operation
+
+    __hash__ = object.__hash__
 
     def __init__(
         self,
@@ -392,88 +125,116 @@ class Tensor(Variable):
         tensor._node = node
         return tensor
 
-    def numpy(self) -> np.ndarray:
-        """Give the data as an array that shares memory with this Tensor.
-
-        Raises
-        ------
-        DetachError
-            If this Tensor requires a gradient: say ``t.detach().numpy()`` (or ``t.data``).
-        """
-        return self.__array__()
-
     def detach(self) -> Tensor:
         """Give a Tensor of the same data that is not on the tape."""
         return _make(self._data, None)
 
-    # -- NumPy's protocols ----------------------------------------------------------------
+    @property
+    def data(self) -> np.ndarray:
+        """The values, an array. Writing to it is not recorded."""
+        if type(self._data) is not np.ndarray:
+            self._data = np.asarray(self._data)
+        data: np.ndarray = self._data
+        return data
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        if self._node is not None:
-            caller = sys._getframe(1)
-            if caller.f_code.co_name in SCIPY_PRODUCTS:
-                # To scipy, an array of this one object is "no array": it leaves sparse @ tensor
-                # to __rmatmul__.
-                this = np.empty((), object)
-                this[()] = self
-                return this
-            raise DetachError.to_array(caller)
-        return np.array(self._data, dtype=dtype, copy=copy)
-
-    __pandas_priority__ = 5000  # pandas' objects leave operators to us
+    @data.setter
+    def data(self, value: Any) -> None:
+        if value is self._data:  # p.data -= step ends here, its work done in place
+            return
+        value = np.asarray(value, dtype=self._data.dtype)
+        if value.shape != self.shape:
+            raise ShapeError(
+                f"data of shape {value.shape} for a Tensor of shape {self.shape}: make a new "
+                f"Tensor instead."
+            )
+        self._data = value
+        if self.is_leaf and self._node is not None:
+            self._node.ans = value
 
     @property
-    def _mask(self) -> Any:
-        # np.ma reads the `_data` and `_mask` of what stands beside a masked array.
-        raise DtypeError(
-            "A masked array beside a Tensor would hide its mask from the derivative: use "
-            "m.filled(0) and a weight of 0, or np.where."
-        )
+    def _grad(self) -> Any:
+        sink = self._node.sink if self._node is not None else None
+        return sink.buffer if sink is not None and sink.full else None
 
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        if method == "__call__" and not kwargs:
-            call = CALLS.get(ufunc) or operation_of(ufunc)
-            if call is not None:
-                return call(*inputs)
-        if method == "reduce" and ufunc in REDUCTIONS:
-            return self.__array_function__(REDUCTIONS[ufunc], (), inputs, {"axis": 0, **kwargs})
-        if method != "__call__":
-            raise MissingRuleError.for_function(ufunc, method)
-        out = kwargs.get("out")
-        if out is not None:
-            if len(kwargs) == len(out) == 1 and out[0] is inputs[0]:  # array += tensor
-                alone = sys.getrefcount(inputs[0]) <= ALONE
-                return _augmented(ufunc, alone, *inputs)
-            raise MissingRuleError(
-                f"{function_name(ufunc)} with out= cannot be recorded: an operation on Tensors "
-                f"returns a new Tensor. Omit out=, or write to t.data."
+    @property
+    def grad(self) -> Any:
+        """The gradient, an array of this Tensor's shape and dtype; None before `backward`.
+
+        A Tensor after ``backward(create_graph=True)``. Leaves have one, and Tensors on which
+        `retain_grad` was called. The array is reused: after `zero_grad`, the next `backward`
+        writes to the same memory, so copy what you want to keep (``grad = None`` gives it up).
+        """
+        node = self._node
+        if node is not None and node.rule is not None and not (node.sink and node.sink.retain):
+            warnings.warn(
+                f"The grad of a Tensor that is not a leaf (a result of {node.rule.name}) is "
+                f"None: backward() fills those of leaves. Call retain_grad() on this one first; "
+                f"to update a parameter, write under gl.no_grad(): w -= lr * w.grad, not "
+                f"w = w - lr * w.grad, which makes another Tensor.",
+                stacklevel=user_stacklevel(),
             )
-        return self.__array_function__(ufunc, (), inputs, kwargs)
+        return self._grad
 
-    def _perform(self, fn: Function, args: Any, kwargs: Any) -> Any:
-        call = CALLS.get(fn) or operation_of(fn)
-        if call is None or kwargs:
-            return self.__array_function__(fn, (), args, kwargs)
-        return call(*args)
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        sink = self._own_sink("grad")
+        sink.clear(forget=True)
+        if value is not None:
+            if np.shape(value) not in ((), self.shape):
+                raise ShapeError(
+                    f"a gradient of shape {np.shape(value)} for a Tensor of shape {self.shape}."
+                )
+            sink.add(np.broadcast_to(value, self.shape))
 
-    def __array_function__(self, fn: Function, types: Any, args: Any, kwargs: Any) -> Any:
-        if len(types) > 1 and not all(issubclass(kind, (Variable, np.ndarray)) for kind in types):
-            return NotImplemented  # Values among them: these turn themselves into Tensors
-        rule = RULES.get(fn)
-        if rule is not None:
-            return apply(rule, args, kwargs)
-        definition = COMPOSITES.get(fn)
-        if definition is not None:
-            try:
-                return definition(*args, **kwargs)
-            except TypeError:
-                _check_call(fn, definition, args, kwargs)
-                raise
-        if fn in PLAIN:
-            return fn(*_to_data(args), **_to_data(kwargs))
-        raise MissingRuleError.for_function(fn)
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients flow to this Tensor. Can be set on a leaf."""
+        return self._node is not None
 
-    # -- Python's protocols ---------------------------------------------------------------
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        if wanted and self._node is None:
+            data = self.data
+            if data.dtype.kind != "f":
+                raise DtypeError(
+                    f"Only floating-point data can require a gradient, not {data.dtype}: "
+                    f"write 1.0 in place of 1, or convert with astype(float)."
+                )
+            self._node = Node(None, (), (), data, data.shape)
+            self._node.sink = GradAccumulator(data.dtype)
+        elif not wanted and self._node is not None:
+            if not self.is_leaf:
+                raise GraphError(
+                    "requires_grad can be switched off on leaves only; take detach() of a result."
+                )
+            self._node = None
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether this Tensor is data rather than the result of a recorded operation."""
+        return self._node is None or self._node.rule is None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of each axis."""
+        shape: tuple[int, ...] = self._data.shape
+        return shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self._data.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return int(self._data.size)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the elements."""
+        dtype: np.dtype[Any] = self._data.dtype
+        return dtype
 
     def __len__(self) -> int:
         if self.ndim == 0:
@@ -487,7 +248,7 @@ class Tensor(Variable):
         return iter(rows)
 
     def __getitem__(self, index: Any) -> Tensor:
-        result: Tensor = indexing.getitem(self, index=_to_data(index))
+        result: Tensor = indexing.getitem(self, index=to_data(index))
         return result
 
     def __setitem__(self, index: Any, value: Any) -> None:
@@ -496,65 +257,6 @@ class Tensor(Variable):
             "or np.concatenate, or write to t.data where no gradient should flow. (Augmented "
             "assignment to part of a Tensor, t[i] += x, is such an assignment too.)"
         )
-
-    def __contains__(self, value: Any) -> bool:
-        return bool(np.any(self._data == _to_data(value)))
-
-    def __bool__(self) -> bool:
-        if self.size != 1:
-            raise ValueError(
-                f"The truth value of a Tensor of shape {self.shape} is ambiguous: use "
-                f".any() or .all()."
-            )
-        return bool(self._data)
-
-    def __float__(self) -> float:
-        return float(self._number("float()"))
-
-    def __int__(self) -> int:
-        return int(self._number("int()"))
-
-    def __index__(self) -> int:
-        return operator.index(self.data)
-
-    def __format__(self, spec: str) -> str:
-        if not spec:
-            return str(self)
-        return format(self._data.item() if self.size == 1 else self.item(), spec)
-
-    def __repr__(self) -> str:
-        text = np.array2string(self.data, separator=", ", prefix="Tensor(")
-        text += f", shape={self.shape}, dtype={self.dtype}"
-        if self._node is not None:
-            rule = self._node.rule
-            text += f", fn={rule.name}" if rule else ", requires_grad=True"
-        return f"Tensor({text})"
-
-    def _repr_html_(self) -> str:
-        from gradlite.notebook import array_html
-
-        facts = [f"shape {self.shape}", str(self.dtype)]
-        if self._node is not None:
-            rule = self._node.rule
-            facts += ["requires_grad", *([f"result of {rule.name}"] if rule else [])]
-        grad = self._grad.data if isinstance(self._grad, Variable) else self._grad
-        return array_html(type(self).__name__, self.data, facts, grad)
-
-    def __copy__(self) -> Tensor:
-        # What a derivative that is being computed depends on stays on the tape.
-        if is_differentiated(self._node):
-            return +self  # type: ignore[no-any-return]
-        return _rebuild(*self.__reduce__()[1])
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
-        if is_differentiated(self._node):
-            return +self  # type: ignore[no-any-return]
-        return _rebuild(*copy.deepcopy(self.__reduce__()[1], memo))
-
-    def __reduce__(self) -> Any:
-        # Without the graph: it may be deep, and its arrays belong to this process.
-        self._stay_on_tape("pickle")
-        return _rebuild, (type(self), self.data, self.requires_grad, self._grad)
 
     @property
     def T(self) -> Tensor:
@@ -566,54 +268,6 @@ class Tensor(Variable):
         """The last two axes exchanged."""
         result: Tensor = self.swapaxes(-1, -2)
         return result
-
-    # -- operators and methods, generated from the rules ----------------------------------
-
-    __hash__ = object.__hash__
-    __neg__ = unary(RULES[np.negative])
-    __pos__ = unary(RULES[np.positive])
-    __abs__ = unary(RULES[np.absolute])
-    __add__, __radd__ = ADD, swapped(ADD)
-    __sub__, __rsub__ = SUBTRACT, swapped(SUBTRACT)
-    __mul__, __rmul__ = MULTIPLY, swapped(MULTIPLY)
-    __truediv__, __rtruediv__ = DIVIDE, swapped(DIVIDE)
-    __pow__, __rpow__ = POWER, swapped(POWER)
-    __matmul__, __rmatmul__ = MATMUL, swapped(MATMUL)
-    __mod__, __rmod__ = REMAINDER, swapped(REMAINDER)
-    __floordiv__, __rfloordiv__ = FLOOR_DIVIDE, swapped(FLOOR_DIVIDE)
-    __iadd__, __isub__ = in_place(ADD, np.add), in_place(SUBTRACT, np.subtract)
-    __imul__, __itruediv__ = in_place(MULTIPLY, np.multiply), in_place(DIVIDE, np.divide)
-    __ipow__, __imatmul__ = in_place(POWER, np.power), in_place(MATMUL, np.matmul)
-    __imod__ = in_place(REMAINDER, np.remainder)
-    __ifloordiv__ = in_place(FLOOR_DIVIDE, np.floor_divide)
-    __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = refused(
-        "&, | and ^", "combine comparisons, which are plain arrays: (t > 0) & (t < 1)"
-    )
-    __lshift__ = __rlshift__ = __rshift__ = __rrshift__ = refused(
-        "<< and >>", "multiply by powers of two, or shift t.data"
-    )
-    __invert__ = refused("~", "negate a comparison: ~(t > 0)")
-    __divmod__ = __rdivmod__ = refused("divmod", "write (t // y, t % y)")
-    __round__ = refused("round()", "use np.round(t), whose derivative is 0, or round(t.item())")
-    __lt__, __le__ = plain(np.less), plain(np.less_equal)
-    __gt__, __ge__ = plain(np.greater), plain(np.greater_equal)
-    __eq__, __ne__ = plain(np.equal), plain(np.not_equal)
-
-    sum, mean, prod = method(np.sum), method(np.mean), method(np.prod)
-    var, std = method(np.var), method(np.std)
-    max = method(np.max, note=" Elements that tie share the gradient equally.")
-    min = method(np.min, note=" Elements that tie share the gradient equally.")
-    cumsum, cumprod = method(np.cumsum), method(np.cumprod)
-    trace, diagonal = method(np.trace), method(np.diagonal)
-    ravel, swapaxes, squeeze = method(np.ravel), method(np.swapaxes), method(np.squeeze)
-    repeat, take, clip = method(np.repeat), method(np.take), method(np.clip)
-    round, dot, copy = method(np.round), method(np.dot), method(np.copy)
-    argmax, argmin, argsort = method(np.argmax), method(np.argmin), method(np.argsort)
-    searchsorted, nonzero = method(np.searchsorted), method(np.nonzero)
-    any, all = method(np.any), method(np.all)
-    exp, log, sqrt, abs = map(function, (np.exp, np.log, np.sqrt, np.absolute))
-    sin, cos, tanh = map(function, (np.sin, np.cos, np.tanh))
-    relu, sigmoid = map(function, (activations.relu, activations.sigmoid))
 
     def reshape(self, *shape: Any, order: Any = "C") -> Tensor:
         """Give the same elements in another shape: ``t.reshape(2, 3)`` or ``t.reshape((2, 3))``."""
@@ -644,98 +298,161 @@ class Tensor(Variable):
         result: Tensor = elementwise.astype(self, dtype=dtype, source=self.dtype)
         return result
 
+    # -- differentiation ------------------------------------------------------------------
+
+    def backward(
+        self,
+        gradient: Any = None,
+        retain_graph: bool = False,
+        create_graph: bool = False,
+    ) -> None:
+        """Add to ``grad`` of every leaf the derivative of this Tensor with respect to it.
+
+        Parameters
+        ----------
+        gradient : array_like, optional
+            The cotangent to start from, of this Tensor's shape. May be left out for a Tensor
+            of one element.
+        retain_graph : bool, default False
+            Keep the graph for another backward pass. By default its arrays are let go.
+        create_graph : bool, default False
+            Record the pass itself: ``grad`` is then a Tensor that can be differentiated again.
+            Implies `retain_graph`.
+
+        Raises
+        ------
+        GraphError
+            If nothing here requires a gradient, or the graph was let go already.
+        ShapeError
+            If `gradient` has another shape, or is missing for more than one element.
+        """
+        node = self._node
+        if node is None:
+            raise GraphError(
+                "backward() of a Tensor that does not require a gradient: no operation behind "
+                "it was recorded. Make an input with requires_grad=True, and look for no_grad, "
+                "detach() or .data on the way."
+            )
+        if gradient is None:
+            if self.size != 1:
+                raise ShapeError(
+                    f"backward() of a Tensor of shape {self.shape} needs gradient= of that "
+                    f"shape. For the gradient of one number, reduce first: .sum() or .mean()."
+                )
+            gradient = np.ones_like(self._data) if self.ndim else self.dtype.type(1)
+        else:
+            if not isinstance(gradient, Tensor):
+                gradient = np.asarray(gradient, self.dtype)
+            if gradient.shape != self.shape:
+                raise ShapeError(
+                    f"gradient of shape {gradient.shape} for a Tensor of shape {self.shape}."
+                )
+            if not create_graph and isinstance(gradient, Tensor):
+                gradient = gradient._data
+        SEEN.set(set())
+        if create_graph:
+            with enable_grad(), differentiating(None):
+                walk(node, gradient, self._deliver_recorded, retain=True, wrap=self._make)
+        else:
+            walk(node, gradient, retain=retain_graph)
+
+    def zero_grad(self) -> None:
+        """Empty ``grad`` (it reads None); its memory is kept for the next backward pass."""
+        if self._node is not None and self._node.sink is not None:
+            self._node.sink.clear()
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of this intermediate result in ``grad`` at the next `backward`.
+
+        Where leaves add up over several passes, an intermediate result shows the latest.
+        """
+        self._own_sink("retain_grad").retain = True
+
+    def register_hook(self, hook: Callable[[Any], Any]) -> Callable[[], None]:
+        """Call `hook` with the gradient of this Tensor whenever `backward` has computed it.
+
+        Parameters
+        ----------
+        hook : callable
+            Takes the gradient (an array; do not change it in place). What it returns, unless
+            None, takes the gradient's place from there on, and must have its shape.
+
+        Returns
+        -------
+        callable
+            Call it without arguments to remove the hook.
+
+        Examples
+        --------
+        >>> import gradlite as gl
+        >>> x = gl.Tensor(3.0, requires_grad=True)
+        >>> remove = x.register_hook(lambda g: g.clip(-1, 1))
+        >>> (x * x).backward()
+        >>> x.grad
+        array(1.)
+        """
+        hooks = self._own_sink("register_hook", retain=False).hooks
+        key = serial()
+        hooks[key] = hook
+        return lambda: hooks.pop(key, None) and None
+
+    def _deliver_recorded(self, leaf: Node, g: Any) -> None:
+        if leaf.sink is not None:
+            g = g if isinstance(g, Tensor) else self._make(g, None)
+            leaf.sink.add_recorded(g if g.dtype == leaf.sink.dtype else g.astype(leaf.sink.dtype))
+
+    def _own_sink(self, wanted_by: str, retain: bool = True) -> GradAccumulator:
+        if self._node is None:
+            raise GraphError(f"{wanted_by} needs a Tensor that requires a gradient.")
+        if self._node.sink is None:
+            self._node.sink = GradAccumulator(self.dtype, retain=retain)
+        return self._node.sink
+
 
 _make = Tensor._make
 
 
-def _references() -> int:
-    """Count the references to an array in ``array += other`` if one name stands for it."""
-
-    class Probe:
-        def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-            out = kwargs.get("out")
-            return sys.getrefcount(inputs[0]) if out is not None else 0
-
-    array: Any = np.zeros(1)
-    array += Probe()
-    return int(array)
+def holds_traced(data: Any) -> bool:
+    """Tell whether something is, or has inside, a Tensor."""
+    if isinstance(data, (list, tuple)):
+        return any(map(holds_traced, data))
+    return isinstance(data, Traced)
 
 
-ALONE = _references()
+def assemble(data: Any) -> Any:
+    """Put nested lists of Tensors, Values and numbers together on the tape."""
+    inside = list(_leaves(data))
+    value = next((x for x in inside if isinstance(x, Traced) and not isinstance(x, Tensor)), None)
+    if value is not None and not any(isinstance(x, (Tensor, np.ndarray)) for x in inside):
+        return value._join(np.array(data, dtype=object))
+    if isinstance(data, (list, tuple)):
+        return np.stack([assemble(part) for part in data])
+    if isinstance(data, Traced):
+        return np.copy(data)  # type: ignore[call-overload]  # a Tensor, by NumPy's dispatch
+    return np.asarray(data)
 
 
-def _rebuild(kind: type[Tensor], data: np.ndarray, requires_grad: bool, grad: Any) -> Tensor:
-    tensor = kind(data, requires_grad=requires_grad, copy=False)
-    if grad is not None:
-        tensor.grad = grad
-    return tensor
-
-
-def _to_data(x: Any) -> Any:
-    """Replace Tensors by their arrays, inside tuples, lists and dicts too."""
-    if isinstance(x, Traced):
-        return x._data
-    if isinstance(x, (tuple, list)):
-        return type(x)(map(_to_data, x))
-    return {k: _to_data(v) for k, v in x.items()} if isinstance(x, dict) else x
-
-
-def _check_call(fn: Function, definition: Function, args: Any, kwargs: Any) -> None:
-    """Refuse arguments that the definition of a composite does not have."""
-    try:
-        inspect.signature(definition).bind(*args, **kwargs)
-    except TypeError as error:
-        raise MissingRuleError(f"{function_name(fn)} on a Tensor: {error}.") from None
-
-
-def _as_output(rule: Rule, ans: Any) -> Any:
-    """Return what a function returned as an array, or as the several arrays that it declared."""
-    if rule.outputs:
-        if isinstance(ans, (tuple, list)):
-            arrays = (np.ndarray, np.generic)
-            parts: Any = [part if isinstance(part, arrays) else np.asarray(part) for part in ans]
-            return type(ans)(*parts) if hasattr(ans, "_fields") else tuple(parts)
-        problem = "Its rule was declared with outputs=True: return a tuple of arrays."
-    elif isinstance(ans, (tuple, list)) and not all(isinstance(x, NUMBERS) for x in ans):
-        problem = "For several results, declare them: gl.defvjp(..., outputs=True)."
-    elif isinstance(ans, (*NUMBERS, tuple, list)) and not isinstance(ans, bool):
-        return np.asarray(ans, np.float64)
+def _leaves(data: Any) -> Iterator[Any]:
+    """Give what is inside nested lists."""
+    if isinstance(data, (list, tuple)):
+        for part in data:
+            yield from _leaves(part)
     else:
-        problem = "Return an array or a number."
-    raise DtypeError(f"{rule.name} returned {type(ans).__name__}. {problem}")
+        yield data
 
 
-def apply(rule: Rule, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-    """Carry out an operation on Tensors and record it: the general way."""
-    args, params = rule.bind(args, kwargs)
-    for name, value in params.items() if params else ():
-        if isinstance(value, Traced):
-            raise MissingRuleError(
-                f"{rule.name} has no derivative rule for its argument {name!r}, which is a "
-                f"Tensor. Give defvjp one rule for each array argument (None for one without a "
-                f"derivative), or pass {name}.detach().data."
-            )
-    data, nodes = [], []
-    for arg in args:
-        if isinstance(arg, Traced):
-            data.append(arg._data)
-            nodes.append(arg._node)
-        else:
-            data.append(arg if arg is None else constant(arg, rule))
-            nodes.append(None)
+def as_data(data: Any, dtype: Any, copy: bool) -> np.ndarray:
+    """Make the array of a new Tensor, of real numbers."""
+    if isinstance(data, np.ma.MaskedArray):
+        raise DtypeError("A masked array would lose its mask here: fill it first, or use np.where.")
     try:
-        ans = rule.fn(*data, **params) if params else rule.fn(*data)
-    except RuntimeWarning as warning:
-        ans = _warned(warning, rule.fn, *data, **params)
-    if rule.saves:
-        ans, saved = ans
-        params = {**params, "saved": saved}
-    if rule.outputs or not isinstance(ans, (np.ndarray, np.generic)):
-        ans = _as_output(rule, ans)
-    node = record(rule, data, nodes, params, ans)
-    if rule.outputs:
-        return items(ans, node, _make)
-    out = new(Tensor)
-    out._data = ans
-    out._node = node
-    return out
+        array = np.array(data, dtype=dtype, copy=True if copy else None)
+    except ValueError as error:
+        kind = ShapeError if "inhomogeneous" in str(error) else DtypeError
+        raise kind(f"No array can be made of this data: {error}") from None
+    if array.dtype.kind not in "fiub":
+        raise DtypeError(
+            f"A Tensor holds real numbers, not {array.dtype} data such as "
+            f"{array.flat[0] if array.size else data!r}."
+        )
+    return array

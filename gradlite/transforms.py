@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from gradlite.errors import DtypeError, ShapeError
-from gradlite.modes import enable_grad
+from gradlite.modes import differentiating, enable_grad
 from gradlite.node import Node
 from gradlite.rule import Traced
-from gradlite.tape import differentiating, walk
+from gradlite.tape import walk
 from gradlite.tensor import Tensor, _make
 from gradlite.trees import flatten, leaves_like
 

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from gradlite.cotangents import OutputCotangents
 from gradlite.draw.boxes import number, small
 from gradlite.draw.formulas import formulas
 from gradlite.draw.scene import Box, Scene
@@ -31,7 +32,6 @@ from gradlite.scalar import Value
 from gradlite.scalar.bridge import Bridge
 from gradlite.scalar.engine import RAISE
 from gradlite.scalar.ops import FUNCTIONS, unary_op
-from gradlite.tape import Bundle
 
 ENTRIES = 6  # of an array, the first rows and columns are shown
 DIGITS = 12
@@ -272,7 +272,7 @@ def summary(x: Any) -> Json | None:
     """Describe a number or an array: as it is, or its measures and first entries."""
     if x is None:
         return None
-    if isinstance(x, Bundle):
+    if isinstance(x, OutputCotangents):
         x = np.concatenate([np.ravel(x[i]) for i in range(len(x))])
     if not hasattr(x, "dtype"):
         return {"number": exact(x)}

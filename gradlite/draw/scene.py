@@ -15,7 +15,7 @@ from gradlite.nn import Parameter
 from gradlite.node import Node
 from gradlite.scalar import Value
 from gradlite.scalar.network import Parameter as Weight
-from gradlite.variable import Variable
+from gradlite.tensor import Tensor
 
 Kind = Literal["parameter", "input", "constant", "result", "root", "repeats"]
 NAMELESS = ("", None)
@@ -163,7 +163,7 @@ def scene(root: Any, names: Mapping[str, Any] | None = None) -> Scene:
 
 def standing_for(x: Any) -> Any:
     """Give what stands in a graph for a Value, a Tensor, or an array."""
-    return x if not isinstance(x, Variable) else x._data if x._node is None else x._node
+    return x if not isinstance(x, Tensor) else x._data if x._node is None else x._node
 
 
 def arrays(item: Any) -> list[tuple[Any, str]]:

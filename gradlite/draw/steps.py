@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gradlite.cotangents import OutputCotangents, to_argument, zero_masked
 from gradlite.draw.graph import made_of
 from gradlite.errors import DivisionError, RangeError
 from gradlite.node import Node
 from gradlite.scalar import Value
 from gradlite.scalar.bridge import Bridge
 from gradlite.scalar.walk import described
-from gradlite.tape import Bundle, fitted, unmask
 
 Contributions = Iterator[tuple[Any, Any]]
 
@@ -172,12 +172,12 @@ def from_node(node: Node, g: Any, behind_mask: bool) -> Contributions:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             c = vjps[i](g, node.ans, *node.args, **(node.params or {}))
             if behind_mask and rule.singular:
-                c = unmask(g, c)
-        yield parent, c if c.shape == parent.shape else fitted(c, node, i)
+                c = zero_masked(g, c)
+        yield parent, c if c.shape == parent.shape else to_argument(c, node, i)
 
 
 def added(total: Any, amount: Any) -> Any:
     """Add out of place: a rule may have handed out the same array twice."""
-    if isinstance(total, Bundle):
-        total = Bundle(total.shape, dict(total.parts))
+    if isinstance(total, OutputCotangents):
+        total = OutputCotangents(total.shape, dict(total.parts))
     return total + amount

@@ -17,9 +17,9 @@ import numpy as np
 
 from gradlite.errors import DtypeError, ShapeError
 from gradlite.nn.module import Rng, generator
-from gradlite.variable import Variable
+from gradlite.tensor import Tensor
 
-A = TypeVar("A", bound=np.ndarray | Variable)
+A = TypeVar("A", bound=np.ndarray | Tensor)
 
 GAINS = {
     "linear": 1.0,
@@ -181,9 +181,9 @@ def orthogonal(tensor: A, gain: float = 1.0, *, rng: Rng = None) -> A:
     return tensor
 
 
-def _array(tensor: np.ndarray | Variable) -> np.ndarray:
+def _array(tensor: np.ndarray | Tensor) -> np.ndarray:
     """Give the array to fill."""
-    array = tensor.data if isinstance(tensor, Variable) else tensor
+    array = tensor.data if isinstance(tensor, Tensor) else tensor
     if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
         raise DtypeError(
             f"An initial value is filled into a floating-point array or Tensor, in place; this "
@@ -192,7 +192,7 @@ def _array(tensor: np.ndarray | Variable) -> np.ndarray:
     return array
 
 
-def _fans(tensor: np.ndarray | Variable) -> tuple[int, int]:
+def _fans(tensor: np.ndarray | Tensor) -> tuple[int, int]:
     """Give fan-in and fan-out."""
     shape = tensor.shape
     if len(shape) < 2 or 0 in shape:
@@ -204,7 +204,7 @@ def _fans(tensor: np.ndarray | Variable) -> tuple[int, int]:
     return shape[1] * kernel, shape[0] * kernel
 
 
-def _kaiming_std(tensor: np.ndarray | Variable, a: float, mode: str, nonlinearity: str) -> float:
+def _kaiming_std(tensor: np.ndarray | Tensor, a: float, mode: str, nonlinearity: str) -> float:
     if mode not in ("fan_in", "fan_out"):
         raise ValueError(f"mode must be 'fan_in' or 'fan_out', not {mode!r}.")
     fan_in, fan_out = _fans(tensor)

@@ -16,7 +16,6 @@ import numpy as np
 
 from gradlite.errors import DtypeError, GraphError, StateError, compare_names
 from gradlite.tensor import Tensor
-from gradlite.variable import Variable
 
 T = TypeVar("T")
 Named = tuple[str, T]
@@ -84,7 +83,7 @@ class Parameter(Tensor):
     def __init__(
         self, data: Any, requires_grad: bool = True, dtype: Any = None, copy: bool = True
     ) -> None:
-        if isinstance(data, Variable) and data.is_leaf:
+        if isinstance(data, Tensor) and data.is_leaf:
             data = data.data
         super().__init__(data, requires_grad, dtype, copy)
         if not self.is_leaf:
@@ -396,4 +395,4 @@ def _once(named: Iterable[Named[T]]) -> list[Named[T]]:
 
 
 def _plain(value: Any) -> np.ndarray:
-    return np.asarray(value._data if isinstance(value, Variable) else value)
+    return np.asarray(value._data if isinstance(value, Tensor) else value)

@@ -10,11 +10,11 @@ import numpy as np
 
 from gradlite.errors import NonFiniteError
 from gradlite.optim.optimizer import Optimizer
-from gradlite.variable import Variable
+from gradlite.tensor import Tensor
 
 
 def clip_grad_norm(
-    parameters: Optimizer | Variable | Iterable[Variable],
+    parameters: Optimizer | Tensor | Iterable[Tensor],
     max_norm: float,
     norm_type: float = 2.0,
     error_if_nonfinite: bool = False,
@@ -76,10 +76,10 @@ def _gradients(parameters: Any) -> list[Any]:
     """Give the arrays of all gradients there are."""
     if isinstance(parameters, Optimizer):
         return [run.grad for vector in parameters.vectors for run in vector.runs()]
-    if isinstance(parameters, Variable):
+    if isinstance(parameters, Tensor):
         parameters = [parameters]
     grads = [p.grad for p in parameters]
-    return [g.data if isinstance(g, Variable) else g for g in grads if g is not None]
+    return [g.data if isinstance(g, Tensor) else g for g in grads if g is not None]
 
 
 def _norm(g: np.ndarray, order: float) -> float:

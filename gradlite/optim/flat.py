@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradlite.errors import DtypeError
-from gradlite.node import Sink
-from gradlite.variable import Variable
+from gradlite.node import GradAccumulator
+from gradlite.tensor import Tensor
 
 Array = np.ndarray
 Scratch = tuple[Array, Array]
-Named = tuple[str, Variable]
+Named = tuple[str, Tensor]
 
 BLOCK = 2**20
 """Bytes of a vector that are updated at a time: the passes of an update then find them in a cache.
@@ -58,13 +58,13 @@ class Slot:
         The number of steps that the parameter has taken.
     node : Node or None
         The parameter's node, when last seen; None for one that is frozen.
-    sink : Sink
+    sink : GradAccumulator
         Where its gradient arrives; of a frozen one, a sink that nothing reaches.
     """
 
     __slots__ = ("data", "grad", "name", "node", "p", "sink", "start", "steps", "stop")
 
-    def __init__(self, name: str, p: Variable, data: Array, grad: Array, start: int):
+    def __init__(self, name: str, p: Tensor, data: Array, grad: Array, start: int):
         self.name = name
         self.p = p
         self.start, self.stop = start, start + p.size
@@ -72,7 +72,7 @@ class Slot:
         self.grad = grad[self.start : self.stop].reshape(p.shape)
         self.steps = 0
         self.node: Any = None
-        self.sink = Sink(data.dtype)
+        self.sink = GradAccumulator(data.dtype)
         self.bind()
 
     def bind(self) -> None:
@@ -93,13 +93,13 @@ class Slot:
             p._data = self.data
         if node is not self.node:
             self.node = node
-            self.sink = Sink(self.data.dtype) if node is None else node.sink
+            self.sink = GradAccumulator(self.data.dtype) if node is None else node.sink
         if node is not None:
             node.ans = self.data
         if self.sink.buffer is not self.grad:
             if self.sink.full:
                 buffer = self.sink.buffer  # a Tensor after backward(create_graph=True)
-                np.copyto(self.grad, buffer._data if isinstance(buffer, Variable) else buffer)
+                np.copyto(self.grad, buffer._data if isinstance(buffer, Tensor) else buffer)
             self.sink.buffer = self.grad
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from gradlite.errors import GraphError
 from gradlite.optim.flat import Named
-from gradlite.variable import Variable
+from gradlite.tensor import Tensor
 
 Group = dict[str, Any]
 
@@ -70,7 +70,7 @@ def read_groups(owner: str, params: Any, defaults: Mapping[str, Any]) -> list[Gr
     if not isinstance(items[0], dict):
         items = [{"params": items}]
     groups = []
-    names: dict[str, Variable] = {}
+    names: dict[str, Tensor] = {}
     for item in items:
         if not isinstance(item, dict) or "params" not in item:
             raise TypeError(f"{owner}: a group is a dict with 'params', not {item!r}.")
@@ -96,7 +96,7 @@ def _listed(owner: str, params: Any) -> list[Any]:
     kind = type(params).__name__
     if callable(params):
         raise TypeError(f"{owner}: {kind} in place of parameters: pass module.parameters().")
-    if isinstance(params, (Variable, Mapping)) or not isinstance(params, Iterable):
+    if isinstance(params, (Tensor, Mapping)) or not isinstance(params, Iterable):
         raise TypeError(f"{owner}: {kind} in place of parameters: pass a list, even of one.")
     items = list(params)
     if not items:
@@ -106,7 +106,7 @@ def _listed(owner: str, params: Any) -> list[Any]:
     return items
 
 
-def _named(owner: str, items: list[Any], names: dict[str, Variable]) -> Iterator[Named]:
+def _named(owner: str, items: list[Any], names: dict[str, Tensor]) -> Iterator[Named]:
     """Give each parameter with its name, or its number in place of one; collect them in `names`."""
     known = {id(p): name for name, p in names.items()}
     for item in items:
@@ -123,7 +123,7 @@ def _named(owner: str, items: list[Any], names: dict[str, Variable]) -> Iterator
 
 
 def _check_parameter(owner: str, name: str, p: Any) -> None:
-    if not isinstance(p, Variable):
+    if not isinstance(p, Tensor):
         raise TypeError(
             f"{owner}: the parameter {name} is a {type(p).__name__}: make it "
             f"gl.Tensor(..., requires_grad=True)."

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gradlite.errors import GraphError
-from gradlite.node import SEEN, Node, Shape, Sink
+from gradlite.node import SEEN, GradAccumulator, Node, Shape
 from gradlite.rule import Rule, Traced
 from gradlite.scalar.walk import behind, quiet_walk, walk
 from gradlite.tape import walk as walk_tape
@@ -20,7 +20,7 @@ from gradlite.tape import walk as walk_tape
 FROM_TENSOR = "tensor"  # the name of the operation that takes a Value out of a Tensor
 
 
-class Nowhere(Sink):
+class Nowhere(GradAccumulator):
     """A sink that gradients vanish in."""
 
     __slots__ = ()

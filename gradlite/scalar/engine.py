@@ -23,7 +23,6 @@ from gradlite.scalar.bridge import FROM_TENSOR, Bridge, back_through_tensors
 from gradlite.scalar.ops import FUNCTIONS, NUMPY_NUMBERS, Op, number, power, quotient, short
 from gradlite.scalar.walk import walk
 from gradlite.tensor import Tensor
-from gradlite.variable import Variable
 
 new = object.__new__
 Operation = Callable[..., Any]
@@ -512,7 +511,7 @@ class Value(Traced, metaclass=Watched):
 
     def __array_function__(self, fn: Any, types: Any, args: Any, kwargs: Any) -> Any:
         # Among Tensors, a Value is one. Otherwise NumPy makes arrays of objects, as ever.
-        if any(issubclass(kind, Variable) for kind in types):
+        if any(issubclass(kind, Tensor) for kind in types):
             return fn(*_as_tensors(args), **_as_tensors(kwargs))
         return fn._implementation(*args, **kwargs)
 
@@ -537,7 +536,7 @@ def _as_tensors(x: Any) -> Any:
 
 
 def _comparable(x: Any) -> Any:
-    return x.data if isinstance(x, (Value, Variable)) else x
+    return x.data if isinstance(x, (Value, Tensor)) else x
 
 
 def _rebuild(kind: type[Value], data: Any, grad: Any, attributes: dict[str, Any]) -> Value:

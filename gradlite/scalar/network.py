@@ -17,15 +17,14 @@ from weakref import ref
 import numpy as np
 
 from gradlite.errors import ShapeError
-from gradlite.node import Node, Sink
+from gradlite.node import GradAccumulator, Node
 from gradlite.rule import RULES, Traced
 from gradlite.rules.activations import relu
 from gradlite.rules.fused import affine
 from gradlite.scalar.calls import LIMIT, Batch, result_ops
 from gradlite.scalar.engine import Value
 from gradlite.scalar.ops import FUNCTIONS, number, short
-from gradlite.tensor import Tensor
-from gradlite.variable import as_data
+from gradlite.tensor import Tensor, as_data
 
 FLOAT = frozenset({float})
 
@@ -71,7 +70,7 @@ class Parameter(Value):
     data = property(attrgetter("_number"), _write)
 
 
-class LiveSink(Sink):
+class LiveSink(GradAccumulator):
     """Brings the gradient of a weight matrix, a Tensor, to the Parameters."""
 
     __slots__ = ("parameters",)
