@@ -26,8 +26,10 @@ from gradlite.estimators._persistence import PersistenceMixin
 from gradlite.estimators._samples import Samples, without_zeros
 from gradlite.modes import no_grad
 from gradlite.nn import Module, Sequential
+from gradlite.nn.module import eval_mode
 from gradlite.tensor import Tensor
 from gradlite.training import Monitor
+from gradlite.transforms import vjp
 
 FLOATS = (np.float64, np.float32)
 BLOCK = 512  # rows predicted at a time: what they become stays in the cache
@@ -212,9 +214,9 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
 
     def _build(self, standardizer: Standardize | None) -> None:
         """Make the network for the features, outputs and dtype that are known by now."""
-        module = self._make_module(self.n_features_in_, self.n_outputs_, self._dtype)
+        module = self._make_module(self.n_features_in_, self.n_outputs_, self._dtype).eval()
         self._network = module
-        self._module = module if standardizer is None else Sequential(standardizer, module)
+        self._module = module if standardizer is None else Sequential(standardizer, module).eval()
 
     def _standardizer(self, samples: Samples) -> Standardize:
         mean, scale = data.mean_and_scale(samples.X, samples.weight)
@@ -300,7 +302,7 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         """
         if module is None:
             module = self._module
-        with no_grad():
+        with no_grad(), eval_mode(), np.errstate(all="ignore"):
             if X.shape[0] <= BLOCK:
                 z = np.asarray(module(X))
                 return z if z.base is None and z is not X else z.copy()
@@ -328,17 +330,15 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         X = self._check_X(X)
         if hasattr(X, "tocsr"):
             raise TypeError("predict_gradient needs dense X: call X.toarray() first.")
-        x = Tensor(X, requires_grad=True)
-        answer = self._differentiable(self._module(x))
-        gradients = []
-        for k in range(answer.shape[1]):
-            seed = np.zeros(answer.shape, answer.dtype)
-            seed[:, k] = 1
-            x.zero_grad()
-            answer.backward(seed, retain_graph=True)
-            gradients.append(x.grad.copy())
-        for p in self._module.parameters():
-            p.zero_grad()
+        # By vjp, which leaves no gradient in the parameters: a fit may be using them.
+        with eval_mode(), np.errstate(all="ignore"):
+            answer, pull = vjp(lambda x: self._differentiable(self._module(x)), X)
+            gradients = []
+            for k in range(answer.shape[1]):
+                seed = np.zeros(answer.shape, answer.dtype)
+                seed[:, k] = 1
+                (gradient,) = pull(seed)
+                gradients.append(gradient.data if isinstance(gradient, Tensor) else gradient)
         return gradients[0] if len(gradients) == 1 else np.stack(gradients, axis=1)
 
     def _differentiable(self, z: Any) -> Any:

@@ -226,14 +226,10 @@ class Fitting:
         """Score the validation data, and record score and loss."""
         est, samples = self.est, self.validation
         assert samples is not None
-        est._module.eval()
-        try:
-            z = est._forward(samples.X)
-            with no_grad():
-                loss = est._objective(Tensor(z), samples.target, samples.weight).item()
-            score = -loss if est._watches_loss() else self._score(z, samples)
-        finally:
-            est._module.train()
+        z = est._forward(samples.X)
+        with no_grad():
+            loss = est._objective(Tensor(z), samples.target, samples.weight).item()
+        score = -loss if est._watches_loss() else self._score(z, samples)
         est.validation_loss_curve_.append(loss)
         est.validation_scores_.append(score)
         return score

@@ -113,7 +113,7 @@ class Layers(BaseNet):
         part = self._network[: ends[layer]]
         if self._module is not self._network:
             part = Sequential(self._module.children()[0], *part)
-        return self._forward(X, part.eval())
+        return self._forward(X, part)
 
 
 @documented

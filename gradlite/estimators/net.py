@@ -116,7 +116,6 @@ class Network(BaseNet):
     def _start(self, samples: Samples) -> None:
         super()._start(samples)
         few = samples.X[:2]
-        self._module.eval()
         shape, expected = self._forward(few).shape, (few.shape[0], self.n_outputs_)
         if shape != expected:
             del self._module  # no warm start is to go on with it

@@ -22,6 +22,7 @@ Named = tuple[str, T]
 Rng: TypeAlias = "np.random.Generator | None"  # as text: NumPy loads its generators when used
 
 DRAWS: ContextVar[Rng] = ContextVar("gradlite_draws", default=None)
+EVAL_MODE: ContextVar[bool] = ContextVar("gradlite_eval_mode", default=False)
 
 
 def generator(rng: Rng) -> np.random.Generator:
@@ -47,6 +48,28 @@ def random_draws(rng: np.random.Generator) -> Iterator[None]:
         yield
     finally:
         DRAWS.reset(token)
+
+
+@contextmanager
+def eval_mode() -> Iterator[None]:
+    """Run every module in eval mode inside, in the current context only.
+
+    Nothing is written to a module, so one that another thread is training stays in training there.
+
+    Examples
+    --------
+    >>> net = Module()
+    >>> with eval_mode():
+    ...     net.training
+    False
+    >>> net.training
+    True
+    """
+    token = EVAL_MODE.set(True)
+    try:
+        yield
+    finally:
+        EVAL_MODE.reset(token)
 
 
 class Parameter(Tensor):
@@ -100,12 +123,6 @@ class Module:
     A subclass assigns its parameters and modules as attributes and defines `forward`; calling
     the module calls that.
 
-    Attributes
-    ----------
-    training : bool
-        Whether the module is being trained: dropout and batch normalization behave differently
-        in use. `train` and `eval` set it.
-
     Examples
     --------
     >>> import numpy as np, gradlite as gl
@@ -124,7 +141,6 @@ class Module:
     ['slope', 'offset']
     """
 
-    training = True
     _buffer_names: tuple[str, ...] = ()
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
@@ -136,6 +152,19 @@ class Module:
                 f"it: layer = nn.{cls.__name__}(...); layer(x)."
             )
         return super().__new__(cls)
+
+    @property
+    def training(self) -> bool:
+        """Whether the module is being trained: dropout and batch normalization depend on it.
+
+        `train` and `eval` set it. It is False while an estimator predicts with the module, also
+        where another thread is training it.
+        """
+        return bool(vars(self).get("training", True)) and not EVAL_MODE.get()
+
+    @training.setter
+    def training(self, mode: bool) -> None:
+        vars(self)["training"] = mode
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the output; to be defined by each subclass."""
@@ -157,8 +186,9 @@ class Module:
     def _buffers(self) -> Iterator[Named[np.ndarray]]:
         """Give the buffers of this module alone."""
         for name in self._buffer_names:
-            # Arithmetic makes NumPy scalars of 0-d arrays, which could not be written to.
-            array = vars(self)[name] = np.asarray(vars(self)[name])
+            array = vars(self)[name]
+            if not isinstance(array, np.ndarray):  # arithmetic makes NumPy scalars of 0-d arrays
+                array = vars(self)[name] = np.asarray(array)
             yield name, array
 
     def _tree(self, prefix: str = "", above: tuple[Module, ...] = ()) -> Iterator[Named[Module]]:
