@@ -208,9 +208,9 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         self.n_iter_ = self.t_ = 0
         self.loss_curve_: list[float] = []
         self.best_loss_ = None if self.early_stopping else math.inf
-        self.validation_scores_: list[float] = []
-        self.validation_loss_curve_: list[float] = []
-        self.best_validation_score_ = -math.inf
+        self.validation_scores_: list[float] | None = None
+        self.validation_loss_curve_: list[float] | None = None
+        self.best_validation_score_: float | None = None
 
     def _build(self, standardizer: Standardize | None) -> None:
         """Make the network for the features, outputs and dtype that are known by now."""

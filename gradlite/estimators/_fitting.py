@@ -190,7 +190,8 @@ class Fitting:
         improved = self.monitor.update(figure if math.isfinite(figure) else math.inf)
         if not self.early and loss < est.best_loss_:
             est.best_loss_ = loss
-        if score is not None and score > est.best_validation_score_:
+        best = est.best_validation_score_
+        if score is not None and score > (-math.inf if best is None else best):
             est.best_validation_score_ = score
             improved = True
         elif self.scored and not self.early:
@@ -230,6 +231,8 @@ class Fitting:
         with no_grad():
             loss = est._objective(Tensor(z), samples.target, samples.weight).item()
         score = -loss if est._watches_loss() else self._score(z, samples)
+        if est.validation_scores_ is None:
+            est.validation_scores_, est.validation_loss_curve_ = [], []
         est.validation_loss_curve_.append(loss)
         est.validation_scores_.append(score)
         return score

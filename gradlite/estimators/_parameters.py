@@ -160,7 +160,7 @@ TEXTS = {
     loss_curve_ : list of float
         Training loss of each epoch.
     validation_scores_, validation_loss_curve_ : list of float or None
-        Score and loss of the validation data after each epoch.
+        Score and loss of the validation data after each epoch; None where there are none.
     best_validation_score_ : float or None
         The best of these scores.
     n_outputs_ : int

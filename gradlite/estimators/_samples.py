@@ -58,11 +58,14 @@ def split(est: Any, samples: Samples) -> tuple[np.ndarray, np.ndarray]:
         rng = np.random.RandomState()
         rng.set_state(est._split_state)
     n = len(samples)
-    held_out = max(2, math.ceil(est.validation_fraction * n))  # a score takes two
+    wanted = math.ceil(est.validation_fraction * n)
+    held_out = max(2, wanted)  # a score takes two
     if n - held_out < 2:
+        part, remedy = ("validation", "") if wanted < 2 else ("training", "increase ")
         raise ValueError(
-            "The training set is too small. Decrease 'validation_fraction' or increase the size "
-            f"of your dataset: {held_out} of {n} samples would be held out, where two is the least."
+            f"The {part} set is too small. {'Decrease' if remedy else 'Increase'} "
+            f"'validation_fraction' or {remedy}the size of your dataset: {wanted} of {n} samples "
+            f"would be held out; two are needed in each part."
         )
     train_part, test_part = train_test_split(
         np.arange(n), random_state=rng, test_size=held_out, stratify=est._strata(samples.y)

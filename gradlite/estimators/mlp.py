@@ -15,6 +15,30 @@ from gradlite.estimators._regressor import REGRESSION, BaseRegressor
 from gradlite.nn import Sequential
 
 
+class Views(list[np.ndarray]):
+    """A list of views of a network: an array that is assigned to one is copied into the network."""
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if isinstance(index, slice):
+            for view, array in zip(self[index], value, strict=True):
+                copy_weights(view, array)
+        else:
+            copy_weights(self[index], value)
+
+
+def copy_weights(view: np.ndarray, array: Any) -> None:
+    """Copy an array of the same shape.
+
+    Raises
+    ------
+    ValueError
+        If it has another shape.
+    """
+    if np.shape(array) != view.shape:
+        raise ValueError(f"an array of shape {np.shape(array)} for weights of shape {view.shape}.")
+    view[...] = array
+
+
 class Layers(BaseNet):
     """What both MLP estimators add to `BaseNet`: the network is described by its layers."""
 
@@ -66,12 +90,20 @@ class Layers(BaseNet):
     @property
     def coefs_(self) -> list[np.ndarray]:
         """Weight matrices, (inputs, outputs), from the first layer to the last: live views."""
-        return [layer.weight.data.T for layer in self._linears()]
+        return Views(layer.weight.data.T for layer in self._linears())
+
+    @coefs_.setter
+    def coefs_(self, arrays: Any) -> None:
+        self.coefs_[:] = arrays
 
     @property
     def intercepts_(self) -> list[np.ndarray]:
         """Biases, from the first layer to the last: live views."""
-        return [layer.bias.data for layer in self._linears()]
+        return Views(layer.bias.data for layer in self._linears())
+
+    @intercepts_.setter
+    def intercepts_(self, arrays: Any) -> None:
+        self.intercepts_[:] = arrays
 
     def _linears(self) -> list[Any]:
         if not self.__sklearn_is_fitted__():

@@ -212,6 +212,75 @@ def test_verbose_prints_scikit_learns_lines(capsys):
     assert printed[0] == printed[1]
 
 
+@pytest.mark.parametrize("name", PAIRS)
+def test_there_are_no_scores_without_validation_data(name):
+    X, y = data_for(name)
+    for params, known in [
+        ({}, {}),
+        ({"solver": "lbfgs"}, {}),
+        ({"early_stopping": True}, {}),
+        ({}, {"X_val": X[:50], "y_val": y[:50]}),
+    ]:
+        model = getattr(ours, name)(hidden_layer_sizes=(4,), max_iter=3, random_state=0, **params)
+        model.fit(X[:200], y[:200], **known)
+        scores = [model.validation_scores_, model.validation_loss_curve_]
+        if params.get("early_stopping") or known:
+            assert [len(curve) for curve in scores] == [3, 3]
+            assert model.best_validation_score_ == max(scores[0])
+        else:
+            assert [*scores, model.best_validation_score_] == [None] * 3
+            assert model.best_loss_ is not None or params
+    model.set_params(warm_start=True).fit(X[:200], y[:200], X_val=X[200:], y_val=y[200:])
+    assert len(model.validation_scores_) == 6
+
+
+@pytest.mark.parametrize(
+    ("n", "fraction", "part"), [(2, 0.1, "val"), (3, 0.1, "val"), (6, 0.8, "train")]
+)
+def test_too_few_samples_to_split(n, fraction, part):
+    X, y = data_for("MLPRegressor")
+    libraries = (theirs, ours) if n == 2 and NEW else (ours,)
+    for library in libraries:
+        model = library.MLPRegressor(early_stopping=True, validation_fraction=fraction)
+        with pytest.raises(ValueError, match=f"The {part}[a-z]+ set is too small. (In|De)crease"):
+            model.fit(X[:n], y[:n])
+
+
+@pytest.mark.parametrize("library", [theirs, ours], ids=["sklearn", "gradlite"])
+@pytest.mark.parametrize("normalization", [None, "batch"])
+def test_weights_can_be_assigned_to(library, normalization):
+    X, y = digits(100)
+    params = {"normalization": normalization} if library is ours and normalization else {}
+    model = library.MLPClassifier((4,), max_iter=2, random_state=0, **params).fit(X, y)
+    other = library.MLPClassifier((4,), max_iter=2, random_state=1, **params).fit(X, y)
+    expected = other.predict_proba(X) if not params else None
+    model.coefs_[0] = other.coefs_[0].copy()
+    model.coefs_[-1] = other.coefs_[1].copy()
+    model.intercepts_ = [b.copy() for b in other.intercepts_]
+    for a, b in zip(
+        model.coefs_ + model.intercepts_, other.coefs_ + other.intercepts_, strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
+    if expected is not None:
+        np.testing.assert_array_equal(model.predict_proba(X), expected)
+    model.coefs_[0] *= 2
+    np.testing.assert_array_equal(model.coefs_[0], 2 * other.coefs_[0])
+
+
+def test_weights_of_another_shape_are_refused():
+    X, y = digits(100)
+    model = ours.MLPClassifier((4,), max_iter=2).fit(X, y)
+    before = model.predict_proba(X)
+    with pytest.raises(ValueError, match=r"shape \(4,\) for weights of shape \(64, 4\)"):
+        model.coefs_[0] = np.zeros(4)
+    with pytest.raises(ValueError, match="shorter"):
+        model.intercepts_ = [np.zeros(4)]
+    with pytest.raises(AttributeError, match="not fitted"):
+        ours.MLPClassifier().coefs_ = []
+    np.testing.assert_array_equal(model.coefs_[0].shape, (64, 4))
+    assert model.predict_proba(X).shape == before.shape
+
+
 def test_weights_can_be_changed_through_coefs():
     X, y = digits(100)
     model = ours.MLPClassifier((4,), max_iter=2).fit(X, y)
