@@ -21,6 +21,7 @@ from gradlite import data
 from gradlite.estimators._callbacks import CallbackSupportMixin
 from gradlite.estimators._fitting import Fitting
 from gradlite.estimators._network import Standardize
+from gradlite.estimators._objectives import loss_settings
 from gradlite.estimators._parameters import TRAINING
 from gradlite.estimators._persistence import PersistenceMixin
 from gradlite.estimators._samples import Samples, without_zeros
@@ -51,6 +52,15 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
     def _make_module(self, n_features: int, n_outputs: int, dtype: Any) -> Module:
         """Make the network, its weights drawn from ``_rng``."""
         raise NotImplementedError
+
+    def _pack_network(self) -> Any:
+        """Give what a pickle holds of the network."""
+        return self._network
+
+    def _unpack_network(self, packed: Any) -> Module:
+        """Make the network that `_pack_network` was called for."""
+        network: Module = packed
+        return network
 
     def _learn_targets(self, y: np.ndarray, weight: np.ndarray | None, classes: Any) -> None:
         """Learn what there is to predict, and the objective."""
@@ -119,12 +129,34 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         incremental: bool = False,
         classes: Any = None,
     ) -> Any:
+        before = dict(self.__dict__)
+        try:
+            fitting = self._prepare(X, y, sample_weight, validation, incremental, classes)
+        except BaseException:  # what was learned before is not to be mixed with what is new
+            for name in self.__dict__.keys() - before.keys():
+                del self.__dict__[name]
+            self.__dict__.update(before)
+            raise
+        fitting.run()
+        return self
+
+    def _prepare(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        validation: tuple[Any, Any, Any],
+        incremental: bool,
+        classes: Any,
+    ) -> Fitting:
+        """Check all that a fit is given, and make what is to be trained."""
         fresh = not self.__sklearn_is_fitted__() or not (self.warm_start or incremental)
         X, y = self._check_data(X, y, reset=fresh)
         weight = self._check_weight(sample_weight, X)
         if weight is not None and not np.all(weight):
             X, y, weight = without_zeros(X, y, weight)
         if fresh:
+            self._loss = loss_settings(self)
             self._learn_targets(y, weight, classes)
         else:
             self._check_targets(y, exactly=not incremental)
@@ -132,8 +164,8 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         held_out = self._validation(*validation)
         if fresh:
             self._start(samples)
-        Fitting(self, samples, held_out, incremental).run()
-        return self
+        self._check_noise()
+        return Fitting(self, samples, held_out, incremental)
 
     def _check_data(self, X: Any, y: Any, reset: bool) -> tuple[Any, np.ndarray]:
         """Check X and y as scikit-learn does; memory-mapped files in bounded memory."""
@@ -198,7 +230,7 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
     def _start(self, samples: Samples) -> None:
         """Make a new network, and forget what was learned before."""
         self._rng = own_stream(self.random_state)
-        self._dtype = samples.X.dtype
+        self._dtype = samples.X.dtype.name
         self._build(self._standardizer(samples) if self.standardize else None)
         self._noise = noise(self._rng)
         self._connect_noise()
@@ -214,9 +246,15 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
 
     def _build(self, standardizer: Standardize | None) -> None:
         """Make the network for the features, outputs and dtype that are known by now."""
-        module = self._make_module(self.n_features_in_, self.n_outputs_, self._dtype).eval()
-        self._network = module
-        self._module = module if standardizer is None else Sequential(standardizer, module).eval()
+        network = self._make_module(self.n_features_in_, self.n_outputs_, self._dtype)
+        self._assemble(network.eval(), standardizer)
+
+    def _assemble(self, network: Module, standardizer: Standardize | None) -> None:
+        """Put the network and what standardizes its input together."""
+        self._network = self._module = network
+        if standardizer is not None:
+            self._module = Sequential(standardizer.eval(), network)
+            self._module.training = network.training
 
     def _standardizer(self, samples: Samples) -> Standardize:
         mean, scale = data.mean_and_scale(samples.X, samples.weight)
@@ -240,13 +278,16 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         """Let every layer that draws in training draw from the estimator's own stream."""
         for layer in self._module.modules():
             if hasattr(layer, "rng"):
-                if self.solver == "lbfgs" and getattr(layer, "p", 1):
-                    del self._module  # no warm start is to go on with it
-                    raise ValueError(
-                        f"solver='lbfgs' needs a loss without noise, and this network has a "
-                        f"{layer!r}: leave dropout away, or take another solver."
-                    )
                 layer.rng = self._noise
+
+    def _check_noise(self) -> None:
+        """Refuse layers that draw in training where the solver needs a loss without noise."""
+        for layer in self._module.modules() if self.solver == "lbfgs" else ():
+            if hasattr(layer, "rng") and getattr(layer, "p", True):
+                raise ValueError(
+                    f"solver='lbfgs' needs a loss without noise, and this network has a "
+                    f"{layer!r}: leave dropout away, or take another solver."
+                )
 
     def _watches_loss(self) -> bool:
         """Tell whether the loss of validation data is its score, too."""

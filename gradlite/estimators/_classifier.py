@@ -46,7 +46,7 @@ class BaseClassifier(ClassifierMixin, BaseNet):  # type: ignore[misc]
         self.classes_ = targets.classes_
         self.n_outputs_ = targets.n_outputs
         self.out_activation_ = targets.out_activation
-        self._objective = class_objective(self.loss, targets)
+        self._objective = class_objective(self._loss["loss"], targets)
 
     def _target_state(self) -> dict[str, Any]:
         targets = self._targets

@@ -18,6 +18,12 @@ from gradlite import nn
 from gradlite.estimators._targets import ClassTargets
 from gradlite.tensor import Tensor
 
+
+def loss_settings(est: Any) -> dict[str, Any]:
+    """Give the parameters of an estimator that its objective is made from."""
+    return {name: getattr(est, name) for name in ("loss", "quantiles") if hasattr(est, name)}
+
+
 # -- losses that the user wrote ---------------------------------------------------------------
 
 

@@ -5,17 +5,23 @@ from __future__ import annotations
 import inspect
 import os
 from dataclasses import asdict
-from typing import Any, NamedTuple, Self
+from types import SimpleNamespace
+from typing import Any, NamedTuple, Self, cast
 
 import numpy as np
 
 from gradlite import persist, schedules
 from gradlite.errors import PersistError
+from gradlite.estimators._network import Standardize
+from gradlite.estimators._objectives import loss_settings
 from gradlite.estimators._solvers import make_optimizer, make_rate, settings_of
 from gradlite.packing import Packer
 from gradlite.training import Monitor
 
 Path = str | os.PathLike[str]
+
+OBJECTS = ("_module", "_network", "_objective", "_targets", "_optimizer", "_monitor")
+"""Attributes of a fitted estimator that are made again from plain ones."""
 
 
 class PersistenceMixin:
@@ -86,6 +92,52 @@ class PersistenceMixin:
                 f"{os.fspath(path)!r}: what it holds does not make a {cls.__name__}: {error}"
             ) from error
 
+    # -- pickle, joblib, copy, skops ------------------------------------------------------------
+
+    def __copy__(self) -> Self:
+        twin = object.__new__(type(self))
+        vars(twin).update(vars(self))
+        return twin
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Give parameters and what was learned: dicts, lists, arrays, numbers and strings.
+
+        A network of the user's stays the object that it is.
+        """
+        known, parent = cast(Any, self), cast(Any, super())
+        state: dict[str, Any] = dict(parent.__getstate__())
+        for name in OBJECTS:
+            state.pop(name, None)
+        if known.__sklearn_is_fitted__():
+            before = known._module is not known._network
+            optimizer = None if known._settings["solver"] == "lbfgs" else known._optimizer
+            state["_saved"] = {
+                "targets": known._target_state(),
+                "network": known._pack_network(),
+                "standardizer": known._module[0].state_dict() if before else None,
+                "optimizer": None if optimizer is None else optimizer.state_dict(),
+                "monitor": asdict(known._monitor),
+            }
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        known, parent = cast(Any, self), cast(Any, super())
+        saved = state.pop("_saved", None)
+        parent.__setstate__(state)
+        if saved is None:
+            return
+        known._restore_targets(saved["targets"])
+        arrays = saved["standardizer"]
+        standardizer = None if arrays is None else Standardize(**{"mean": None, **arrays})
+        known._assemble(known._unpack_network(saved["network"]), standardizer)
+        known._connect_noise()
+        known._monitor = Monitor(**saved["monitor"])
+        known._optimizer = None
+        if saved["optimizer"] is not None:
+            settings = SimpleNamespace(**known._settings)
+            known._optimizer = make_optimizer(settings, known._module, known._rate)
+            known._optimizer.load_state_dict(saved["optimizer"])
+
     # -- the state as a tree of arrays and plain values -----------------------------------------
 
     def _state(self) -> dict[str, Any]:
@@ -101,7 +153,7 @@ class PersistenceMixin:
             "targets": known._target_state(),
             "module": known._module.state_dict(),
             "centred": known._standardizes(),
-            "dtype": np.dtype(known._dtype).name,
+            "dtype": known._dtype,
             "optimizer": None if optimizer is None else optimizer.state_dict(),
             "steps": known.__dict__.get("_steps"),
             "rate": known._rate.state_dict() if hasattr(known._rate, "state_dict") else None,
@@ -128,11 +180,12 @@ class PersistenceMixin:
         est: Any = cls()
         est.set_params(**params)
         vars(est).update({name: v for name, v in state["learned"].items() if name.endswith("_")})
+        est._loss = loss_settings(est)
         est._restore_targets(state["targets"])
         est._rng = _generator(state["rng"])
         est._noise = np.random.default_rng()
         est._noise.bit_generator.state = state["noise"]
-        est._dtype = np.dtype(state["dtype"])
+        est._dtype = np.dtype(state["dtype"]).name
         est._build(est._blank_standardizer(state["centred"]))
         est._connect_noise()
         est._module.eval().load_state_dict(state["module"])

@@ -46,7 +46,7 @@ class BaseRegressor(MultiOutputMixin, RegressorMixin, BaseNet):  # type: ignore[
             self._scaling = mean_and_scale(y.reshape(len(y), -1), weight)
 
     def _set_objective(self, columns: int) -> None:
-        self._objective = regression_objective(self.loss, columns, self.quantiles)
+        self._objective = regression_objective(columns=columns, **self._loss)
         self.n_outputs_ = self._objective.heads * columns
         self.out_activation_ = self._objective.out_activation
 

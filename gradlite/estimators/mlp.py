@@ -63,14 +63,22 @@ class Layers(BaseNet):
         sizes = [n_features, *hidden, n_outputs]
         check_size(sizes, dtype)
         self.n_layers_ = len(sizes)
-        return Perceptron(
-            sizes,
-            self._activations(len(hidden)),
-            per_layer(self.dropout, "dropout", len(hidden), 0, 1),
-            self.normalization,
-            dtype,
-            self._rng,
-        )
+        self._layout = {
+            "sizes": sizes,
+            "activations": self._activations(len(hidden)),
+            "dropout": per_layer(self.dropout, "dropout", len(hidden), 0, 1),
+            "normalization": self.normalization,
+        }
+        return Perceptron(**self._layout, dtype=dtype, rng=self._rng)
+
+    def _pack_network(self) -> dict[str, np.ndarray]:
+        return self._network.state_dict()
+
+    def _unpack_network(self, arrays: dict[str, np.ndarray]) -> Perceptron:
+        rng = np.random.RandomState(0)  # what is drawn is replaced
+        network = Perceptron(**self._layout, dtype=self._dtype, rng=rng).eval()
+        network.load_state_dict(arrays)
+        return network
 
     def _activations(self, layers: int) -> list[Any]:
         given = self.activation

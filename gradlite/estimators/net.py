@@ -118,7 +118,6 @@ class Network(BaseNet):
         few = samples.X[:2]
         shape, expected = self._forward(few).shape, (few.shape[0], self.n_outputs_)
         if shape != expected:
-            del self._module  # no warm start is to go on with it
             raise ShapeError(
                 f"The network gave outputs of shape {shape} for {few.shape[0]} samples; "
                 f"{type(self).__name__} with loss={self.loss!r} needs {expected} here: "

@@ -1,13 +1,10 @@
 """Saving, loading and going on: bit for bit where an uninterrupted fit would be."""
 
-import copy
 import os
-import pickle
 import subprocess
 import sys
 import warnings
 
-import joblib
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -131,17 +128,6 @@ def test_the_best_weights_of_early_stopping_are_not_those_to_go_on_from():
     model = half("early stopping")
     assert model._resume["best_epoch"] < 4  # or the case above would not show it
     assert np.abs(model._resume["last"][0] - model._resume["best"][0]).max() > 0.001
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_pickle_joblib_and_deepcopy_go_on_as_well(name, tmp_path):
-    model = half(name)
-    joblib.dump(model, tmp_path / "model")
-    others = [pickle.loads(pickle.dumps(model)), joblib.load(tmp_path / "model")]
-    others.append(copy.deepcopy(model))
-    model.fit(*data_for(name))
-    for other in others:
-        assert_identical(model, other.fit(*data_for(name)))
 
 
 def test_partial_fit_goes_on_after_loading(tmp_path):
