@@ -411,7 +411,7 @@ def mean_and_scale(X: Any, sample_weight: Any = None) -> tuple[Any, Any]:
     ShapeError
         If X is not two-dimensional or empty, or the lengths differ.
     ValueError
-        If the weights are negative or sum to 0.
+        If the weights are negative or sum to 0, or the variance of a column is beyond float64.
 
     Notes
     -----
@@ -432,6 +432,23 @@ def mean_and_scale(X: Any, sample_weight: Any = None) -> tuple[Any, Any]:
     if weights.min() < 0 or not weights.any():
         raise ValueError("mean_and_scale: weights must be 0 or more, and one of them positive.")
     dense = isinstance(X, np.ndarray)
+    with np.errstate(over="ignore", invalid="ignore"):
+        total, mean, squares = _moments(X, weights, _dense_moments if dense else _sparse_moments)
+    if not np.isfinite(squares).all():
+        raise ValueError(
+            f"mean_and_scale: the values of column {int(np.isfinite(squares).argmin())} are too "
+            f"large to be standardized, their squares overflow: divide them by a power of ten."
+        )
+    variance = squares / total
+    eps = np.finfo(np.float64).eps
+    constant = variance <= n * eps * variance + (n * eps * mean) ** 2
+    scale = np.sqrt(np.where(constant, 1.0, variance))
+    return (mean if dense else np.zeros(columns)), scale
+
+
+def _moments(X: Any, weights: Any, of_block: Callable[..., Any]) -> tuple[float, Any, Any]:
+    """Give the total weight, and the mean and the sum of squared deviations of each column."""
+    columns = X.shape[1]
     total, mean, squares, start = 0.0, np.zeros(columns), np.zeros(columns), 0
     for block in blocks(X):
         w = np.asarray(weights[start : start + block.shape[0]], np.float64)
@@ -439,17 +456,13 @@ def mean_and_scale(X: Any, sample_weight: Any = None) -> tuple[Any, Any]:
         weight = w.sum()
         if weight == 0:
             continue
-        block_mean, block_squares = (_dense_moments if dense else _sparse_moments)(block, w, weight)
+        block_mean, block_squares = of_block(block, w, weight)
         delta = block_mean - mean
         share = weight / (total + weight)
         mean += delta * share
         squares += block_squares + delta**2 * (total * share)
         total += weight
-    variance = squares / total
-    eps = np.finfo(np.float64).eps
-    constant = variance <= n * eps * variance + (n * eps * mean) ** 2
-    scale = np.sqrt(np.where(constant, 1.0, variance))
-    return (mean if dense else np.zeros(columns)), scale
+    return total, mean, squares
 
 
 def _dense_moments(x: Any, w: Any, weight: float) -> tuple[Any, Any]:

@@ -255,6 +255,8 @@ def test_duplicate_sparse_entries_count_as_their_sum():
         (lambda: mean_and_scale(X, np.ones(3)), ShapeError, "sample_weight has 3"),
         (lambda: mean_and_scale(X, np.zeros(10)), ValueError, "one of them positive"),
         (lambda: mean_and_scale(X, -np.ones(10)), ValueError, "0 or more"),
+        (lambda: mean_and_scale(X * [1, 1e300]), ValueError, "column 1 are too large"),
+        (lambda: mean_and_scale([[-1.7e308], [1.7e308]]), ValueError, "column 0 are too large"),
     ],
 )
 def test_what_has_no_statistics(make, kind, words):

@@ -130,14 +130,15 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         classes: Any = None,
     ) -> Any:
         before = dict(self.__dict__)
-        try:
-            fitting = self._prepare(X, y, sample_weight, validation, incremental, classes)
-        except BaseException:  # what was learned before is not to be mixed with what is new
-            for name in self.__dict__.keys() - before.keys():
-                del self.__dict__[name]
-            self.__dict__.update(before)
-            raise
-        fitting.run()
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # an error says more
+            try:
+                fitting = self._prepare(X, y, sample_weight, validation, incremental, classes)
+            except BaseException:  # what was learned before is not to be mixed with what is new
+                for name in self.__dict__.keys() - before.keys():
+                    del self.__dict__[name]
+                self.__dict__.update(before)
+                raise
+            fitting.run()
         return self
 
     def _prepare(
@@ -324,14 +325,15 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         ):
             return X
         mapped = in_file(X)
-        X = validate_data(
-            self,
-            X,
-            accept_sparse="csr",
-            dtype=FLOATS,
-            ensure_all_finite=not mapped,
-            reset=False,
-        )
+        with np.errstate(over="ignore", invalid="ignore"):
+            X = validate_data(
+                self,
+                X,
+                accept_sparse="csr",
+                dtype=FLOATS,
+                ensure_all_finite=not mapped,
+                reset=False,
+            )
         if mapped:
             self._check_finite(X)
         return X
@@ -351,7 +353,26 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         return np.concatenate(blocks)
 
     def _outputs(self, X: Any) -> np.ndarray:
-        return self._forward(self._check_X(X))
+        X = self._check_X(X)
+        z = self._forward(X)
+        with np.errstate(over="ignore", invalid="ignore"):
+            if not math.isfinite(z.sum()):
+                self._check_outputs(z, X)
+        return z
+
+    def _check_outputs(self, z: np.ndarray, X: Any) -> None:
+        """Refuse outputs that predict nothing: NaN and infinity.
+
+        An output of minus infinity is the logit of a class that is left out.
+        """
+        bad = np.flatnonzero(~(z < np.inf).all(axis=1))
+        if len(bad):
+            largest = abs(X[bad[:1]]).max()
+            raise ValueError(
+                f"{type(self).__name__} has no finite output for {len(bad)} of {len(z)} rows. The "
+                f"first is row {bad[0]}, whose values go up to {largest:g}: is X in the units of "
+                f"the data that the network was trained on?"
+            )
 
     def predict_gradient(self, X: Any) -> np.ndarray:
         """Differentiate the prediction with respect to the input.

@@ -62,7 +62,7 @@ class Fitting:
                 warnings.warn(
                     "Got `batch_size` less than 1 or larger than sample size. It is going to be "
                     "clipped",
-                    stacklevel=5,
+                    stacklevel=6,
                 )
             self.batch_size = min(est.batch_size, n)
         if any(isinstance(layer, BatchNorm1d) for layer in est._module.modules()):
@@ -77,6 +77,7 @@ class Fitting:
         self.monitor.tol = est.tol
         self.snapshot = Snapshot(est._module, self.optimizer)
         self.kept_epoch = 0  # whose weights the snapshot has, counted over all fits; 0 for none
+        self.first = not est.t_  # whether there were no weights to go back to
         if self.validation is not None and not incremental and est._resume is not None:
             self.snapshot.kept = est._resume["last"]
             self.snapshot.restore()
@@ -117,7 +118,7 @@ class Fitting:
                     )
         finally:
             self.progress.close()
-            est._module.eval()
+            self.trainer.module.eval()
 
     # -- stochastic solvers -------------------------------------------------------------------
 
@@ -147,6 +148,8 @@ class Fitting:
                     "best_epoch": self.kept_epoch,
                 }
             self.snapshot.restore()
+        if not self.incremental and not self._is_finite(self.samples.head()):
+            self._refuse("The weights of the last step give no finite loss.")
         planned = est.schedule in PLANNED  # the rate has come to its end: nothing was cut short
         if not self.stopped and not self.incremental and not planned:
             warnings.warn(self._not_converged(), ConvergenceWarning, stacklevel=6)
@@ -258,11 +261,8 @@ class Fitting:
         """
         self.snapshot.restore()
         self.est._optimizer = None  # what it remembers may be NaN, too
-        if self.incremental or not self.kept_epoch:
-            raise DivergedError(
-                "Solver produced non-finite parameter weights. The input data may contain large "
-                f"values and need to be preprocessed (standardize=True). {error}"
-            ) from None
+        if self.incremental or not self.kept_epoch or not self._is_finite(self.samples):
+            self._refuse(str(error))
         warnings.warn(
             f"{error}\nThe weights of the best epoch, {self.kept_epoch}, are kept. Lower "
             f"learning_rate_init (now {self.est.learning_rate_init:g}), set max_grad_norm, or "
@@ -270,6 +270,26 @@ class Fitting:
             ConvergenceWarning,
             stacklevel=7,
         )
+
+    def _is_finite(self, samples: Samples) -> bool:
+        """Tell whether outputs and loss are finite with the weights as they are."""
+        est = self.est
+        z = est._forward(samples.X)
+        finite = bool((z < np.inf).all())  # minus infinity is the logit of a class left out
+        if callable(est.loss) or not finite:  # a loss of the user's may count its calls
+            return finite
+        with no_grad():
+            loss = est._objective(Tensor(z), samples.target, samples.weight)
+        return math.isfinite(loss.item())
+
+    def _refuse(self, why: str) -> None:
+        """Raise DivergedError; without weights of an earlier fit, the estimator is not fitted."""
+        if self.first:
+            self.est.__dict__.pop("_module", None)
+        raise DivergedError(
+            "Solver produced non-finite parameter weights. The input data may contain large "
+            f"values and need to be preprocessed (standardize=True). {why}"
+        ) from None
 
     def _not_converged(self) -> str:
         est = self.est

@@ -126,7 +126,8 @@ class BaseRegressor(MultiOutputMixin, RegressorMixin, BaseNet):  # type: ignore[
         return self._answer(self._outputs(X))
 
     def _answer(self, z: np.ndarray) -> np.ndarray:
-        answer = self._decode(self._objective.predict(z))
+        with np.errstate(over="ignore"):
+            answer = self._decode(self._objective.predict(z))
         return answer.reshape(-1) if self._one_column else answer
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> np.ndarray:
@@ -164,8 +165,10 @@ class BaseRegressor(MultiOutputMixin, RegressorMixin, BaseNet):  # type: ignore[
         """
         if not 0 < coverage < 1:
             raise ValueError(f"coverage must be between 0 and 1, not {coverage!r}.")
-        bounds = self._objective.interval(self._outputs(X), coverage)
-        low, high = (self._decode(np.ascontiguousarray(bounds[:, :, i])) for i in (0, 1))
+        z = self._outputs(X)
+        with np.errstate(over="ignore"):
+            bounds = self._objective.interval(z, coverage)
+            low, high = (self._decode(np.ascontiguousarray(bounds[:, :, i])) for i in (0, 1))
         both = np.stack([low, high], axis=2)
         return both[:, 0] if self._one_column else both
 

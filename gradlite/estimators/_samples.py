@@ -24,6 +24,10 @@ class Samples:
     def __len__(self) -> int:
         return len(self.target)
 
+    def head(self, n: int = 512) -> Samples:
+        """Take the first of the samples."""
+        return self if len(self) <= n else self.take(np.arange(n))
+
     def take(self, index: np.ndarray) -> Samples:
         """Take some of the samples."""
         weight = None if self.weight is None else self.weight[index]
