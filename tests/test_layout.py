@@ -82,6 +82,7 @@ ROOMS = [
     "persist",
     "estimators/_network",
     "estimators/_parameters",
+    "estimators/_inputs",
     "estimators/_targets",
     "estimators/_objectives",
     "estimators/_solvers",

@@ -7,19 +7,18 @@ their targets are (`_learn_targets`, `_encode`) and how outputs become answers.
 from __future__ import annotations
 
 import math
-from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, _clone_parametrized, _fit_context
 from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import InvalidParameterError
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from gradlite import data
 from gradlite.estimators._callbacks import CallbackSupportMixin
 from gradlite.estimators._fitting import Fitting
+from gradlite.estimators._inputs import check_rows, check_training
 from gradlite.estimators._network import Standardize
 from gradlite.estimators._objectives import loss_settings
 from gradlite.estimators._parameters import TRAINING
@@ -32,7 +31,6 @@ from gradlite.tensor import Tensor
 from gradlite.training import Monitor
 from gradlite.transforms import vjp
 
-FLOATS = (np.float64, np.float32)
 BLOCK = 512  # rows predicted at a time: what they become stays in the cache
 
 
@@ -169,30 +167,8 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         return Fitting(self, samples, held_out, incremental)
 
     def _check_data(self, X: Any, y: Any, reset: bool) -> tuple[Any, np.ndarray]:
-        """Check X and y as scikit-learn does; memory-mapped files in bounded memory."""
-        mapped = in_file(X)
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse="csr",
-            multi_output=True,
-            y_numeric=self._y_numeric,
-            dtype=FLOATS,
-            ensure_all_finite=not mapped,
-            reset=reset,
-        )
-        if mapped:
-            self._check_finite(X)
+        X, y = check_training(self, X, y, reset, self._y_numeric)
         return X, self._check_y(y)
-
-    def _check_finite(self, X: Any) -> None:
-        """Refuse NaN and infinity in a memory-mapped file, block by block."""
-        if not data.all_finite(X):
-            raise ValueError(
-                f"Input X contains NaN or infinity. {type(self).__name__} does not accept missing "
-                f"values: impute or drop them first."
-            )
 
     _y_numeric = False
 
@@ -312,31 +288,8 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         return "_module" in self.__dict__
 
     def _check_X(self, X: Any) -> Any:
-        """Check X against what was learned: at once for a plain array without faults."""
         check_is_fitted(self)
-        if (
-            type(X) is np.ndarray
-            and X.dtype in FLOATS
-            and X.ndim == 2
-            and X.shape[1] == self.n_features_in_
-            and len(X)
-            and "feature_names_in_" not in self.__dict__
-            and math.isfinite(np.vdot(X, X))
-        ):
-            return X
-        mapped = in_file(X)
-        with np.errstate(over="ignore", invalid="ignore"):
-            X = validate_data(
-                self,
-                X,
-                accept_sparse="csr",
-                dtype=FLOATS,
-                ensure_all_finite=not mapped,
-                reset=False,
-            )
-        if mapped:
-            self._check_finite(X)
-        return X
+        return check_rows(self, X)
 
     def _forward(self, X: Any, module: Module | None = None) -> np.ndarray:
         """Give the outputs of a network for checked rows, blockwise and off the tape.
@@ -413,11 +366,6 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         return tags
 
 
-def in_file(X: Any) -> bool:
-    """Tell whether X lies in a memory-mapped file that can be used as it is."""
-    return data.mapped_file(X) is not None and X.dtype in FLOATS
-
-
 def own_stream(random_state: Any) -> np.random.RandomState:
     """Give an estimator a random stream of its own.
 
@@ -435,24 +383,3 @@ def noise(rng: np.random.RandomState) -> np.random.Generator:
     copy = np.random.RandomState()
     copy.set_state(rng.get_state(legacy=False))
     return np.random.default_rng(copy.randint(0, 2**31, size=4))
-
-
-def per_layer(value: Any, name: str, layers: int, low: float, high: float) -> list[float]:
-    """Give a number for each hidden layer, from one for all or a list.
-
-    Raises
-    ------
-    InvalidParameterError
-        If the list has another length, or a number is out of range.
-    """
-    values = list(value) if isinstance(value, (list, tuple)) else [value] * layers
-    if len(values) != layers:
-        raise InvalidParameterError(
-            f"{name}={value!r} has {len(values)} entries for {layers} hidden layers."
-        )
-    for x in values:
-        if isinstance(x, bool) or not isinstance(x, Real) or not low <= float(x) < high:
-            raise InvalidParameterError(
-                f"{name} must be in [{low}, {high}) for every layer, not {x!r}."
-            )
-    return values

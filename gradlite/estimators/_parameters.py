@@ -9,7 +9,12 @@ from numbers import Integral, Real
 from typing import Any, TypeVar
 
 import numpy as np
-from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils._param_validation import (
+    Interval,
+    InvalidParameterError,
+    Options,
+    StrOptions,
+)
 
 from gradlite.estimators._network import ACTIVATIONS, NORMALIZATIONS
 
@@ -185,3 +190,24 @@ def store(estimator: Any, arguments: dict[str, Any]) -> None:
     for name, value in arguments.items():
         if name not in ("self", "__class__"):
             setattr(estimator, name, value)
+
+
+def per_layer(value: Any, name: str, layers: int, low: float, high: float) -> list[float]:
+    """Give a number for each hidden layer, from one for all or a list.
+
+    Raises
+    ------
+    InvalidParameterError
+        If the list has another length, or a number is out of range.
+    """
+    values = list(value) if isinstance(value, (list, tuple)) else [value] * layers
+    if len(values) != layers:
+        raise InvalidParameterError(
+            f"{name}={value!r} has {len(values)} entries for {layers} hidden layers."
+        )
+    for x in values:
+        if isinstance(x, bool) or not isinstance(x, Real) or not low <= float(x) < high:
+            raise InvalidParameterError(
+                f"{name} must be in [{low}, {high}) for every layer, not {x!r}."
+            )
+    return values

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,7 @@ class ClassTargets:
     @classmethod
     def of(cls, y: Any, logits: bool = False) -> ClassTargets:
         """Learn the classes from all labels."""
-        check_sortable(y)
+        check_labels(y)
         check_classification_targets(y)
         y_type = type_of_target(y, input_name="y")
         if y_type == "multilabel-indicator" and np.isin(y, (0, 1)).all():
@@ -148,7 +149,7 @@ class ClassTargets:
         ValueError
             In scikit-learn's words.
         """
-        check_sortable(y)
+        check_labels(y)
         if self.kind in ("multilabel", "multioutput"):
             width = len(self.columns[0].classes) if self.kind == "multilabel" else len(self.columns)
             if np.ndim(y) != 2 or y.shape[1] != width:
@@ -213,8 +214,8 @@ class ClassTargets:
         return z
 
 
-def check_sortable(y: Any) -> None:
-    """Refuse labels of several types, such as strings and None: classes are sorted.
+def check_labels(y: Any) -> None:
+    """Refuse labels that are objects other than strings, or strings and others mixed.
 
     Raises
     ------
@@ -224,11 +225,19 @@ def check_sortable(y: Any) -> None:
     if np.asarray(y).dtype != object:
         return
     types = {str if isinstance(label, str) else type(label) for label in np.ravel(y)}
+    names = ", ".join(sorted(t.__name__ for t in types))
     if str in types and len(types) > 1:
-        names = ", ".join(sorted(t.__name__ for t in types))
         raise ValueError(
             f"y holds labels of several types ({names}), which cannot be sorted: make all of them "
             f"strings or all of them numbers, and drop or fill what is missing."
+        )
+    if str not in types:
+        known: dict[str, Any] = {"bool": (bool, np.bool_), "int": Integral, "float": Real}
+        fits = (name for name, kind in known.items() if all(issubclass(t, kind) for t in types))
+        remedy = next(fits, "str")
+        raise ValueError(
+            f"Unknown label type: y is an array of objects ({names}). Labels are numbers, bools or "
+            f"strings: convert them with y.astype({remedy}), and drop or fill what is missing."
         )
 
 

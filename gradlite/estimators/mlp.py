@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.utils._param_validation import InvalidParameterError
 
-from gradlite.estimators._base import BaseNet, per_layer
+from gradlite.estimators._base import BaseNet
 from gradlite.estimators._classifier import CLASSIFICATION, BaseClassifier
 from gradlite.estimators._network import ACTIVATIONS, Perceptron, check_size
-from gradlite.estimators._parameters import NETWORK, TRAINING, documented, store
+from gradlite.estimators._parameters import NETWORK, TRAINING, documented, per_layer, store
 from gradlite.estimators._regressor import REGRESSION, BaseRegressor
 from gradlite.nn import Sequential
 

@@ -1,0 +1,136 @@
+"""Input: checked as scikit-learn does, memory-mapped files in bounded memory, and no dates."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import validate_data
+
+from gradlite import data
+from gradlite.errors import DtypeError
+
+FLOATS = (np.float64, np.float32)
+TIMES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
+TIME_DTYPES = ("date", "time", "duration", "period")
+"""How the names of types of dates, times and durations begin: of NumPy, pandas, polars, pyarrow."""
+
+
+def check_training(est: Any, X: Any, y: Any, reset: bool, y_numeric: bool) -> tuple[Any, Any]:
+    """Check X and y of an estimator; those of a first fit (`reset`) say what is to come.
+
+    Raises
+    ------
+    ValueError
+        In scikit-learn's words.
+    DtypeError
+        If a column holds dates, times or durations.
+    """
+    refuse_times(X, "X")
+    if y_numeric:
+        refuse_times(y, "y")
+    mapped = in_file(X)
+    X, y = validate_data(
+        est,
+        X,
+        y,
+        accept_sparse="csr",
+        multi_output=True,
+        y_numeric=y_numeric,
+        dtype=FLOATS,
+        ensure_all_finite=not mapped,
+        reset=reset,
+    )
+    if mapped:
+        check_finite(est, X)
+    return X, y
+
+
+def check_rows(est: Any, X: Any) -> Any:
+    """Check X against what an estimator has learned: at once for a plain array without faults."""
+    if (
+        type(X) is np.ndarray
+        and X.dtype in FLOATS
+        and X.ndim == 2
+        and X.shape[1] == est.n_features_in_
+        and len(X)
+        and "feature_names_in_" not in est.__dict__
+        and math.isfinite(np.vdot(X, X))
+    ):
+        return X
+    refuse_times(X, "X")
+    mapped = in_file(X)
+    with np.errstate(over="ignore", invalid="ignore"):
+        X = validate_data(
+            est, X, accept_sparse="csr", dtype=FLOATS, ensure_all_finite=not mapped, reset=False
+        )
+    if mapped:
+        check_finite(est, X)
+    return X
+
+
+def in_file(X: Any) -> bool:
+    """Tell whether X lies in a memory-mapped file that can be used as it is."""
+    return data.mapped_file(X) is not None and X.dtype in FLOATS
+
+
+def check_finite(est: Any, X: Any) -> None:
+    """Refuse NaN and infinity in a memory-mapped file, block by block."""
+    if not data.all_finite(X):
+        raise ValueError(
+            f"Input X contains NaN or infinity. {type(est).__name__} does not accept missing "
+            f"values: impute or drop them first."
+        )
+
+
+# -- dates, times and durations ---------------------------------------------------------------
+
+
+def refuse_times(X: Any, name: str) -> None:
+    """Refuse dates, times and durations: as floats they are counts of some unit since 1970.
+
+    Raises
+    ------
+    DtypeError
+        With the first column that holds them.
+    """
+    for column, kind in time_columns(X):
+        where = name if column is None else f"column {column!r} of {name}"
+        raise DtypeError(
+            f"{where} holds dates, times or durations ({kind}), and a network takes numbers: "
+            f"derive some, such as the days since a date, the hour, or the weekday."
+        )
+
+
+def time_columns(X: Any) -> Iterator[tuple[Any, str]]:
+    """Give name and type of each column of dates, times or durations."""
+    names, dtypes, cells = described(X)
+    for i, (name, dtype) in enumerate(zip(names, map(str, dtypes), strict=True)):
+        if dtype.lower().startswith(TIME_DTYPES):
+            yield name, dtype
+        elif dtype.lower().startswith(("object", "category")):
+            found = next((cell for cell in np.asarray(cells(i)) if isinstance(cell, TIMES)), None)
+            if found is not None:
+                yield name, type(found).__name__
+
+
+def described(X: Any) -> tuple[Any, Any, Callable[[int], Any]]:
+    """Give names and types of the columns of a frame or an array, and what gives their cells."""
+    if hasattr(X, "dtypes") and hasattr(X, "columns"):  # pandas, polars
+        return X.columns, X.dtypes, lambda i: X.iloc[:, i] if hasattr(X, "iloc") else X[:, i]
+    if hasattr(X, "schema") and hasattr(X, "column_names"):  # pyarrow
+        return X.column_names, X.schema.types, X.column
+    if isinstance(X, (list, tuple)):
+        try:
+            X = np.asarray(X)
+        except ValueError:  # ragged: scikit-learn says so
+            X = None
+    kind = str(getattr(X, "dtype", ""))
+    if not kind.lower().startswith(("object", *TIME_DTYPES)) or X.ndim not in (1, 2):
+        return (), (), lambda i: ()
+    if X.ndim == 1:
+        return (None,), (kind,), lambda i: X
+    return range(X.shape[1]), [kind] * X.shape[1], lambda i: X[:, i]
