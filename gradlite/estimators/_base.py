@@ -134,8 +134,7 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         return self
 
     def _check_data(self, X: Any, y: Any, reset: bool) -> tuple[Any, np.ndarray]:
-        """Check X and y as scikit-learn does; memory-mapped files in bounded memory."""
-        mapped = in_file(X)
+        """Check X and y as scikit-learn does, which copies no memory-mapped file."""
         X, y = validate_data(
             self,
             X,
@@ -144,20 +143,9 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
             multi_output=True,
             y_numeric=self._y_numeric,
             dtype=FLOATS,
-            ensure_all_finite=not mapped,
             reset=reset,
         )
-        if mapped:
-            self._check_finite(X)
         return X, self._check_y(y)
-
-    def _check_finite(self, X: Any) -> None:
-        """Refuse NaN and infinity in a memory-mapped file, block by block."""
-        if not data.all_finite(X):
-            raise ValueError(
-                f"Input X contains NaN or infinity. {type(self).__name__} does not accept missing "
-                f"values: impute or drop them first."
-            )
 
     _y_numeric = False
 
@@ -280,18 +268,7 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
             and math.isfinite(np.vdot(X, X))
         ):
             return X
-        mapped = in_file(X)
-        X = validate_data(
-            self,
-            X,
-            accept_sparse="csr",
-            dtype=FLOATS,
-            ensure_all_finite=not mapped,
-            reset=False,
-        )
-        if mapped:
-            self._check_finite(X)
-        return X
+        return validate_data(self, X, accept_sparse="csr", dtype=FLOATS, reset=False)
 
     def _forward(self, X: Any, module: Module | None = None) -> np.ndarray:
         """Give the outputs of a network for checked rows, blockwise and off the tape.
@@ -349,11 +326,6 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-
-def in_file(X: Any) -> bool:
-    """Tell whether X lies in a memory-mapped file that can be used as it is."""
-    return data.mapped_file(X) is not None and X.dtype in FLOATS
 
 
 def own_stream(random_state: Any) -> np.random.RandomState:
