@@ -35,7 +35,7 @@ class Adam(Optimizer):
     lr : float or schedule, default 1e-3
         The learning rate.
     betas : tuple of two floats, default (0.9, 0.999)
-        How long the averages of the gradient and of its square remember.
+        The decay rates of the averages of the gradient and of its square.
     eps : float, default 1e-8
         Keeps the quotient finite.
     weight_decay : float, default 0
@@ -63,7 +63,7 @@ class Adam(Optimizer):
     ) -> None:
         super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
-    def remembers(self, group: Group) -> tuple[str, ...]:
+    def state_names(self, group: Group) -> tuple[str, ...]:
         """Name the arrays of the state, given the hyperparameters."""
         return "exp_avg", "exp_avg_sq"
 
@@ -91,7 +91,7 @@ class Adam(Optimizer):
         p -= s
 
     def _floor(self, eps: float, correction: float) -> float:
-        """Give what is added to the uncorrected root: eps is added to the corrected one."""
+        """Return what is added to the uncorrected root: eps is added to the corrected one."""
         return eps * correction
 
 
@@ -109,7 +109,7 @@ class AdamW(Adam):
     lr : float or schedule, default 1e-3
         The learning rate.
     betas : tuple of two floats, default (0.9, 0.999)
-        How long the averages of the gradient and of its square remember.
+        The decay rates of the averages of the gradient and of its square.
     eps : float, default 1e-8
         Keeps the quotient finite.
     weight_decay : float, default 0.01
@@ -166,7 +166,7 @@ class RMSprop(Optimizer):
     lr : float or schedule, default 1e-2
         The learning rate.
     alpha : float, default 0.99
-        How long the average remembers.
+        The decay rate of the average.
     eps : float, default 1e-8
         Keeps the quotient finite.
     weight_decay : float, default 0
@@ -208,7 +208,7 @@ class RMSprop(Optimizer):
             centered=centered,
         )
 
-    def remembers(self, group: Group) -> tuple[str, ...]:
+    def state_names(self, group: Group) -> tuple[str, ...]:
         """Name the arrays of the state, given the hyperparameters."""
         names = ["square_avg"]
         if group["centered"]:
@@ -303,7 +303,7 @@ class Adagrad(Optimizer):
             eps=eps,
         )
 
-    def remembers(self, group: Group) -> tuple[str, ...]:
+    def state_names(self, group: Group) -> tuple[str, ...]:
         """Name the arrays of the state, given the hyperparameters."""
         return ("sum",)
 
