@@ -1,12 +1,12 @@
 """Peak memory of fit(): beside scikit-learn's, and on a file larger than it.
 
-The first comparison fits 60,000 rows of 100 columns in float32, (128, 64), batches of 200, one
-epoch: "arrays" is the peak of what is allocated during fit() (tracemalloc), "resident" how far
-the resident memory of the process rose above what it was before (VmHWM; what the data itself
-takes is there before). The second writes a file of 2 GB, which is removed afterwards, and fits
-gradlite one epoch on its memory map, in the file's order and shuffled: how far the resident
-memory rose above that after the imports. scikit-learn would copy such a file. 1 MB is 10**6
-bytes.
+"arrays" is the peak of what is allocated during fit() (tracemalloc), "resident" how far the
+resident memory of the process rose above what it was before (VmHWM; what data in memory takes is
+there before). The first comparison fits 60,000 rows of 100 columns in float32, (128, 64), batches
+of 200, one epoch. The second writes a file of 2 GB, which is removed afterwards, and fits gradlite
+one epoch on its memory map, in the file's order and shuffled. The pages of the file that were read
+count as resident too, until the operating system takes them back where memory is short;
+scikit-learn would copy such a file. 1 MB is 10**6 bytes.
 
     python benchmarks/fit_memory.py
 """
@@ -50,15 +50,20 @@ def estimator(kind: Any, **settings: Any) -> Any:
     return kind((128, 64), batch_size=200, max_iter=1, random_state=0, **settings)
 
 
-def measure(run: Run, kind: Any) -> Figures:
-    """Fit arrays in memory, with resident memory watched, then with allocations traced."""
+def measure(kind: Any, X: Any, y: Any, **settings: Any) -> Figures:
+    """Fit with resident memory watched, then with allocations traced."""
+    estimator(kind).fit(np.array(X[:400]), y[:400])  # what is imported and prepared on first use
+    figures = {"resident": rise(lambda: estimator(kind, **settings).fit(X, y))}
+    tracemalloc.start()
+    estimator(kind, **settings).fit(X, y)
+    return {**figures, "arrays": tracemalloc.get_traced_memory()[1] / 1e6}
+
+
+def measure_arrays(run: Run, kind: Any) -> Figures:
+    """Fit arrays in memory."""
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((60_000, 100), np.float32), rng.integers(0, 10, 60_000)
-    estimator(kind).fit(X[:400], y[:400])  # what is imported and prepared on first use
-    figures = {"resident": rise(lambda: estimator(kind).fit(X, y))}
-    tracemalloc.start()
-    estimator(kind).fit(X, y)
-    return {**figures, "arrays": tracemalloc.get_traced_memory()[1] / 1e6}
+    return measure(kind, X, y)
 
 
 @contextlib.contextmanager
@@ -80,12 +85,9 @@ def measure_file(run: Run, kind: Any) -> Figures:
     """Fit the memory map of a file."""
     rows = (2 * 10**7 if run.quick else 2 * 10**9) // (4 * COLUMNS)
     y = np.random.default_rng(1).integers(0, 10, rows)
-    shuffle = run.case.endswith("shuffled")
     with large_file(rows) as path:
         X = np.load(path, mmap_mode="r")
-        first = np.array(X[:400])
-        estimator(kind).fit(first, y[:400])
-        return {"resident": rise(lambda: estimator(kind, shuffle=shuffle).fit(X, y))}
+        return measure(kind, X, y, shuffle=run.case.endswith("shuffled"))
 
 
 def measure_gradlite(run: Run) -> Figures:
@@ -93,7 +95,7 @@ def measure_gradlite(run: Run) -> Figures:
     from gradlite.estimators import MLPClassifier
 
     warnings.simplefilter("ignore")  # that training has not converged
-    return (measure_file if run.case in ON_DISK else measure)(run, MLPClassifier)
+    return (measure_file if run.case in ON_DISK else measure_arrays)(run, MLPClassifier)
 
 
 def measure_sklearn(run: Run) -> Figures:
@@ -101,7 +103,7 @@ def measure_sklearn(run: Run) -> Figures:
     from sklearn.neural_network import MLPClassifier
 
     warnings.simplefilter("ignore")
-    return measure(run, MLPClassifier)
+    return measure_arrays(run, MLPClassifier)
 
 
 BENCHMARK = Benchmark(

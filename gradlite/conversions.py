@@ -140,12 +140,14 @@ class Conversions(Traced):
         # What a derivative that is being computed depends on stays on the tape.
         if is_differentiated(self._node):
             return +self
-        return _rebuild(*self.__reduce__()[1])
+        rebuild, state = self.__reduce__()
+        return rebuild(*state)
 
     def __deepcopy__(self: Any, memo: dict[int, Any]) -> Any:
         if is_differentiated(self._node):
             return +self
-        return _rebuild(*copy.deepcopy(self.__reduce__()[1], memo))
+        rebuild, state = self.__reduce__()
+        return rebuild(*copy.deepcopy(state, memo))
 
     def __reduce__(self: Any) -> Any:
         # Without the graph: it may be deep, and its arrays belong to this process.

@@ -1,15 +1,13 @@
 """Minibatches and blocks of rows: of arrays, memory-mapped files and scipy sparse matrices.
 
-Nothing here copies more than a batch, and a file larger than memory stays one: the pages of a
-memory map that were read count as resident memory of the process until they are given back,
-so whoever walks through one gives them back on the way (`MappedRows`, `release`).
+Nothing here copies more than a batch or a block. So a memory-mapped file may be larger than memory:
+the pages that were read count as resident memory of the process, and the operating system takes
+them back where memory is short.
 """
 
 from __future__ import annotations
 
-import functools
 import itertools
-import mmap
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,8 +15,6 @@ import numpy as np
 
 from gradlite.errors import ShapeError
 
-RESIDENT_BYTES = 64 * 2**20  # of a memory map: what may be resident at a time
-FAULT_BYTES = 2 * 2**20  # what one access may bring in: Linux maps whole folios of the page cache
 BLOCK_BYTES = 8 * 2**20
 
 
@@ -75,102 +71,6 @@ def take_rows(X: Any, index: Any) -> Any:
     if isinstance(index, slice) or not isinstance(X, np.ndarray) or not X.flags.c_contiguous:
         return X[index]
     return X.take(index, axis=0)  # up to six times faster than X[index]
-
-
-def mapped_file(X: Any) -> mmap.mmap | None:
-    """Find the read-only memory map that an array lies in, if it does.
-
-    A writeable map is none: it may hold changes that are not in the file (mode ``'c'``).
-    """
-    base = X
-    while isinstance(base, (np.ndarray, memoryview)):
-        base = base.base if isinstance(base, np.ndarray) else base.obj
-    if isinstance(base, mmap.mmap) and memoryview(base).readonly:
-        return base
-    return None
-
-
-def release(X: Any) -> None:
-    """Give back the resident memory of a read-only memory-mapped array; it is read anew if used.
-
-    Nothing happens for other arrays, for maps that can be written to, and where the operating
-    system knows no such advice.
-
-    Examples
-    --------
-    >>> release(np.ones(3))
-    """
-    file = mapped_file(X)
-    if file is not None and hasattr(mmap, "MADV_DONTNEED"):
-        file.madvise(mmap.MADV_DONTNEED)
-
-
-class MappedRows:
-    """Takes rows of a memory-mapped array, as `take_rows` does, in bounded resident memory.
-
-    Parameters
-    ----------
-    X : ndarray
-        Lies in a read-only memory map.
-
-    Notes
-    -----
-    Pages are counted, not measured: a stretch of consecutive bytes makes itself resident and up
-    to `FAULT_BYTES` around it. Before the count passes `RESIDENT_BYTES`, all are given back.
-    Slices are views: they become resident when they are used, and as a whole. In Fortran order
-    a batch has a stretch in each column, and its pages are given back before the next batch only.
-    """
-
-    def __init__(self, X: Any) -> None:
-        self.X = X
-        self._contiguous = X.flags.c_contiguous
-        self._row_cost = X[:1].nbytes + FAULT_BYTES
-        self._touched = 0
-
-    def __call__(self, index: Any) -> Any:
-        """Take the rows that a slice or an array of integers says."""
-        if not self._contiguous:
-            self._touch(self.X.nbytes)
-            return take_rows(self.X, index)
-        if isinstance(index, slice):
-            rows = take_rows(self.X, index)
-            self._touch(rows.nbytes + FAULT_BYTES)
-            return rows
-        rows = np.empty((len(index), *self.X.shape[1:]), self.X.dtype)
-        order = index.argsort()  # read in the file's order
-        few = max(1, RESIDENT_BYTES // self._row_cost)
-        for start in range(0, len(index), few):
-            places = order[start : start + few]
-            self._touch(len(places) * self._row_cost)
-            rows[places] = take_rows(self.X, index[places])
-        return rows
-
-    def _touch(self, count: int) -> None:
-        """Make room for `count` bytes that are about to become resident."""
-        self._touched += count
-        if self._touched > RESIDENT_BYTES:
-            release(self.X)
-            self._touched = count
-
-
-def row_taker(X: Any) -> Callable[[Any], Any]:
-    """Give the function that takes rows of X: ``row_taker(X)(index)``.
-
-    Parameters
-    ----------
-    X : array_like, memory map or scipy sparse
-        As for `as_rows`.
-
-    Examples
-    --------
-    >>> take = row_taker([10, 20, 30])
-    >>> take(np.array([2, 0]))
-    array([30, 10])
-    """
-    X = as_rows(X)
-    if mapped_file(X) is None or X.nbytes <= RESIDENT_BYTES:
-        return functools.partial(take_rows, X)
-    return MappedRows(X)
 
 
 def batch_indices(n: int, batch_size: int, order: Any = None) -> Iterator[Any]:
@@ -238,16 +138,14 @@ class Rows:
         tuple
             The rows of X, y and the weights; None for what there is not.
         """
-        take_x, take_y, take_weight = (
-            _nothing if part is None else row_taker(part) for part in self.all()
-        )
+        X, y, weight = self.all()
         n = len(self) if order is None else len(order)
         for index in batch_indices(n, batch_size, order):
-            yield take_x(index), take_y(index), take_weight(index)
-
-
-def _nothing(index: Any) -> None:
-    """Take no rows of what there is not."""
+            yield (
+                take_rows(X, index),
+                None if y is None else take_rows(y, index),
+                None if weight is None else take_rows(weight, index),
+            )
 
 
 def _matching(name: str, array: Any, n: int) -> Any:
@@ -341,7 +239,7 @@ def blocks(X: Any, rows: int | None = None) -> Iterator[Any]:
     Yields
     ------
     ndarray or CSR
-        Views, for arrays. What a memory map has made resident is given back on the way.
+        Views, for arrays.
 
     Examples
     --------
@@ -353,10 +251,8 @@ def blocks(X: Any, rows: int | None = None) -> Iterator[Any]:
     if rows is None:
         size = X.nbytes if isinstance(X, np.ndarray) else X.data.nbytes
         rows = max(1, BLOCK_BYTES * n // max(1, size))
-    take = row_taker(X)
     for index in batch_indices(n, rows):
-        yield take(index)
-    release(X)
+        yield take_rows(X, index)
 
 
 def all_finite(X: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Input: checked as scikit-learn does, memory-mapped files in bounded memory, and no dates."""
+"""Input: checked as scikit-learn does, and no dates."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import validate_data
 
-from gradlite import data
 from gradlite.errors import DtypeError
 
 FLOATS = (np.float64, np.float32)
@@ -32,7 +31,6 @@ def check_training(est: Any, X: Any, y: Any, reset: bool, y_numeric: bool) -> tu
     refuse_times(X, "X")
     if y_numeric:
         refuse_times(y, "y")
-    mapped = in_file(X)
     X, y = validate_data(
         est,
         X,
@@ -41,11 +39,8 @@ def check_training(est: Any, X: Any, y: Any, reset: bool, y_numeric: bool) -> tu
         multi_output=True,
         y_numeric=y_numeric,
         dtype=FLOATS,
-        ensure_all_finite=not mapped,
         reset=reset,
     )
-    if mapped:
-        check_finite(est, X)
     return X, y
 
 
@@ -62,28 +57,8 @@ def check_rows(est: Any, X: Any) -> Any:
     ):
         return X
     refuse_times(X, "X")
-    mapped = in_file(X)
     with np.errstate(over="ignore", invalid="ignore"):
-        X = validate_data(
-            est, X, accept_sparse="csr", dtype=FLOATS, ensure_all_finite=not mapped, reset=False
-        )
-    if mapped:
-        check_finite(est, X)
-    return X
-
-
-def in_file(X: Any) -> bool:
-    """Tell whether X lies in a memory-mapped file that can be used as it is."""
-    return data.mapped_file(X) is not None and X.dtype in FLOATS
-
-
-def check_finite(est: Any, X: Any) -> None:
-    """Refuse NaN and infinity in a memory-mapped file, block by block."""
-    if not data.all_finite(X):
-        raise ValueError(
-            f"Input X contains NaN or infinity. {type(est).__name__} does not accept missing "
-            f"values: impute or drop them first."
-        )
+        return validate_data(est, X, accept_sparse="csr", dtype=FLOATS, reset=False)
 
 
 # -- dates, times and durations ---------------------------------------------------------------

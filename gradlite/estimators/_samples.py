@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from gradlite.data import row_taker, take_rows
+from gradlite.data import take_rows
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Samples:
     def take(self, index: np.ndarray) -> Samples:
         """Take some of the samples."""
         weight = None if self.weight is None else self.weight[index]
-        return Samples(row_taker(self.X)(index), self.target[index], self.y[index], weight)
+        return Samples(take_rows(self.X, index), self.target[index], self.y[index], weight)
 
 
 def without_zeros(X: Any, y: np.ndarray, weight: np.ndarray) -> tuple[Any, np.ndarray, np.ndarray]:

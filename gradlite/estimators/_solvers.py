@@ -109,8 +109,8 @@ def ready_optimizer(est: Any, steps_per_epoch: int) -> optim.Optimizer:
 
 def take_over(old: optim.Optimizer, new: optim.Optimizer) -> None:
     """Give an optimiser what one of the same kind remembers; its own settings stay."""
-    kept = [old.remembers(group) for group in old.param_groups]
-    if type(old) is type(new) and kept == [new.remembers(group) for group in new.param_groups]:
+    kept = [old.state_names(group) for group in old.param_groups]
+    if type(old) is type(new) and kept == [new.state_names(group) for group in new.param_groups]:
         new.load_state_dict({**old.state_dict(), "groups": new.state_dict()["groups"]})
 
 

@@ -6,7 +6,6 @@ Each is one method, `update`: a few passes over flat arrays, in place. ``s`` is 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -26,8 +25,8 @@ class Adam(Optimizer):
         v = beta2 * v + (1 - beta2) * g**2
         p = p - lr * (m / (1 - beta1**t)) / (sqrt(v / (1 - beta2**t)) + eps)
 
-    Kingma and Ba, "Adam: a method for stochastic optimization", 2015, algorithm 1. The state holds
-    ``m / (1 - beta1)`` and ``v / (1 - beta2)``: sums rather than averages.
+    Kingma and Ba, "Adam: a method for stochastic optimization", 2015, algorithm 1. The state
+    has m as ``exp_avg`` and v as ``exp_avg_sq``.
 
     Parameters
     ----------
@@ -36,7 +35,7 @@ class Adam(Optimizer):
     lr : float or schedule, default 1e-3
         The learning rate.
     betas : tuple of two floats, default (0.9, 0.999)
-        How long the averages of the gradient and of its square remember.
+        The decay rates of the averages of the gradient and of its square.
     eps : float, default 1e-8
         Keeps the quotient finite.
     weight_decay : float, default 0
@@ -63,31 +62,10 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
-        self._betas = self._current_betas()
 
-    def step(self) -> None:
-        """Take a step: move every parameter that has a gradient."""
-        betas = self._current_betas()
-        if betas != self._betas:  # somebody has changed them: the averages stay
-            for (group, vectors), old, new in zip(self._packed, self._betas, betas, strict=True):
-                for name, was, now in zip(self.remembers(group), old, new, strict=True):
-                    for vector in vectors:
-                        vector.state[name] *= (1 - was) / (1 - now)
-            self._betas = betas
-        super().step()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` gave, in place and exactly."""
-        super().load_state_dict(state)
-        self._betas = self._current_betas()
-
-    def _current_betas(self) -> list[tuple[float, ...]]:
-        """List the betas of each group; the sums in the state are for those of the last step."""
-        return [tuple(group["betas"]) for group in self.param_groups]
-
-    def remembers(self, group: Group) -> tuple[str, ...]:
+    def state_names(self, group: Group) -> tuple[str, ...]:
         """Name the arrays of the state, given the hyperparameters."""
-        return "exp_sum", "exp_sum_sq"
+        return "exp_avg", "exp_avg_sq"
 
     def update(
         self, p: Array, g: Array, state: Lazy, scratch: Scratch, group: Group, lr: float, t: int
@@ -100,23 +78,20 @@ class Adam(Optimizer):
         self, p: Array, g: Array, state: Lazy, s: Array, group: Group, lr: float, t: int
     ) -> None:
         beta1, beta2 = group["betas"]
-        # Kept are m / (1 - beta1) and v / (1 - beta2): two passes less each step. The factors and
-        # the corrections are numbers, and outside the fraction (end of section 2).
-        m, v = state["exp_sum"], state["exp_sum_sq"]
-        m *= beta1
-        m += g
-        v *= beta2
+        m, v = state["exp_avg"], state["exp_avg_sq"]
+        average(m, g, beta1, s)
         np.multiply(g, g, out=s)
-        v += s
+        average(v, s, beta2, s)
         np.sqrt(v, out=s)
-        correction, root = math.sqrt(1 - beta2**t), math.sqrt(1 - beta2)
-        s += self._floor(group["eps"], correction) / root
+        # The corrections are numbers, and outside the fraction (end of section 2): no passes.
+        correction = math.sqrt(1 - beta2**t)
+        s += self._floor(group["eps"], correction)
         np.divide(m, s, out=s)
-        s *= lr * correction * (1 - beta1) / (1 - beta1**t) / root
+        s *= lr * correction / (1 - beta1**t)
         p -= s
 
     def _floor(self, eps: float, correction: float) -> float:
-        """Give what is added to the uncorrected root: eps is added to the corrected one."""
+        """Return what is added to the uncorrected root: eps is added to the corrected one."""
         return eps * correction
 
 
@@ -134,7 +109,7 @@ class AdamW(Adam):
     lr : float or schedule, default 1e-3
         The learning rate.
     betas : tuple of two floats, default (0.9, 0.999)
-        How long the averages of the gradient and of its square remember.
+        The decay rates of the averages of the gradient and of its square.
     eps : float, default 1e-8
         Keeps the quotient finite.
     weight_decay : float, default 0.01
@@ -191,7 +166,7 @@ class RMSprop(Optimizer):
     lr : float or schedule, default 1e-2
         The learning rate.
     alpha : float, default 0.99
-        How long the average remembers.
+        The decay rate of the average.
     eps : float, default 1e-8
         Keeps the quotient finite.
     weight_decay : float, default 0
@@ -233,7 +208,7 @@ class RMSprop(Optimizer):
             centered=centered,
         )
 
-    def remembers(self, group: Group) -> tuple[str, ...]:
+    def state_names(self, group: Group) -> tuple[str, ...]:
         """Name the arrays of the state, given the hyperparameters."""
         names = ["square_avg"]
         if group["centered"]:
@@ -328,7 +303,7 @@ class Adagrad(Optimizer):
             eps=eps,
         )
 
-    def remembers(self, group: Group) -> tuple[str, ...]:
+    def state_names(self, group: Group) -> tuple[str, ...]:
         """Name the arrays of the state, given the hyperparameters."""
         return ("sum",)
 

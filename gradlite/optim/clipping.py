@@ -75,7 +75,7 @@ def clip_grad_norm(
 def _gradients(parameters: Any) -> list[Any]:
     """Give the arrays of all gradients there are."""
     if isinstance(parameters, Optimizer):
-        return [run.grad for vector in parameters.vectors for run in vector.runs()]
+        return [segment.grad for vector in parameters.vectors for segment in vector.segments()]
     if isinstance(parameters, Tensor):
         parameters = [parameters]
     grads = [p.grad for p in parameters]

@@ -41,8 +41,8 @@ class Lazy(dict[str, Array]):
         return array
 
 
-class Slot:
-    """The place of one parameter in a vector.
+class ParamView:
+    """One parameter as a view of a vector.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class Slot:
             if p.dtype != self.data.dtype:
                 raise DtypeError(
                     f"The parameter {self.name} was {self.data.dtype} when the optimiser was made "
-                    f"and is {p.dtype} now: make the optimiser anew after astype()."
+                    f"and is {p.dtype} now: make a new optimiser after astype()."
                 )
             np.copyto(self.data, p._data)
             p._data = self.data
@@ -112,12 +112,12 @@ class Block(NamedTuple):
     scratch: Scratch
 
 
-class Run:
+class Segment:
     """Parameters that lie side by side and take a step together.
 
     Attributes
     ----------
-    slots : sequence of Slot
+    views : sequence of ParamView
         The parameters.
     grad : array, shape (n,)
         Their gradients.
@@ -125,18 +125,18 @@ class Run:
         What is updated, one after the other.
     """
 
-    __slots__ = ("blocks", "grad", "slots")
+    __slots__ = ("blocks", "grad", "views")
 
-    def __init__(self, slots: Sequence[Slot], grad: Array, blocks: list[Block]) -> None:
-        self.slots = slots
+    def __init__(self, views: Sequence[ParamView], grad: Array, blocks: list[Block]) -> None:
+        self.views = views
         self.grad = grad
         self.blocks = blocks
 
     def advance(self) -> int:
-        """Count a step, and give its number, from 1."""
-        t = self.slots[0].steps + 1
-        for slot in self.slots:
-            slot.steps = t
+        """Count a step, and return its number, from 1."""
+        t = self.views[0].steps + 1
+        for view in self.views:
+            view.steps = t
         return t
 
 
@@ -154,10 +154,10 @@ class Vector:
         All parameters, in order.
     grad : array, shape (n,)
         All gradients. What belongs to a parameter without a gradient means nothing.
-    slots : list of Slot
+    views : list of ParamView
         Which parameter is where.
     state : Lazy
-        What an optimiser remembers of each entry: arrays by name, zero at first.
+        The state of an optimiser for each entry: arrays by name, zero at first.
 
     Examples
     --------
@@ -178,61 +178,61 @@ class Vector:
         data, grad = np.empty(size, dtype), np.zeros(size, dtype)
         self.data = data
         self.grad = grad
-        self.slots: list[Slot] = []
+        self.views: list[ParamView] = []
         start = 0
         for name, p in named:
-            self.slots.append(Slot(name, p, data, grad, start))
+            self.views.append(ParamView(name, p, data, grad, start))
             start += p.size
         self.state = Lazy(lambda name: np.zeros_like(data))
         self._length = min(size, BLOCK // dtype.itemsize)
         self._scratch = np.empty((2, self._length), dtype)
-        self._runs: dict[tuple[int, int], Run] = {}
+        self._segments: dict[tuple[int, int], Segment] = {}
 
     def zero_grad(self) -> None:
         """Mark all gradients empty; their memory is not touched."""
-        for slot in self.slots:
-            if slot.p._node is not slot.node:
-                slot.bind()
-            slot.sink.full = False
-            slot.sink.buffer = slot.grad
+        for view in self.views:
+            if view.p._node is not view.node:
+                view.bind()
+            view.sink.full = False
+            view.sink.buffer = view.grad
 
     def bind(self) -> None:
         """Make sure that all parameters and gradients are views of this vector."""
-        for slot in self.slots:
-            p = slot.p
+        for view in self.views:
+            p = view.p
             if (
-                p._data is not slot.data
-                or slot.sink.buffer is not slot.grad
-                or p._node is not slot.node
+                p._data is not view.data
+                or view.sink.buffer is not view.grad
+                or p._node is not view.node
             ):
-                slot.bind()
+                view.bind()
 
-    def runs(self) -> list[Run]:
-        """Give the runs of parameters that have a gradient and took equally many steps."""
+    def segments(self) -> list[Segment]:
+        """Return the segments of parameters that have a gradient and took equally many steps."""
         self.bind()
-        slots = self.slots
-        steps = slots[0].steps
-        for slot in slots:
-            if not slot.sink.full or slot.steps != steps:
+        views = self.views
+        steps = views[0].steps
+        for view in views:
+            if not view.sink.full or view.steps != steps:
                 break
         else:  # the usual case
-            return [self._run(0, len(slots))]
-        runs, end = [], 0
-        for (full, _), together in groupby(slots, lambda slot: (slot.sink.full, slot.steps)):
+            return [self._segment(0, len(views))]
+        segments, end = [], 0
+        for (full, _), together in groupby(views, lambda view: (view.sink.full, view.steps)):
             start, end = end, end + len(list(together))
             if full:
-                runs.append(self._run(start, end))
-        return runs
+                segments.append(self._segment(start, end))
+        return segments
 
-    def _run(self, first: int, end: int) -> Run:
-        run = self._runs.get((first, end))
-        if run is None:
-            slots = self.slots[first:end]
-            start, stop = slots[0].start, slots[-1].stop
+    def _segment(self, first: int, end: int) -> Segment:
+        segment = self._segments.get((first, end))
+        if segment is None:
+            views = self.views[first:end]
+            start, stop = views[0].start, views[-1].stop
             bounds = [*range(start, stop, self._length), stop] if stop > start else []
             blocks = [self._block(slice(*pair)) for pair in pairwise(bounds)]
-            run = self._runs[first, end] = Run(slots, self.grad[start:stop], blocks)
-        return run
+            segment = self._segments[first, end] = Segment(views, self.grad[start:stop], blocks)
+        return segment
 
     def _block(self, part: slice) -> Block:
         state = self.state

@@ -30,7 +30,7 @@ RANGES = {
 
 
 def check_ranges(owner: str, settings: Mapping[str, Any]) -> None:
-    """Refuse hyperparameters that are out of their range."""
+    """Raise ValueError if a hyperparameter is out of its range."""
     for name, value in settings.items():
         if name not in RANGES or (name == "lr" and callable(value)):
             continue
@@ -92,7 +92,7 @@ def read_groups(owner: str, params: Any, defaults: Mapping[str, Any]) -> list[Gr
 
 
 def _listed(owner: str, params: Any) -> list[Any]:
-    """List what is given in place of parameters, or say what should have been."""
+    """Return the parameters as a list, or raise an error that says what they should be."""
     kind = type(params).__name__
     if callable(params):
         raise TypeError(f"{owner}: {kind} in place of parameters: pass module.parameters().")
@@ -107,7 +107,7 @@ def _listed(owner: str, params: Any) -> list[Any]:
 
 
 def _named(owner: str, items: list[Any], names: dict[str, Tensor]) -> Iterator[Named]:
-    """Give each parameter with its name, or its number in place of one; collect them in `names`."""
+    """Yield each parameter with its name, or its number without one; collect them in `names`."""
     known = {id(p): name for name, p in names.items()}
     for item in items:
         is_named = isinstance(item, tuple) and len(item) == 2

@@ -88,7 +88,7 @@ class LBFGS(Optimizer):
                     f"LBFGS: max_iter, history_size and maxfun are integers above 0, not {count!r}."
                 )
 
-    def remembers(self, group: Group) -> tuple[str, ...]:
+    def state_names(self, group: Group) -> tuple[str, ...]:
         """Name the arrays of the state: none, each step is a minimisation of its own."""
         return ()
 
@@ -153,18 +153,18 @@ class LBFGS(Optimizer):
         return reached[-1]
 
     def _gather(self) -> np.ndarray:
-        """Give all parameters as one vector of float64."""
+        """Return all parameters as one vector of float64."""
         for vector in self.vectors:
             vector.bind()
         return np.concatenate([vector.data for vector in self.vectors], dtype=np.float64)
 
     def _gather_gradient(self) -> np.ndarray:
-        """Give all gradients as one vector of float64; none counts as zero."""
+        """Return all gradients as one vector of float64; none counts as zero."""
         for vector in self.vectors:
             vector.bind()
-            for slot in vector.slots:
-                if not slot.sink.full:
-                    slot.grad.fill(0)
+            for view in vector.views:
+                if not view.sink.full:
+                    view.grad.fill(0)
         return np.concatenate([vector.grad for vector in self.vectors], dtype=np.float64)
 
     def _scatter(self, x: np.ndarray) -> None:

@@ -91,7 +91,7 @@ class SGD(Optimizer):
             nesterov=nesterov,
         )
 
-    def remembers(self, group: Group) -> tuple[str, ...]:
+    def state_names(self, group: Group) -> tuple[str, ...]:
         """Name the arrays of the state, given the hyperparameters."""
         return ("momentum_buffer",) if group["momentum"] else ()
 
@@ -146,7 +146,7 @@ class Lion(Optimizer):
     lr : float or schedule, default 1e-4
         The learning rate.
     betas : tuple of two floats, default (0.9, 0.99)
-        The weight of the momentum in the step, and how long the momentum remembers.
+        The weight of the momentum in the step, and the decay rate of the momentum.
     weight_decay : float, default 0
         The decay of a step, as a multiple of lr.
 
@@ -171,7 +171,7 @@ class Lion(Optimizer):
     ) -> None:
         super().__init__(params, lr=lr, betas=betas, weight_decay=weight_decay)
 
-    def remembers(self, group: Group) -> tuple[str, ...]:
+    def state_names(self, group: Group) -> tuple[str, ...]:
         """Name the arrays of the state, given the hyperparameters."""
         return ("exp_avg",)
 

@@ -15,8 +15,8 @@ from gradlite.optim.groups import Group, check_ranges, read_groups
 class Optimizer:
     """Base of the optimisers: packs the parameters, and steps through them.
 
-    A subclass names its hyperparameters in its signature, the arrays that it remembers in
-    `remembers`, and has its formula in `update`.
+    A subclass names its hyperparameters in its signature, the arrays of its state in
+    `state_names`, and has its formula in `update`.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class Optimizer:
         p, g : array, shape (n,)
             The parameters, to be changed, and their gradients, which are not.
         state : dict of str to array, shape (n,)
-            What is remembered from step to step; an array that is new is zero.
+            The arrays kept from step to step; a new one is zero.
         scratch : tuple of two arrays, shape (n,)
             Room for intermediate results.
         group : dict
@@ -95,7 +95,7 @@ class Optimizer:
         """
         raise NotImplementedError
 
-    def remembers(self, group: Group) -> tuple[str, ...]:
+    def state_names(self, group: Group) -> tuple[str, ...]:
         """Name the arrays of the state, given the hyperparameters."""
         raise NotImplementedError
 
@@ -105,14 +105,14 @@ class Optimizer:
             lr = group["lr"]
             lr = self._scheduled(lr) if callable(lr) else float(lr)
             for vector in vectors:
-                for run in vector.runs():
-                    t = run.advance()
-                    for block in run.blocks:
+                for segment in vector.segments():
+                    t = segment.advance()
+                    for block in segment.blocks:
                         self.update(*block, group, lr, t)
         self.steps += 1
 
     def _scheduled(self, schedule: Callable[[int], Any]) -> float:
-        """Ask a schedule for the rate of this step."""
+        """Return the rate of a schedule for this step."""
         rate = schedule(self.steps)
         try:
             return float(rate)
@@ -135,7 +135,7 @@ class Optimizer:
     # -- saving and loading -----------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """Give what is needed to go on later: numbers, names, and copies of arrays.
+        """Return what is needed to resume later: numbers, names, and copies of arrays.
 
         Returns
         -------
@@ -152,15 +152,15 @@ class Optimizer:
                 settings["lr"] = None
             groups.append({**settings, "params": list(group["param_names"])})
             for vector in vectors:
-                for slot in vector.slots:
-                    own = state[slot.name] = {"step": slot.steps}
-                    for name in self.remembers(group) if slot.steps else ():
-                        part = vector.state[name][slot.start : slot.stop]
-                        own[name] = part.reshape(slot.data.shape).copy()
+                for view in vector.views:
+                    own = state[view.name] = {"step": view.steps}
+                    for name in self.state_names(group) if view.steps else ():
+                        part = vector.state[name][view.start : view.stop]
+                        own[name] = part.reshape(view.data.shape).copy()
         return {"step": self.steps, "groups": groups, "state": state}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` gave, in place and exactly.
+        """Resume from what `state_dict` returned, in place and exactly.
 
         Raises
         ------
@@ -180,15 +180,15 @@ class Optimizer:
                 if name != "lr" or saved[name] is not None:
                     group[name] = saved[name]
             for vector in vectors:
-                for slot in vector.slots:
-                    own = state["state"][slot.name]
-                    slot.steps = own["step"]
-                    for name in self.remembers(group):
-                        part = vector.state[name][slot.start : slot.stop]
-                        part[:] = np.ravel(own[name]) if slot.steps else 0
+                for view in vector.views:
+                    own = state["state"][view.name]
+                    view.steps = own["step"]
+                    for name in self.state_names(group):
+                        part = vector.state[name][view.start : view.stop]
+                        part[:] = np.ravel(own[name]) if view.steps else 0
 
     def _misfits(self, state: Mapping[str, Any]) -> Iterator[str]:
-        """Say what hinders a state from being loaded."""
+        """Yield what prevents a state from being loaded."""
         if state.keys() != {"step", "groups", "state"}:
             yield f"it has {sorted(state)} in place of 'step', 'groups' and 'state'"
             return
@@ -204,9 +204,11 @@ class Optimizer:
             if found or names:
                 continue
             for vector in vectors:
-                for slot in vector.slots:
-                    own = state["state"].get(slot.name, {})
-                    yield from _compare_slot(slot.name, slot.data.shape, own, self.remembers(saved))
+                for view in vector.views:
+                    own = state["state"].get(view.name, {})
+                    yield from _compare_state(
+                        view.name, view.data.shape, own, self.state_names(saved)
+                    )
 
     def _compare_settings(self, group: Group, saved: Mapping[str, Any]) -> Iterator[str]:
         settings = {name: value for name, value in saved.items() if name != "params"}
@@ -245,7 +247,7 @@ class Optimizer:
         self.vectors = [vector for _, vectors in self._packed for vector in vectors]
 
     def _check(self, settings: Mapping[str, Any]) -> None:
-        """Refuse hyperparameters that make no sense."""
+        """Raise ValueError if a hyperparameter makes no sense."""
         check_ranges(type(self).__name__, settings)
 
 
@@ -253,10 +255,10 @@ def _is_count(step: Any) -> bool:
     return isinstance(step, int) and step >= 0
 
 
-def _compare_slot(
+def _compare_state(
     name: str, shape: tuple[int, ...], own: Mapping[str, Any], buffers: tuple[str, ...]
 ) -> Iterator[str]:
-    """Say what is wrong with the state of one parameter."""
+    """Yield what is wrong with the state of one parameter."""
     if not _is_count(own.get("step")):
         yield f"{name} has no count of steps"
         return

@@ -111,7 +111,7 @@ def test_another_dtype_is_an_error():
     p.requires_grad = False
     p._data = p.data.astype(np.float32)
     p.requires_grad = True
-    with pytest.raises(DtypeError, match=r"0 was float64 .* float32 now: make the optimiser anew"):
+    with pytest.raises(DtypeError, match=r"0 was float64 .* float32 now: make a new optimiser"):
         optimizer.step()
 
 

@@ -36,6 +36,19 @@ def assert_close(params, tensors, rtol):
         np.testing.assert_allclose(p.data, q.detach().numpy(), rtol=rtol, atol=rtol / 100)
 
 
+def assert_same_state(optimizer, other, tensors):
+    """Compare the state of each parameter that took a step; PyTorch's SGD does not count them."""
+    kept = optimizer.state_dict()["state"].values()
+    for own, known in zip(kept, map(other.state.get, tensors), strict=True):
+        if own["step"] == 0:
+            assert own == {"step": 0}
+            continue
+        known = {name: value for name, value in (known or {}).items() if value is not None}
+        assert own.keys() - {"step"} == known.keys() - {"step"}
+        for name, value in known.items():
+            np.testing.assert_allclose(own[name], value.numpy(), rtol=1e-12, atol=1e-14)
+
+
 @pytest.mark.parametrize(("dtype", "rtol"), [(np.float64, 1e-12), (np.float32, 2e-5)])
 @pytest.mark.parametrize(
     ("formula", "settings"), [case for case in cases() if case.values[0].__name__ in KINDS]
@@ -47,6 +60,22 @@ def test_trajectory(formula, settings, dtype, rtol):
     optimizer = OPTIMIZERS[formula.__name__](params, **settings)
     step_both(optimizer, KINDS[formula.__name__](tensors, **settings), params, tensors, grads)
     assert_close(params, tensors, rtol)
+
+
+@pytest.mark.parametrize(
+    ("formula", "settings"), [case for case in cases() if case.values[0].__name__ in KINDS]
+)
+def test_the_state_is_pytorchs(formula, settings):
+    params, grads = fresh(), draw()
+    for row in grads:
+        row[1] = None
+    grads[0][2] = grads[5][2] = None
+    tensors = twins(params)
+    optimizer = OPTIMIZERS[formula.__name__](params, **settings)
+    other = KINDS[formula.__name__](tensors, **settings)
+    for rows in (grads[:1], grads[1:]):
+        step_both(optimizer, other, params, tensors, rows)
+        assert_same_state(optimizer, other, tensors)
 
 
 @pytest.mark.parametrize("name", KINDS)

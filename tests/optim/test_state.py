@@ -66,9 +66,20 @@ def test_the_state_is_plain_and_a_copy():
     assert state["state"]["b"] == {"step": 0}
     W = state["state"]["W"]
     assert W["step"] == 3
-    assert W["exp_sum"].shape == W["exp_sum_sq"].shape == (2, 3)
-    W["exp_sum"][:] = 100
-    assert optimizer.state_dict()["state"]["W"]["exp_sum"].max() < 100
+    assert W["exp_avg"].shape == W["exp_avg_sq"].shape == (2, 3)
+    W["exp_avg"][:] = 100
+    assert optimizer.state_dict()["state"]["W"]["exp_avg"].max() < 100
+
+
+def test_the_state_of_adam_has_the_averages_of_the_gradient_and_its_square():
+    p = gl.Tensor([1.0, -2.0], requires_grad=True)
+    optimizer = optim.Adam({"w": p}.items(), betas=(0.75, 0.5))
+    for g in ([4.0, 8.0], [2.0, 0.0]):
+        p.grad = g
+        optimizer.step()
+    state = optimizer.state_dict()["state"]["w"]
+    np.testing.assert_array_equal(state["exp_avg"], [1.25, 1.5])
+    np.testing.assert_array_equal(state["exp_avg_sq"], [6.0, 16.0])
 
 
 @every
@@ -118,11 +129,11 @@ def rename(state):
 
 
 def reshape(state):
-    state["state"]["bias"]["exp_sum"] = np.zeros((2, 2))
+    state["state"]["bias"]["exp_avg"] = np.zeros((2, 2))
 
 
 def forget(state):
-    del state["state"]["bias"]["exp_sum"]
+    del state["state"]["bias"]["exp_avg"]
 
 
 def lose(state):
@@ -153,8 +164,8 @@ def no_step(state):
     ("change", "message"),
     [
         (rename, r"wieght is unexpected \(did you mean weight\?\)"),
-        (reshape, r"exp_sum of bias has shape \(2, 2\) there and \(4,\) here"),
-        (forget, "bias: exp_sum is missing"),
+        (reshape, r"exp_avg of bias has shape \(2, 2\) there and \(4,\) here"),
+        (forget, "bias: exp_avg is missing"),
         (lose, "bias has no count of steps"),
         (other_kind, r"the hyperparameters .* not .*'eps'"),
         (scheduled, "its lr was a schedule, which is not saved"),
