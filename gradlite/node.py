@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.errors import ShapeError
+from gradlite.errors import GraphError, ShapeError
 from gradlite.rule import Rule, Traced
 
 Shape = tuple[int, ...]
@@ -85,6 +85,13 @@ class Node:
         for length in self.shape:
             size *= length
         return size
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        # It stands in place of an array only for rules whose code does not mention that.
+        raise GraphError(
+            "A derivative rule reads an array that was not kept for it, as nothing in the rule's "
+            "own code says that it does: name the argument there."
+        )
 
     def __repr__(self) -> str:
         return f"<node {self.rule.name if self.rule else 'leaf'} {self.shape}>"

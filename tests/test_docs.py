@@ -10,6 +10,7 @@ import tomllib
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 
 import gradlite
@@ -89,7 +90,8 @@ def test_docstrings_are_complete(name):
 @pytest.mark.parametrize("name", [n for n in gradlite.__all__ if n.endswith(("ifier", "ressor"))])
 def test_docstrings_of_estimators_say_the_defaults(name):
     estimator = getattr(gradlite, name)
-    said = re.findall(r"^ {4}(\w.*) : .*\bdefaults?[= ](.*)$", estimator.__doc__, flags=re.M)
+    doc = inspect.getdoc(estimator)
+    said = re.findall(r"^(\w.*) : .*\bdefaults?[= ](.*)$", doc, flags=re.M)
     assert len(said) > 25
     known = inspect.signature(estimator).parameters
     assert {parameter: known[parameter].default for parameter, _ in said} == {
@@ -139,7 +141,8 @@ def test_every_rule_is_on_the_page_of_rules_with_its_formula(hooks):
     assert table.count("<math") > 0.85 * table.count("lambda g")
     assert "the subgradient taken there is 0" in table  # a comment above a rule
     assert "equal ones get half each" in table  # the docstring of a rule
-    assert "<code>np.tanh(x)</code><p>Compute hyperbolic tangent element-wise.</p>" in table
+    says = inspect.getdoc(np.tanh).split("\n\n")[1]  # NumPy's words, which change
+    assert f"<code>np.tanh(x)</code><p>{says}</p>" in table
     assert "`nonzero`: Replace zeros by Inf" in table
     assert "`np.median`" in table  # written in other functions
     assert "`np.clip`" not in table  # has a rule: not among those

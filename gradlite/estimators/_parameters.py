@@ -5,6 +5,7 @@ scikit-learn's parameters come first, with its names, defaults and limits; then 
 
 from __future__ import annotations
 
+import inspect
 from numbers import Integral, Real
 from typing import Any, TypeVar
 
@@ -180,8 +181,10 @@ T = TypeVar("T", bound=type)
 def documented(cls: T) -> T:
     """Put the shared texts into a class's docstring, where it says ``{network}`` and so on."""
     if cls.__doc__:
+        doc = inspect.cleandoc(cls.__doc__)  # as Python 3.13 does when it compiles
         for name, text in TEXTS.items():
-            cls.__doc__ = cls.__doc__.replace(f"    {{{name}}}", text)
+            doc = doc.replace(f"{{{name}}}", inspect.cleandoc(text))
+        cls.__doc__ = doc
     return cls
 
 
