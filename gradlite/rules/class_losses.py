@@ -82,7 +82,8 @@ def cross_entropy(
     logits, target = np.asarray(logits), np.asarray(target)
     against = _of_classes if are_classes(logits, target) else _of_probabilities
     z = flat(logits)
-    losses, error = against(z - top(z)[:, None], target)
+    # Whatever the layout of the logits, rows of C order: `_of_classes` writes to its entries.
+    losses, error = against(np.subtract(z, top(z)[:, None], order="C"), target)
     error = error.reshape(logits.shape)
     if reduction == "none" or factor is not None:
         return reduced(losses.reshape(logits.shape[:-1]), reduction, factor), error
@@ -90,7 +91,7 @@ def cross_entropy(
 
 
 def _of_classes(z: Any, target: Any) -> tuple[Any, Any]:
-    """Compute the losses, and softmax - target in the memory of `z`, whose rows end at 0."""
+    """Compute the losses, and softmax - target in the memory of `z`, of C order, rows end at 0."""
     n, classes = z.shape
     check_classes("cross_entropy", target, classes)
     at_target = np.arange(0, n * classes, classes) + target.reshape(-1)
