@@ -55,7 +55,7 @@ def are_classes(logits: Any, target: Any) -> bool:
 def check_classes(name: str, target: Any, classes: int) -> None:
     """Refuse classes that are negative or too large."""
     # As unsigned numbers, negative classes are too large: one comparison finds both.
-    if target.size and target.view(f"u{target.itemsize}").max() >= classes:
+    if target.size and target.view(target.dtype.str.replace("i", "u")).max() >= classes:
         raise IndexError(
             f"{name}: classes must be from 0 to {classes - 1}, not {target.min()} to "
             f"{target.max()}."
@@ -94,7 +94,7 @@ def _of_classes(z: Any, target: Any) -> tuple[Any, Any]:
     """Compute the losses, and softmax - target in the memory of `z`, of C order, rows end at 0."""
     n, classes = z.shape
     check_classes("cross_entropy", target, classes)
-    at_target = np.arange(0, n * classes, classes) + target.reshape(-1)
+    at_target = np.arange(0, n * classes, classes) + target.reshape(-1).astype(np.intp, copy=False)
     entries = z.reshape(-1)
     picked = entries[at_target]
     p = np.exp(z, out=z)
