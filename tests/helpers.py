@@ -23,6 +23,58 @@ def unaddressed(case: Any) -> str:
     return re.sub(r" at 0x[0-9a-f]+", "", repr(case))
 
 
+# -- layouts of memory --------------------------------------------------------------------------
+
+Layout = Callable[[Any], np.ndarray]
+
+
+def strided(x: Any) -> np.ndarray:
+    """Lay out in every second element along each axis of an array whose others are 99."""
+    around = np.full([2 * n for n in np.shape(x)], 99).astype(np.asarray(x).dtype)
+    view = around[(*[slice(None, None, 2)] * np.ndim(x), ...)]
+    view[...] = x
+    return view
+
+
+def reverse_strided(x: Any) -> np.ndarray:
+    """Lay out from the end of memory to its beginning."""
+    backwards = (*[slice(None, None, -1)] * np.ndim(x), ...)
+    return np.array(np.asarray(x)[backwards], order="C")[backwards]
+
+
+def read_only(x: Any) -> np.ndarray:
+    """Lay out in memory that cannot be written to."""
+    x = np.array(x)
+    x.flags.writeable = False
+    return x
+
+
+LAYOUTS: dict[str, Layout] = {
+    "F": lambda x: np.array(x, order="F"),
+    "strided": strided,
+    "reverse": reverse_strided,
+    "read-only": read_only,
+}
+"""Other ways to hold the same elements in memory."""
+
+
+def first_row(x: Any) -> np.ndarray:
+    """Put the first row in place of all, where the elements are real numbers."""
+    return np.broadcast_to(x[:1], x.shape) if x.ndim and x.dtype.kind == "f" else x
+
+
+def first_column(x: Any) -> np.ndarray:
+    """Put the first column in place of all, where the elements are real numbers."""
+    return np.broadcast_to(x[..., :1], x.shape) if x.ndim and x.dtype.kind == "f" else x
+
+
+STRIDE_0: dict[str, Layout] = {"first row": first_row, "first column": first_column}
+"""Ways to hold other elements, many of them in one place of memory."""
+
+
+# -- calls ---------------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True)
 class Draw:
     """An array yet to be drawn: its shape, and the function that draws it.
@@ -63,8 +115,13 @@ class Call:
         shown = [brief(arg) for arg in self.args]
         return "; ".join(shown + [f"{k}={brief(v)}" for k, v in self.params.items()]) or "()"
 
-    def draw(self, dtype: Any = np.float64, seed: int = 0) -> tuple[list[np.ndarray], Any]:
-        """Draw the arrays; give the floating-point ones, and what makes the call on such."""
+    def draw(
+        self, dtype: Any = np.float64, seed: int = 0, layout: Layout = np.asarray
+    ) -> tuple[list[np.ndarray], Any]:
+        """Draw the arrays; give the floating-point ones, and what makes the call on such.
+
+        All of them, and the constants among the arguments, are laid out in memory by `layout`.
+        """
         rng = np.random.default_rng(seed)
         points: list[np.ndarray] = []
 
@@ -72,9 +129,11 @@ class Call:
             if isinstance(part, Draw):
                 array = np.asarray(part.domain(rng, part.shape))
                 if array.dtype.kind != "f":
-                    return array
-                points.append(array.astype(dtype))
+                    return layout(array)
+                points.append(layout(array.astype(dtype)))
                 return Slot(len(points) - 1)
+            if isinstance(part, np.ndarray):
+                return layout(part)
             if isinstance(part, (list, tuple)):
                 return type(part)(map(visit, part))
             return part

@@ -16,6 +16,7 @@ from gradlite.data import (
     take_rows,
 )
 from gradlite.errors import ShapeError
+from tests.helpers import LAYOUTS, STRIDE_0
 
 X = np.arange(20.0).reshape(10, 2)
 y = np.arange(10)
@@ -260,3 +261,37 @@ def test_an_order_may_name_a_part_of_the_rows():
     rows = Rows(np.arange(7), np.arange(7) * 10)
     seen = [(x.tolist(), y.tolist()) for x, y, _ in rows.batches(2, np.array([6, 1, 3]))]
     assert seen == [([6, 1], [60, 10]), ([3], [30])]
+
+
+# -- memory layout ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layout", [*LAYOUTS, *STRIDE_0])
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_batches_of_every_memory_layout(layout, shuffled):
+    change = (LAYOUTS | STRIDE_0)[layout]
+    many, few = change(X), change(y.astype(float))
+    known = many.copy(), few.copy()
+    rng = np.random.default_rng(0) if shuffled else None
+    order = np.random.default_rng(0).permutation(10) if shuffled else np.arange(10)
+    xs, ys, ws = zip(*batches(many, few, 3, rng, sample_weight=change(y + 1.0)), strict=True)
+    np.testing.assert_array_equal(np.concatenate(xs), known[0][order])
+    np.testing.assert_array_equal(np.concatenate(ys), known[1][order])
+    np.testing.assert_array_equal(np.concatenate(ws), change(y + 1.0)[order])
+    np.testing.assert_array_equal(np.concatenate(list(blocks(many, rows=4))), known[0])
+    for one, other in zip(mean_and_scale(many), mean_and_scale(known[0].copy("C")), strict=True):
+        np.testing.assert_allclose(one, other)
+    np.testing.assert_array_equal(many, known[0])
+    np.testing.assert_array_equal(few, known[1])
+
+
+def test_rows_of_other_types_and_of_parts_of_structures():
+    big = X.astype(">f8")
+    records = np.zeros(10, [("name", "S3"), ("x", "<f4", 2), ("y", ">i2")])
+    records["x"], records["y"] = X, y
+    for given in (big, records["x"], np.frombuffer(X.tobytes()).reshape(10, 2)):
+        for rng in (None, np.random.default_rng(0)):
+            found = [x for x, _ in batches(given, records["y"], 3, rng)]
+            assert all(x.dtype == given.dtype for x in found)
+            np.testing.assert_array_equal(np.sort(np.concatenate(found), axis=0), X)
+        np.testing.assert_allclose(mean_and_scale(given), mean_and_scale(X))

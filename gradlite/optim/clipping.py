@@ -58,7 +58,7 @@ def clip_grad_norm(
     array([0.6, 0.8])
     """
     grads = _gradients(parameters)
-    norms = [_norm(g, norm_type) for g in grads]
+    norms = [_norm(g.data if isinstance(g, Tensor) else g, norm_type) for g, _ in grads]
     total = norms[0] if len(norms) == 1 else float(np.linalg.norm(norms, norm_type))
     if error_if_nonfinite and not math.isfinite(total):
         raise NonFiniteError(
@@ -67,22 +67,27 @@ def clip_grad_norm(
         )
     scale = max_norm / (total + 1e-6)
     if not scale >= 1:  # NaN too
-        for g in grads:
-            g *= scale
+        for g, sink in grads:
+            if isinstance(g, np.ndarray):
+                g *= np.float32(scale) if g.dtype == np.float16 else scale
+            else:  # a Tensor of create_graph, whose memory others may share
+                sink.buffer = g * scale
     return total
 
 
-def _gradients(parameters: Any) -> list[Any]:
-    """Give the arrays of all gradients there are."""
+def _gradients(parameters: Any) -> list[tuple[Any, Any]]:
+    """List all gradients there are, each with the sink that holds it (None for a stretch)."""
     if isinstance(parameters, Optimizer):
-        return [segment.grad for vector in parameters.vectors for segment in vector.segments()]
+        return [(part.grad, None) for vector in parameters.vectors for part in vector.segments()]
     if isinstance(parameters, Tensor):
         parameters = [parameters]
-    grads = [p.grad for p in parameters]
-    return [g.data if isinstance(g, Tensor) else g for g in grads if g is not None]
+    return [(p.grad, p._node.sink) for p in parameters if p.grad is not None]
 
 
 def _norm(g: np.ndarray, order: float) -> float:
-    if order == 2:
-        return math.sqrt(np.vdot(g, g))
-    return float(np.linalg.norm(g.ravel(), order))
+    """Compute a norm, in float64 where the squares are too large or small for the type of `g`."""
+    if order == 2 and g.dtype != np.float16:
+        square = float(np.vdot(g, g))
+        if 1e-30 < square < math.inf:
+            return math.sqrt(square)
+    return float(np.linalg.norm(g.ravel().astype(np.float64), order))

@@ -55,7 +55,7 @@ def are_classes(logits: Any, target: Any) -> bool:
 def check_classes(name: str, target: Any, classes: int) -> None:
     """Refuse classes that are negative or too large."""
     # As unsigned numbers, negative classes are too large: one comparison finds both.
-    if target.size and target.view(f"u{target.itemsize}").max() >= classes:
+    if target.size and target.view(target.dtype.str.replace("i", "u")).max() >= classes:
         raise IndexError(
             f"{name}: classes must be from 0 to {classes - 1}, not {target.min()} to "
             f"{target.max()}."
@@ -82,7 +82,8 @@ def cross_entropy(
     logits, target = np.asarray(logits), np.asarray(target)
     against = _of_classes if are_classes(logits, target) else _of_probabilities
     z = flat(logits)
-    losses, error = against(z - top(z)[:, None], target)
+    # Whatever the layout of the logits, rows of C order: `_of_classes` writes to its entries.
+    losses, error = against(np.subtract(z, top(z)[:, None], order="C"), target)
     error = error.reshape(logits.shape)
     if reduction == "none" or factor is not None:
         return reduced(losses.reshape(logits.shape[:-1]), reduction, factor), error
@@ -90,10 +91,10 @@ def cross_entropy(
 
 
 def _of_classes(z: Any, target: Any) -> tuple[Any, Any]:
-    """Compute the losses, and softmax - target in the memory of `z`, whose rows end at 0."""
+    """Compute the losses, and softmax - target in the memory of `z`, of C order, rows end at 0."""
     n, classes = z.shape
     check_classes("cross_entropy", target, classes)
-    at_target = np.arange(0, n * classes, classes) + target.reshape(-1)
+    at_target = np.arange(0, n * classes, classes) + target.reshape(-1).astype(np.intp, copy=False)
     entries = z.reshape(-1)
     picked = entries[at_target]
     p = np.exp(z, out=z)

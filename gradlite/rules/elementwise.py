@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from gradlite.errors import MissingRuleError
 from gradlite.rule import PLAIN, RULES, composite, defvjp, primitive
 
 LN2, LN10 = log(2.0), log(10.0)
@@ -177,9 +178,30 @@ defvjp(
     name="np.where",
     masks=True,
 )
+
+
+@primitive
+def nan_to_num(x: Any, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
+    """Replace NaN and infinity by numbers, in an array of its own."""
+    return np.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf)
+
+
+@composite(np.nan_to_num)
+def _nan_to_num(
+    x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None
+) -> Any:
+    if not copy:
+        raise MissingRuleError(
+            "np.nan_to_num on a Tensor does not take copy=False: the derivative needs the numbers "
+            "that would be replaced. Leave it out."
+        )
+    return nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf)
+
+
 defvjp(
-    np.nan_to_num,
-    lambda g, ans, x, nan=0.0, posinf=None, neginf=None, copy=True: g * np.isfinite(x),
+    nan_to_num,
+    lambda g, ans, x, nan=0.0, posinf=None, neginf=None: g * np.isfinite(x),
+    name="np.nan_to_num",
     masks=True,
 )
 defvjp(np.copy, lambda g, ans, a: g)
@@ -188,15 +210,20 @@ defvjp(np.copy, lambda g, ans, a: g)
 @primitive
 def clip(x: Any, low: Any, high: Any) -> Any:
     """Limit values to an interval, either end of which may be None."""
-    return x if low is None and high is None else np.clip(x, low, high)
+    return x.copy() if low is None and high is None else np.clip(x, low, high)
+
+
+def crossed(low: Any, high: Any) -> Any:
+    """Tell where no number lies between the bounds; the upper one is the answer there."""
+    return low is not None and high is not None and low > high
 
 
 # On a bound itself the cotangent goes to x.
 defvjp(
     clip,
-    lambda g, ans, x, low, high: g * (x == ans),
-    lambda g, ans, x, low, high: g * (x < ans),
-    lambda g, ans, x, low, high: g * (x > ans),
+    lambda g, ans, x, low, high: g * ((x == ans) > crossed(low, high)),  # one, and not the other
+    lambda g, ans, x, low, high: g * ((x < ans) > crossed(low, high)),
+    lambda g, ans, x, low, high: g * ((x > ans) | crossed(low, high)),
     name="np.clip",
     masks=True,
 )

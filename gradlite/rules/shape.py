@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from gradlite.errors import ShapeError
+from gradlite.errors import MissingRuleError, ShapeError
 from gradlite.rule import composite, defvjp, primitive
 
 # -- the same elements in another shape -------------------------------------------------------
@@ -19,7 +19,15 @@ from gradlite.rule import composite, defvjp, primitive
 
 @primitive
 def reshape(x: Any, shape: Any, order: Any = "C") -> Any:
-    """Give the same elements in another shape."""
+    """Return the same elements in another shape.
+
+    Raise MissingRuleError if `order` is 'A' or 'K': the cotangent may be laid out otherwise.
+    """
+    if order not in ("C", "F"):
+        raise MissingRuleError(
+            f"np.reshape and np.ravel on a Tensor take order='C' or 'F', not {order!r}: the answer "
+            f"would depend on how the elements lie in memory."
+        )
     return np.reshape(x, shape, order=order)
 
 
@@ -36,7 +44,11 @@ def _reshape(a: Any, shape: Any = None, order: Any = "C", *, newshape: Any = Non
     return reshape(a, shape=newshape if shape is None else shape, order=order)
 
 
-defvjp(np.ravel, lambda g, ans, a, order="C": np.reshape(g, a.shape, order=order))
+@composite(np.ravel)
+def _ravel(a: Any, order: Any = "C") -> Any:
+    return reshape(a, shape=(-1,), order=order)
+
+
 defvjp(np.expand_dims, lambda g, ans, a, axis: np.reshape(g, a.shape))
 defvjp(np.squeeze, lambda g, ans, a, axis=None: np.reshape(g, a.shape))
 defvjp(np.broadcast_to, lambda g, ans, array, shape: g)

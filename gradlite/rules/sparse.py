@@ -77,7 +77,7 @@ def embedding(weight: Any, indices: Any, padding_idx: int | None = None) -> Any:
     if indices.dtype.kind not in "iu":
         raise DtypeError(f"embedding: indices must be integers, not {indices.dtype}.")
     # As unsigned numbers, negative indices are too large: one comparison finds both.
-    if indices.size and indices.view(f"u{indices.itemsize}").max() >= len(weight):
+    if indices.size and indices.view(indices.dtype.str.replace("i", "u")).max() >= len(weight):
         raise IndexError(
             f"embedding: indices must be from 0 to {len(weight) - 1}, not {indices.min()} to "
             f"{indices.max()}."

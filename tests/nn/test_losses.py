@@ -320,6 +320,36 @@ def test_weighted_mean_averages_what_is_there() -> None:
     np.testing.assert_allclose(x.grad, [0.75, 0.25])
 
 
+# -- memory layout ------------------------------------------------------------------------------
+
+LAYOUTS: dict[str, Callable[[Any], Any]] = {
+    "F": np.asfortranarray,
+    "strided": lambda x: np.repeat(x, 2, axis=-1)[..., ::2],
+    "reversed": lambda x: np.flip(np.flip(x).copy()),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_cross_entropy_is_the_same_in_every_memory_layout(layout: Any, reduction: str) -> None:
+    z, y = normal(RNG(0), 4, 3), np.array([0, 1, 2, 1])
+    (x,) = leaves(layout(z))
+    loss = gl.cross_entropy(x, layout(np.array([y]))[0], reduction=reduction)
+    loss.backward(np.ones(loss.shape))
+    expected = sp.softmax(z, axis=1) - np.eye(3)[y]
+    np.testing.assert_allclose(x.grad, expected / (4 if reduction == "mean" else 1), rtol=1e-12)
+
+
+def test_cross_entropy_of_transposed_products() -> None:
+    rng = RNG(0)
+    w, x, y = normal(rng, 3, 2), normal(rng, 4, 2), np.array([0, 1, 2, 1])
+    straight = gradients(lambda w: gl.cross_entropy(x @ w.T, y), w)[0]
+    turned = gradients(lambda w: gl.cross_entropy((w @ x.T).T, y), w)[0]
+    stacked = gradients(lambda w: gl.cross_entropy(np.stack([x @ r for r in w]).T, y), w)[0]
+    np.testing.assert_allclose(turned, straight, rtol=1e-12)
+    np.testing.assert_allclose(stacked, straight, rtol=1e-12)
+
+
 # -- types --------------------------------------------------------------------------------------
 
 

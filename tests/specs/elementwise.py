@@ -240,6 +240,7 @@ ELEMENTWISE = [
             ),
             call(x=R(3), posinf=2.0, neginf=-2.0),
         ],
+        covers=hidden("nan_to_num"),
         special=[
             at(np.array([nan, inf, -inf, 2.0]), slopes=np.array([0.0, 0.0, 0.0, 1.0])),
             at(np.array([nan, 2.0]), slopes=np.array([0.0, 1.0]), nan=5.0, bend=np.zeros((2, 2))),
@@ -271,6 +272,23 @@ ELEMENTWISE = [
         special=[
             at(np.array([-1.0, 0.0, 1.0]), slopes=np.array([1.0, 1.0, 1.0]), min=-1.0, max=1.0),
             at(np.array([-3.0, 0.0, 3.0]), slopes=np.array([0.0, 1.0, 1.0]), min=-1.0),
+            # Where the bounds cross, the answer is the upper one.
+            at(0.0, 2.0, 1.0, slopes=(0.0, 0.0, 1.0)),
+            at(1.0, 2.0, 1.0, slopes=(0.0, 0.0, 1.0)),
+            at(3.0, 2.0, 1.0, slopes=(0.0, 0.0, 1.0)),
+            at(np.array([0.0, 3.0]), slopes=np.zeros(2), bend=np.zeros((2, 2)), min=2.0, max=1.0),
+            at(
+                np.array([[0.0], [1.5]]),
+                np.array([1.0, 2.0, 3.0]),
+                np.array([2.0]),
+                slopes=([[0.0], [1.0]], [1.0, 2.0, 0.0], [2.0]),
+            ),
+            # Where they are equal, each has what lies on its side.
+            at(np.array([0.0, 1.0, 2.0]), 1.0, 1.0, slopes=([0.0, 1.0, 0.0], 1.0, 1.0)),
+            # Of NaN nothing is told.
+            at(np.array([nan, 0.0]), -1.0, 1.0, slopes=([0.0, 1.0], 0.0, 0.0)),
+            at(np.array([0.0, 0.5]), np.array([nan, -1.0]), 1.0, slopes=([0.0, 1.0], [0, 0], 0.0)),
+            at(np.array([0.0, 0.5]), -1.0, np.array([nan, 1.0]), slopes=([0.0, 1.0], 0.0, [0, 0])),
         ],
     ),
     Spec(
