@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
 from types import FrameType
@@ -187,6 +188,28 @@ def user_stacklevel() -> int:
 def is_library(frame: FrameType) -> bool:
     """Return whether a frame runs code of gradlite or NumPy."""
     return frame.f_code.co_filename.startswith(LIBRARIES)
+
+
+def printable(text: str) -> str:
+    r"""Return the text with what a terminal would obey, rather than show, escaped.
+
+    Control characters and escape sequences, marks that turn the direction of writing, line breaks,
+    and bytes of a file's name that are no text. Blanks of every width stay, and so do the joiners
+    that Persian and Hindi are written with.
+
+    Examples
+    --------
+    >>> print(printable("caf\xe9 \x1b[31m\u202e\n"))
+    caf\xe9 \x1b[31m\u202e\n
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c
+        if c.isprintable() or c in "\u200c\u200d" or unicodedata.category(c) == "Zs"
+        else c.encode("unicode_escape").decode()
+        for c in text
+    )
 
 
 def function_name(fn: Callable[..., Any]) -> str:

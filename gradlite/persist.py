@@ -1,8 +1,12 @@
 """Saving trees of arrays and plain values in one file, without pickle.
 
-A file holds a manifest in JSON (what the tree is, and the type, shape and SHA-256 of each array)
-and the bytes of the arrays. Loading makes arrays, numbers, strings and containers, and runs
-nothing. Two formats carry this: a zip without compression, and safetensors.
+A file is a zip without compression: a manifest in JSON, which says what the tree is, and the arrays
+in NumPy's own format (``numpy.load`` reads them, too), each with a checksum. Loading makes arrays,
+numbers, strings and containers, no more of them than the file has bytes for, and runs nothing.
+Files named ``.safetensors`` have that format instead, which has no checksums, and the manifest as
+metadata. In the manifest, JSON's own null, true, numbers, strings and lists mean themselves, and
+anything else is an object with one entry: ``{"tuple": [1, 2]}``, ``{"float": "inf"}``,
+``{"array": "w"}``.
 
 Examples
 --------
@@ -16,44 +20,35 @@ Examples
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import hashlib
+import io
 import json
 import math
 import os
-import secrets
-import stat
-import struct
+import re
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from gradlite.errors import FolderError, MissingExtraError, PersistError
-from gradlite.packing import DTYPES, Packer, bytes_of, unpacked
+from gradlite.atomic import replacing_file
+from gradlite.errors import MissingExtraError, PersistError, printable
 
 Path = str | os.PathLike[str]
+Arrays = dict[str, np.ndarray]
 
 VERSION = 1
-CHUNK = 2**20
 MANIFEST = "manifest.json"
-SEAL = b"gradlite, sha256 of all before: "  # the comment of the zip, followed by 64 digits
-SEAL_LENGTH = len(SEAL) + 64
+NPY = ".npy"
+CHUNK = 2**20
+HEADER = 1024  # bytes of the header of an array, at most
+DEEPEST = 100  # levels of a tree
+LARGEST = 2**128  # no integer is larger: the state of a random generator has 128 bits
+ARRAYS = (np.ndarray, np.memmap)
+DTYPES = re.compile(r"\|b1|[<|][iu][1248]|<[fc]\d{1,2}|[<|][US]\d{1,9}|<[mM]8(\[\w{1,12}\])?")
 FOREIGN = "is not a file that gradlite has saved."
-MALFORMED = (  # what Python and NumPy say of bytes and JSON that make no sense
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zipfile.BadZipFile,
-)
+REMEDY = "save arrays, numbers, strings, None, and dicts, lists and tuples of these"
 
 
 def save(path: Path, state: Any, kind: str) -> None:
@@ -66,40 +61,30 @@ def save(path: Path, state: Any, kind: str) -> None:
         written. Symbolic links are followed, and an older file's permissions are kept.
     state : tree
         Dicts with str keys, lists and tuples of None, bool, int, float, str, NumPy scalars and
-        arrays: of bools, numbers, strings of fixed width, times, or objects that are None, bool,
-        int, float or str.
+        arrays: of bools, numbers, strings of fixed width, times, or objects that are such a tree.
     kind : str
         What it is the state of; `load` asks for it.
 
     Raises
     ------
-    TypeError
+    TypeError, ValueError
         If something in the tree cannot be saved; it says where. Nothing has been written then.
-    FolderError
-        If the folder does not exist.
-    MissingExtraError
-        If the package safetensors is needed and missing.
+    PersistError, FolderError, MissingExtraError
+        If the path is not a file's, has no folder, or needs the package safetensors.
     """
     name = os.fsdecode(path)
-    packed = Packer()
-    tree = packed.pack(state, ())
-    body = {
+    arrays: Arrays = {}
+    manifest = {
         "format": "gradlite",
         "version": VERSION,
         "gradlite": sys.modules["gradlite"].__version__,
         "kind": kind,
-        "arrays": packed.entries,
-        "tree": tree,
+        "tree": encode(state, (), arrays),
     }
-    if name.endswith(".safetensors"):
-        _safetensors()  # or say that it is missing
-        _name_by_place(packed)
-        write = _write_safetensors
-    else:
-        write = _write_zip
-    manifest = _seal(body)
+    text = json.dumps(manifest, allow_nan=False, separators=(",", ":"))
     with replacing_file(os.path.realpath(name)) as file:
-        write(file, manifest, packed)
+        write = _write_safetensors if name.endswith(".safetensors") else _write_zip
+        write(file, text, arrays)
 
 
 def load(path: Path, kind: str | None = None) -> Any:
@@ -120,149 +105,185 @@ def load(path: Path, kind: str | None = None) -> Any:
     Raises
     ------
     PersistError
-        If the file is not one that `save` wrote, is truncated or altered, comes from a newer
-        gradlite, or is of another kind.
+        If the file is not one that `save` wrote, is damaged, comes from a newer gradlite, or is of
+        another kind. (That there is no such file is an OSError, as everywhere.)
     MissingExtraError
         If the package safetensors is needed and missing.
     """
     name = os.fsdecode(path)
+    if os.path.exists(name) and not os.path.isfile(name):  # a pipe would be waited for
+        raise PersistError(f"{printable(name)} is no regular file: load from another path.")
     with open(name, "rb") as file:
-        start = file.read(9)
         try:
-            if start.startswith(b"PK"):
-                return _load_zip(file, kind)
+            start = file.read(9)
+            if start.startswith(b"PK\x03\x04"):
+                return _read_zip(file, kind)
             if start[8:] == b"{":
-                return _load_safetensors(name, kind)
+                return _read_safetensors(name, kind)
             raise PersistError(FOREIGN)
+        except MissingExtraError:
+            raise
         except PersistError as error:
-            raise PersistError(f"{name} {error}") from error.__cause__
-        except MALFORMED as error:
-            raise PersistError(f"{name} is damaged or made to mislead: {error!r}.") from error
+            raise PersistError(f"{printable(name)} {error}") from error.__cause__
+        except Exception as error:  # whatever bytes that make no sense bring about
+            said = shortened(str(error) or type(error).__name__)
+            raise PersistError(f"{printable(name)} is damaged or misleading: {said}") from error
 
 
-# -- manifests and arrays --------------------------------------------------------------------
+def shortened(text: object, longest: int = 100) -> str:
+    """Return what a file says as an error can quote it: in one line, and not a long one."""
+    said = printable(str(text)[: longest + 1])
+    return said if len(said) <= longest else f"{said[:longest]}..."
 
 
-def _dumps(value: Any) -> str:
-    """Write JSON in the one way in which it is written here."""
-    return json.dumps(value, allow_nan=False, separators=(",", ":"))
+def encode(x: Any, place: tuple[str | int, ...], arrays: Arrays) -> Any:
+    """Return the JSON of what is at `place` in a tree, and put its arrays into `arrays`."""
+    kind, at = type(x), "".join(f"[{key!r}]" for key in place[:5]) or "the top"
+    if len(place) > DEEPEST:
+        raise ValueError(f"at {at}: nested deeper than {DEEPEST} levels, or in itself.")
+    if kind is int and abs(x) >= LARGEST:
+        raise ValueError(f"at {at}: an integer of more than 128 bits cannot be saved.")
+    if x is None or kind in (bool, int, str) or (kind is float and math.isfinite(x)):
+        return x
+    if kind is float:
+        return {"float": repr(x)}
+    if kind in (list, tuple):
+        parts = [encode(part, (*place, i), arrays) for i, part in enumerate(x)]
+        return parts if kind is list else {"tuple": parts}
+    if kind is dict:
+        for key in x:
+            if type(key) is not str:
+                raise TypeError(f"at {at}: the key {key!r} is no str: {REMEDY}.")
+        return {"dict": {key: encode(part, (*place, key), arrays) for key, part in x.items()}}
+    if kind in ARRAYS and x.dtype == object:
+        items = [encode(item, (*place, "object"), arrays) for item in x.ravel().tolist()]
+        return {"objects": [list(x.shape), items]}
+    if kind in ARRAYS or isinstance(x, np.generic):
+        array = np.asarray(x, x.dtype.newbyteorder("<"), order="C")
+        if DTYPES.fullmatch(array.dtype.str):
+            name = re.sub(r"[^\w.-]", "_", ".".join(map(str, place)), flags=re.ASCII)[:100]
+            if name in arrays or name.endswith(NPY) or name in ("", "__metadata__"):
+                name += f"#{len(arrays)}"
+            arrays[name] = array
+            return {"array" if kind in ARRAYS else "scalar": name}
+    what = f"a {kind.__module__}.{kind.__qualname__}"
+    if kind in ARRAYS:
+        what = f"an array of {x.dtype}"
+    elif hasattr(x, "__qualname__"):
+        what = f"the {kind.__name__} {x.__module__}.{x.__qualname__}, which is code,"
+    raise TypeError(f"at {at}: {what} cannot be saved: {REMEDY}.")
 
 
-def _seal(body: dict[str, Any]) -> str:
-    """Give the manifest: what it says, after the SHA-256 of that."""
-    digest = hashlib.sha256(_dumps(body).encode()).hexdigest()
-    return _dumps({"sha256": digest, **body})
+def _decode(node: Any, arrays: Arrays, depth: int = 0) -> Any:
+    """Return what a piece of JSON means. Each array is there once: it is taken out of `arrays`."""
+    if depth > DEEPEST:
+        raise PersistError(f"is nested deeper than {DEEPEST} levels.")
+    if type(node) is list:
+        return [_decode(part, arrays, depth + 1) for part in node]
+    if type(node) is not dict:
+        largest = LARGEST if type(node) is int else math.inf
+        if type(node) in (int, float) and not abs(node) < largest:
+            raise PersistError("is damaged: it has a number that is not finite, or too large.")
+        return node
+    ((tag, value),) = node.items()
+    if tag == "dict":
+        return {key: _decode(part, arrays, depth + 1) for key, part in value.items()}
+    if tag == "tuple":
+        return tuple([_decode(part, arrays, depth + 1) for part in value])
+    if tag in ("array", "scalar"):
+        return arrays.pop(value) if tag == "array" else arrays.pop(value)[()]
+    if tag == "objects" and math.prod(value[0]) == len(value[1]):
+        items = (_decode(item, arrays, depth + 1) for item in value[1])
+        return np.fromiter(items, object, len(value[1])).reshape(value[0])
+    if tag == "float" and value in ("inf", "-inf", "nan"):
+        return float(value)
+    raise PersistError(f"is damaged: {shortened(tag)!r} in its manifest makes no sense.")
 
 
-def _open(text: str, kind: str | None) -> dict[str, Any]:
-    """Read and check a manifest."""
-    body = json.loads(text)
-    if not isinstance(body, dict) or body.get("format") != "gradlite":
+def _read(text: str, kind: str | None, read_arrays: Callable[[], Arrays]) -> Any:
+    """Return the tree of a manifest. The arrays are read once it is known to be the right kind."""
+    manifest = json.loads(text)
+    if type(manifest) is not dict or manifest.get("format") != "gradlite":
         raise PersistError(FOREIGN)
-    if not isinstance(body["version"], int) or body["version"] > VERSION:
+    version, writer, found = (manifest[name] for name in ("version", "gradlite", "kind"))
+    if type(version) is not int or version > VERSION:
         raise PersistError(
-            f"has format version {body['version']!r}, written by gradlite {body['gradlite']!r}; "
+            f"has format version {shortened(version)}, written by gradlite {shortened(writer)}; "
             f"this gradlite reads up to {VERSION}: upgrade it, pip install -U gradlite."
         )
-    body.pop("sha256")
-    if _seal(body) != text:
-        raise PersistError("is altered: its manifest does not have the SHA-256 that it says.")
-    if kind is not None and body["kind"] != kind:
-        raise PersistError(f"holds a {body['kind']}, not a {kind}.")
-    return body
+    if kind is not None and found != kind:
+        raise PersistError(f"holds a {shortened(found)}, not a {kind}.")
+    arrays = read_arrays()
+    tree = _decode(manifest["tree"], arrays)
+    if arrays:
+        raise PersistError(f"is damaged: {len(arrays)} of its arrays have no place.")
+    return tree
 
 
-def _checked(entry: dict[str, Any], size: int) -> np.dtype[Any]:
-    """Check what a manifest tells of an array of `size` bytes, and give its dtype."""
-    text, shape = entry["dtype"], entry["shape"]
-    dtype = np.dtype(text) if DTYPES.fullmatch(text) else np.dtype(object)
-    if dtype.hasobject or dtype.str != text:
-        raise PersistError(f"is damaged: an array of {text!r} and shape {shape}.")
-    if not entry["bytes"] == size == math.prod(shape) * dtype.itemsize:
-        raise PersistError(
-            f"is damaged: {entry['name']} of {text} and shape {shape} has {size} bytes."
-        )
-    return dtype
+def _npy(array: np.ndarray) -> memoryview:
+    memory = io.BytesIO()
+    np.lib.format.write_array(memory, array, version=(1, 0), allow_pickle=False)
+    return memory.getbuffer()
 
 
-def _finished(entry: dict[str, Any], array: np.ndarray) -> np.ndarray:
-    """Check the bytes of a loaded array, and give it in native byte order."""
-    if hashlib.sha256(bytes_of(array)).hexdigest() != entry["sha256"]:
-        raise PersistError(f"is altered: {entry['name']} does not have the SHA-256 that it says.")
-    if array.dtype.kind == "U" and array.nbytes and array.reshape(-1).view("<u4").max() > 0x10FFFF:
-        raise PersistError(f"is damaged: {entry['name']} has what is no character.")
+def _read_array(data: np.ndarray) -> np.ndarray:
+    """Return the array in the bytes of an .npy file: a view of them."""
+    head = io.BytesIO(data[:HEADER].tobytes())
+    known = np.lib.format.read_magic(head) == (1, 0)
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(head, HEADER)
+    size = data.size - head.tell()
+    if not known or fortran or not DTYPES.fullmatch(dtype.str):
+        raise PersistError(f"is damaged: an array of {shortened(dtype)} is not saved so.")
+    if math.prod(shape) * dtype.itemsize != size:
+        raise PersistError(f"is damaged: an array of {dtype} and shape {shape} in {size} bytes.")
+    return _checked(np.ndarray(shape, dtype, data, head.tell()))
+
+
+def _checked(array: np.ndarray) -> np.ndarray:
+    """Return an array in native byte order, unless its bytes are no bools or no characters."""
+    flat, largest = array.reshape(-1), {"U": sys.maxunicode, "b": 1}.get(array.dtype.kind, 0)
+    if largest and array.nbytes and flat.view("<u4" if largest > 1 else "u1").max() > largest:
+        raise PersistError(f"is damaged: bytes that are no {array.dtype}.")
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
-# -- the zip ---------------------------------------------------------------------------------
-
-
-def _write_zip(file: BinaryIO, manifest: str, packed: Packer) -> None:
-    with zipfile.ZipFile(file, "w") as archive:
+def _write_zip(file: BinaryIO, manifest: str, arrays: Arrays) -> None:
+    with zipfile.ZipFile(file, "w") as archive:  # a ZipInfo always has the same date
         archive.writestr(zipfile.ZipInfo(MANIFEST), manifest)
-        for entry, array in zip(packed.entries, packed.arrays, strict=True):
-            archive.writestr(zipfile.ZipInfo(entry["name"]), bytes_of(array))
-        archive.comment = SEAL + b"0" * 64
-    size = file.seek(0, os.SEEK_END)
-    digest = _digest(file, size - 64)
-    file.seek(size - 64)
-    file.write(digest)
+        for name, array in arrays.items():
+            archive.writestr(zipfile.ZipInfo(name + NPY), _npy(array))
 
 
-def _digest(file: BinaryIO, size: int) -> bytes:
-    """Give the SHA-256 of the first `size` bytes of a file, in hexadecimal digits."""
-    digest = hashlib.sha256()
-    file.seek(0)
-    while size:
-        part = file.read(min(size, CHUNK))
-        if not part:
-            break
-        digest.update(part)
-        size -= len(part)
-    return digest.hexdigest().encode()
-
-
-def _load_zip(file: BinaryIO, kind: str | None) -> Any:
-    size = file.seek(0, os.SEEK_END)
-    file.seek(30)  # the name of the first member follows
-    if file.read(len(MANIFEST)) != MANIFEST.encode():
-        raise PersistError(FOREIGN)
-    file.seek(max(0, size - SEAL_LENGTH))
-    seal = file.read()
-    # Without this, an altered bit in the headers of the zip would go unnoticed.
-    if seal[: len(SEAL)] != SEAL or seal[len(SEAL) :] != _digest(file, size - 64):
-        raise PersistError("is truncated or altered: it does not have the SHA-256 that it says.")
+def _read_zip(file: BinaryIO, kind: str | None) -> Any:
     with zipfile.ZipFile(file) as archive:
-        members = archive.infolist()
-        for member in members:
-            if member.compress_type != zipfile.ZIP_STORED:
-                raise PersistError(f"has {member.filename!r} compressed, which is not done here.")
-        if sum(member.file_size for member in members) > size:
-            raise PersistError("is damaged: its members are larger than itself.")
-        body = _open(archive.read(MANIFEST).decode(), kind)
-        names = [MANIFEST, *(entry["name"] for entry in body["arrays"])]
-        due = [MANIFEST, *(f"arrays/{i}" for i in range(len(names) - 1))]
-        if not [member.filename for member in members] == names == due:
-            raise PersistError("is damaged: its members are not those that its manifest tells of.")
-        pairs = zip(body["arrays"], members[1:], strict=True)
-        arrays = [_read_member(archive, entry, member) for entry, member in pairs]
-    return unpacked(arrays, body["tree"])
+        manifest, *members = archive.infolist()
+        if manifest.filename != MANIFEST:
+            raise PersistError(FOREIGN)
+        file.seek(-22, os.SEEK_END)
+        if manifest.header_offset or file.read(4) != b"PK\x05\x06":
+            raise PersistError("is damaged: there is something before or behind it.")
+        end = 0  # of the members so far
+        for member in (manifest, *members):
+            if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
+                raise PersistError("is compressed or encrypted, which is not done here.")
+            if member.header_offset < end or member.file_size != member.compress_size:
+                raise PersistError("is damaged: its members overlap.")
+            end = member.header_offset + 30 + len(member.filename) + member.file_size
+        if end > archive.start_dir or len({member.filename for member in members}) < len(members):
+            raise PersistError("is damaged: its members are larger than itself, or there twice.")
 
+        def read(member: zipfile.ZipInfo) -> np.ndarray:
+            data = np.empty(member.file_size, np.uint8)
+            with archive.open(member) as stream:  # which compares the checksum at the end
+                for start in range(0, data.size, CHUNK):
+                    data[start : start + CHUNK] = np.frombuffer(stream.read(CHUNK), np.uint8)
+            return data
 
-def _read_member(
-    archive: zipfile.ZipFile, entry: dict[str, Any], member: zipfile.ZipInfo
-) -> np.ndarray:
-    dtype = _checked(entry, member.file_size)
-    array = np.empty(entry["shape"], dtype)
-    memory, place = bytes_of(array), 0
-    with archive.open(member) as stream:
-        while part := stream.read(CHUNK):
-            memory[place : place + len(part)] = np.frombuffer(part, np.uint8)
-            place += len(part)
-    return _finished(entry, array)
-
-
-# -- safetensors -----------------------------------------------------------------------------
+        return _read(
+            read(manifest).tobytes().decode(),
+            kind,
+            lambda: {m.filename.removesuffix(NPY): _read_array(read(m)) for m in members},
+        )
 
 
 def _safetensors() -> Any:
@@ -276,88 +297,23 @@ def _safetensors() -> Any:
     return safetensors
 
 
-def _name_by_place(packed: Packer) -> None:
-    """Call each array by its place in the tree, ``module.0.weight``, for other readers."""
-    taken = {"__metadata__"}
-    for number, (entry, place) in enumerate(zip(packed.entries, packed.places, strict=True)):
-        name = ".".join(map(str, place)).encode("ascii", "backslashreplace").decode() or "array"
-        entry["name"] = f"{name}#{number}" if name in taken else name
-        taken.add(entry["name"])
-
-
-def _native(dtype: np.dtype[Any]) -> bool:
-    """Tell whether the format knows a dtype; of other arrays it keeps the bytes."""
-    return dtype.kind in "biuf" and dtype.itemsize <= 8
-
-
-def _write_safetensors(file: BinaryIO, manifest: str, packed: Packer) -> None:
-    tensors = {
-        entry["name"]: array if _native(array.dtype) else bytes_of(array)
-        for entry, array in zip(packed.entries, packed.arrays, strict=True)
-    }
+def _write_safetensors(file: BinaryIO, manifest: str, arrays: Arrays) -> None:
+    tensors: Arrays = {}
+    for name, array in arrays.items():
+        if array.dtype.kind in "biuf" and array.dtype.itemsize <= 8:
+            tensors[name] = array
+        else:  # the format does not know the type
+            tensors[name + NPY] = np.frombuffer(_npy(array), np.uint8)
     file.write(_safetensors().numpy.save(tensors, {"gradlite": manifest}))
 
 
-def _load_safetensors(name: str, kind: str | None) -> Any:
-    library = _safetensors()
-    try:
-        with library.safe_open(name, framework="numpy") as file:
-            manifest = (file.metadata() or {}).get("gradlite")
-            if manifest is None:
-                raise PersistError(FOREIGN)
-            body = _open(manifest, kind)
-            if {entry["name"] for entry in body["arrays"]} != set(file.keys()):
-                raise PersistError("is altered: its arrays are not those that its manifest names.")
-            arrays = [_read_tensor(file, entry) for entry in body["arrays"]]
-    except library.SafetensorError as error:
-        raise PersistError(f"is truncated, altered or no safetensors file: {error}") from error
-    return unpacked(arrays, body["tree"])
+def _read_safetensors(name: str, kind: str | None) -> Any:
+    with _safetensors().safe_open(name, framework="numpy") as file:
 
+        def read(name: str) -> np.ndarray:
+            array = np.require(file.get_tensor(name), requirements=["C", "W"])
+            return _read_array(array) if name.endswith(NPY) else _checked(array)
 
-def _read_tensor(file: Any, entry: dict[str, Any]) -> np.ndarray:
-    tensor = np.require(file.get_tensor(entry["name"]), requirements=["C", "W"])
-    dtype = _checked(entry, tensor.nbytes)
-    if _native(dtype):
-        if (tensor.dtype, list(tensor.shape)) != (dtype, entry["shape"]):
-            raise PersistError(f"is altered: {entry['name']} is not as its manifest says.")
-        return _finished(entry, tensor)
-    return _finished(entry, tensor.view(dtype).reshape(entry["shape"]))
-
-
-# -- files -----------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def replacing_file(target: str) -> Iterator[BinaryIO]:
-    """Give a new file to write to, which takes the place of `target` when all has gone well."""
-    mode = None
-    with contextlib.suppress(FileNotFoundError):
-        mode = os.stat(target).st_mode
-    if mode is not None and stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), target)
-    if mode is not None and not stat.S_ISREG(mode):
-        raise PersistError(f"{target} is no regular file: save to another path.")
-    folder = os.path.dirname(target)
-    if not os.path.isdir(folder):
-        raise FolderError(f"There is no folder {folder!r} to write {target!r} to: make it.")
-    temporary = os.path.join(folder, f".gradlite-{secrets.token_hex(8)}.tmp")
-    try:
-        with open(temporary, "x+b") as file:
-            if mode is not None:
-                os.chmod(temporary, stat.S_IMODE(mode))
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException as error:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            error.filename = target  # Python does not say where there is no room
-        raise
-    with contextlib.suppress(OSError):  # not every system lets a directory be opened
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        manifest = (file.metadata() or {}).get("gradlite", "null")
+        arrays = file.keys()
+        return _read(manifest, kind, lambda: {n.removesuffix(NPY): read(n) for n in arrays})

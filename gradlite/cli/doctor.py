@@ -29,7 +29,7 @@ EXTRAS = {
     "viz": ("pictures of graphs and of training", ("matplotlib", "pygraphviz")),
     "cli": (
         "the command line",
-        ("click", "rich", "jinja2", "pandas", "pyarrow", "skops", "matplotlib", "pygraphviz"),
+        ("click", "rich", "jinja2", "pandas", "pyarrow", "matplotlib", "pygraphviz"),
     ),
     "progress": ("a bar while fit runs", ("rich",)),
     "safetensors": ("files that other libraries read", ("safetensors",)),

@@ -1,39 +1,26 @@
 """The model file: everything from a table to predictions, in one file without pickle.
 
-It is a file of `gradlite.persist`, sealed with a SHA-256, that holds a card (what was learned from
-which columns, in plain values), the network's own state, and what prepares the columns in the
-format of skops. Of the code that the latter names, only scikit-learn's and that of
-`gradlite.cli.columns` is ever run.
+It is a file of `gradlite.persist` that holds a card (what was learned from which columns, in plain
+values), what the preparation of the columns has learned, and the network's own state.
 """
 
 from __future__ import annotations
 
 import os
-import warnings
-import zipfile
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
-
 import gradlite
 from gradlite import persist
 from gradlite.cli.cells import Kinds
+from gradlite.cli.learned import learned, restored
 from gradlite.cli.terminal import did_you_mean
-from gradlite.errors import MissingExtraError, PersistError
+from gradlite.errors import PersistError, printable
 
 SUFFIX = ".gl"
 KIND = "model of the command line"
 ESTIMATORS = {"classification": "MLPClassifier", "regression": "MLPRegressor"}
-TRUSTED = {
-    "numpy.dtype",
-    "gradlite.cli.columns.read_table",
-    "gradlite.cli.columns.known_names",
-    "gradlite.cli.columns.date_features",
-    "gradlite.cli.columns.date_feature_names",
-    "sklearn.compose._column_transformer._RemainderColsList",  # before scikit-learn 1.7
-}
 
 
 @dataclass
@@ -68,6 +55,9 @@ class Card:
     gradlite: str = ""
 
     def __post_init__(self) -> None:
+        texts = (self.task, self.target, self.command, self.scikit_learn, self.gradlite)
+        if not all(isinstance(text, str) for text in (*texts, *self.unused)):
+            raise PersistError("It has a card on which something is no text.")
         self.scikit_learn = self.scikit_learn or version("scikit-learn")
         self.gradlite = self.gradlite or gradlite.__version__
 
@@ -90,16 +80,10 @@ def save_model(path: str, pipeline: Any, card: Card) -> None:
         Its last step is an estimator of gradlite.
     card : Card
         What it is.
-
-    Raises
-    ------
-    MissingExtraError
-        If the package skops is missing.
     """
-    columns = skops_io().dumps(pipeline["columns"], compression=zipfile.ZIP_DEFLATED)
     state = {
         "card": asdict(card),
-        "columns": np.frombuffer(columns, np.uint8),
+        "columns": learned(pipeline["columns"]),
         "network": pipeline["network"]._state(),
     }
     persist.save(path, state, KIND)
@@ -123,22 +107,25 @@ def read_model(path: str) -> tuple[Any, Card]:
     Raises
     ------
     PersistError
-        If there is no such file, or it is no model, is altered, or needs other code.
-    MissingExtraError
-        If the package skops is missing.
+        If there is no such file, or it is no model, or is damaged.
     """
     path = model_path(path)
     state = persist.load(path, KIND)
     try:
         card = Card(**state["card"])
         network = getattr(gradlite, ESTIMATORS[card.task])._from_state(state["network"], {})
-        columns = _load_columns(state["columns"].tobytes())
+        columns = restored(card.kinds, state["columns"])
+        width = max(part.stop for part in columns[-1].output_indices_.values())
+        if width != network.n_features_in_:
+            raise PersistError(f"It makes {width:,} inputs of its columns for another network.")
     except PersistError as error:
-        raise PersistError(f"{path} {error}") from error
-    except Exception as error:  # whatever attributes of another scikit-learn bring about
+        raise PersistError(f"{printable(path)}: {error}") from error
+    except Exception as error:  # whatever a state that makes no sense brings about
+        said = persist.shortened(f"{type(error).__name__}: {error}")
         raise PersistError(
-            f"{path} cannot be used with scikit-learn {version('scikit-learn')} and gradlite "
-            f"{gradlite.__version__}: train anew, or install the versions that made it ({error!r})."
+            f"{printable(path)} cannot be used with scikit-learn {version('scikit-learn')} and "
+            f"gradlite {gradlite.__version__}: train anew, or install the versions that made it "
+            f"({said})."
         ) from error
     return assemble(columns, network), card
 
@@ -160,9 +147,7 @@ def load_model(path: str) -> Any:
     Raises
     ------
     PersistError
-        If there is no such file, or it is no model, is altered, or needs other code.
-    MissingExtraError
-        If the package skops is missing.
+        If there is no such file, or it is no model, or is damaged.
 
     Examples
     --------
@@ -194,26 +179,3 @@ def model_path(path: str) -> str:
     files = os.listdir(folder) if os.path.isdir(folder) else []
     models = [name.removesuffix(SUFFIX) for name in files if name.endswith(SUFFIX)]
     raise PersistError(f"{what}.{did_you_mean(os.path.basename(path), models)}")
-
-
-def _load_columns(data: bytes) -> Any:
-    io = skops_io()
-    foreign = sorted(set(io.get_untrusted_types(data=data)) - TRUSTED)
-    if foreign:
-        raise PersistError(f"asks for code that no model needs, {', '.join(foreign)}: refused.")
-    with warnings.catch_warnings():
-        from sklearn.exceptions import InconsistentVersionWarning
-
-        warnings.simplefilter("ignore", InconsistentVersionWarning)  # predict says it better
-        return io.loads(data, trusted=sorted(TRUSTED))
-
-
-def skops_io() -> Any:
-    """Give skops, or say what it is needed for."""
-    try:
-        from skops import io
-    except ImportError as error:
-        raise MissingExtraError(
-            "model files need the package skops: pip install 'gradlite[cli]'."
-        ) from error
-    return io

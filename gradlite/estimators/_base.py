@@ -23,6 +23,7 @@ from gradlite.estimators._network import Standardize
 from gradlite.estimators._objectives import loss_settings
 from gradlite.estimators._parameters import TRAINING
 from gradlite.estimators._persistence import PersistenceMixin
+from gradlite.estimators._random import random_state
 from gradlite.estimators._samples import Samples, without_zeros
 from gradlite.modes import no_grad
 from gradlite.nn import Module, Sequential
@@ -380,6 +381,5 @@ def own_stream(random_state: Any) -> np.random.RandomState:
 
 def noise(rng: np.random.RandomState) -> np.random.Generator:
     """Derive the stream of dropout, without taking anything from `rng`."""
-    copy = np.random.RandomState()
-    copy.set_state(rng.get_state(legacy=False))
+    copy = random_state(rng.get_state(legacy=False))
     return np.random.default_rng(copy.randint(0, 2**31, size=4))

@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 
+from gradlite.errors import PersistError
 from gradlite.estimators._base import BaseNet
 from gradlite.estimators._objectives import CLASS_LOSSES, class_objective
 from gradlite.estimators._samples import Samples
@@ -54,6 +55,9 @@ class BaseClassifier(ClassifierMixin, BaseNet):  # type: ignore[misc]
         return {"kind": targets.kind, "columns": columns, "paired": targets.paired}
 
     def _restore_targets(self, state: dict[str, Any]) -> None:
+        for classes in state["columns"]:
+            if not isinstance(classes, np.ndarray) or classes.ndim != 1 or not len(classes):
+                raise PersistError(f"Its classes are no array, but a {type(classes).__name__}.")
         columns = [Labels(classes) for classes in state["columns"]]
         self._set_targets(ClassTargets(state["kind"], columns, state["paired"]))
 

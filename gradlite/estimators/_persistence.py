@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import os
 from dataclasses import asdict
 from types import SimpleNamespace
@@ -11,17 +12,19 @@ from typing import Any, NamedTuple, Self, cast
 import numpy as np
 
 from gradlite import persist, schedules
-from gradlite.errors import PersistError
+from gradlite.errors import PersistError, printable
 from gradlite.estimators._network import Standardize
 from gradlite.estimators._objectives import loss_settings
+from gradlite.estimators._random import bit_generator, random_state
 from gradlite.estimators._solvers import make_optimizer, make_rate, settings_of
-from gradlite.packing import Packer
 from gradlite.training import Monitor
 
 Path = str | os.PathLike[str]
 
 OBJECTS = ("_module", "_network", "_objective", "_targets", "_optimizer", "_monitor")
 """Attributes of a fitted estimator that are made again from plain ones."""
+OVERHEAD = 100  # numbers that a parameter takes the room of, beside its own
+USUAL = 2**18  # a size up to this needs no weights to prove it: inputs of a convolution, say
 
 
 class PersistenceMixin:
@@ -66,8 +69,8 @@ class PersistenceMixin:
         Raises
         ------
         PersistError
-            If the file is not such a file, is damaged or altered, holds another estimator, or needs
-            a parameter that was not given.
+            If the file is not such a file, is damaged, holds another estimator, declares a network
+            that is larger than what it holds, or needs a parameter that was not given.
 
         Examples
         --------
@@ -83,13 +86,15 @@ class PersistenceMixin:
         True
         """
         state = persist.load(path, kind=cls.__name__)
+        name = printable(os.fsdecode(path))
         try:
             return cls._from_state(state, code)
-        except PersistError:
-            raise
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
+        except PersistError as error:
+            raise PersistError(f"{name}: {error}") from error
+        except Exception as error:  # whatever a state that makes no sense brings about
+            said = persist.shortened(f"{type(error).__name__}: {error}", longest=500)
             raise PersistError(
-                f"{os.fspath(path)!r}: what it holds does not make a {cls.__name__}: {error}"
+                f"{name}: what it holds does not make a {cls.__name__}. {said}"
             ) from error
 
     # -- pickle, joblib, copy, skops ------------------------------------------------------------
@@ -167,32 +172,26 @@ class PersistenceMixin:
 
     @classmethod
     def _from_state(cls, state: dict[str, Any], code: dict[str, Any]) -> Self:
-        params = {name: _restored(value) for name, value in state["params"].items()}
-        for name, value in params.items():
-            if isinstance(value, Code) and name not in code:
-                raise PersistError(
-                    f"This {cls.__name__} was saved with {name}={value.name}, which is code and is "
-                    f"not in the file: pass it, load(path, {name}=...)."
-                )
-        for name in code.keys() - params.keys():
-            raise PersistError(f"{cls.__name__} has no parameter {name!r}.")
-        params.update(code)
         est: Any = cls()
-        est.set_params(**params)
-        vars(est).update({name: v for name, v in state["learned"].items() if name.endswith("_")})
+        est.set_params(**cls._loaded_params(state["params"], code))
+        est._validate_params()
+        for name, value in state["learned"].items():
+            if name.endswith("_") and not name.startswith("_") and not hasattr(cls, name):
+                setattr(est, name, value)
         est._loss = loss_settings(est)
         est._restore_targets(state["targets"])
-        est._rng = _generator(state["rng"])
-        est._noise = np.random.default_rng()
-        est._noise.bit_generator.state = state["noise"]
-        est._dtype = np.dtype(state["dtype"]).name
-        est._build(est._blank_standardizer(state["centred"]))
+        if state["dtype"] not in ("float32", "float64"):
+            raise PersistError(f"A network of {persist.shortened(state['dtype'])} is not trained.")
+        est._dtype = state["dtype"]
+        est._restore_module(state, code)
+        est._rng = random_state(state["rng"])
+        est._noise = np.random.Generator(bit_generator(state["noise"]))
         est._connect_noise()
-        est._module.eval().load_state_dict(state["module"])
-        est._rng = _generator(state["rng"])  # building has drawn from it
         est._monitor = Monitor(**state["monitor"])
-        est._order, est._split_state = state["order"], state["split_state"]
-        est._resume = state["resume"]
+        est._order, est._resume = state["order"], state["resume"]
+        est._split_state = state["split_state"]
+        if est._split_state is not None:
+            random_state(est._split_state)
         est._optimizer = None
         if state["optimizer"] is not None:
             est._settings = settings_of(est)
@@ -203,6 +202,78 @@ class PersistenceMixin:
             if state["rate"] is not None:
                 est._rate.load_state_dict(state["rate"])
         return est  # type: ignore[no-any-return]
+
+    @classmethod
+    def _loaded_params(cls, saved: dict[str, Any], code: dict[str, Any]) -> dict[str, Any]:
+        """Return the parameters: those of the file, and before them those of the caller."""
+        params = {name: _restored(value) for name, value in saved.items()}
+        for name, value in params.items():
+            if isinstance(value, Code) and name not in code:
+                raise PersistError(
+                    f"This {cls.__name__} was saved with {persist.shortened(name)}="
+                    f"{persist.shortened(value.name)}, which is code and is not in the file: pass "
+                    f"it, load(path, {persist.shortened(name)}=...)."
+                )
+        for name in code.keys() - params.keys():
+            raise PersistError(f"{cls.__name__} has no parameter {name!r}.")
+        return {**params, **code}
+
+    def _restore_module(self, state: dict[str, Any], code: dict[str, Any]) -> None:
+        """Build the network, no larger than the weights that are there, and load them."""
+        est: Any = self
+        stored = state["module"]
+        numbers = sum(array.size for array in stored.values())
+        declared = {"n_features_in_": est.n_features_in_, "n_outputs_": est.n_outputs_}
+        saved = {name: value for name, value in est.get_params().items() if name not in code}
+        for name, value in {**declared, **saved}.items():
+            counts = name in declared or (name.startswith("module__") and type(value) is int)
+            if counts and not (type(value) is int and value <= max(numbers, USUAL)):
+                raise PersistError(
+                    f"It declares {name}={persist.shortened(value)}, and holds {numbers:,} weights."
+                    + (
+                        ""
+                        if name in declared
+                        else f" Pass load(path, {name}=...) if that is right."
+                    )
+                )
+        self._check_declared(len(stored), numbers)
+        est._rng = np.random.RandomState(0)
+        est._module_rng = lambda: Sparing(len(stored), numbers)
+        est._build(est._blank_standardizer(state["centred"]))
+        del est._module_rng
+        est._module.eval().load_state_dict(stored)
+
+    def _check_declared(self, arrays: int, numbers: int) -> None:
+        """Raise PersistError if the parameters declare more than so many arrays and numbers."""
+
+
+class Sparing(np.random.Generator):
+    """Draws for a network that is built to be loaded into, and no more than it will hold."""
+
+    def __init__(self, arrays: int, numbers: int) -> None:
+        super().__init__(np.random.PCG64(0))
+        # A builder may draw what it does not keep. And each array takes memory of its own.
+        self.left = USUAL + 2 * (numbers + OVERHEAD * arrays)
+
+    def uniform(self, low: Any = 0.0, high: Any = 1.0, size: Any = None) -> Any:
+        """Draw as a Generator does."""
+        self._spend(size)
+        return super().uniform(low, high, size)
+
+    def normal(self, loc: Any = 0.0, scale: Any = 1.0, size: Any = None) -> Any:
+        """Draw as a Generator does."""
+        self._spend(size)
+        return super().normal(loc, scale, size)
+
+    def standard_normal(self, size: Any = None, dtype: Any = float, out: Any = None) -> Any:
+        """Draw as a Generator does."""
+        self._spend(size)
+        return super().standard_normal(size, dtype, out)
+
+    def _spend(self, size: Any) -> None:
+        self.left -= OVERHEAD + math.prod(np.atleast_1d(1 if size is None else size).tolist())
+        if self.left < 0:
+            raise PersistError("It declares a network that is larger than the weights it holds.")
 
 
 class Code(NamedTuple):
@@ -222,7 +293,7 @@ def _plain(value: Any) -> Any:
         arguments = inspect.signature(schedules.SCHEDULES[name]).parameters
         return {"schedule": name, "with": {x: _plain(getattr(value, x)) for x in arguments}}
     try:
-        Packer().pack(value)
+        persist.encode(value, (), {})
     except (TypeError, ValueError):
         return {"code": getattr(value, "__qualname__", None) or repr(value)}
     return value
@@ -233,16 +304,10 @@ def _restored(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     if "random_state" in value:
-        return _generator(value["random_state"])
+        return random_state(value["random_state"])
     if "dict" in value:
         return {key: _restored(part) for key, part in value["dict"]}
     if "schedule" in value:
         arguments = {name: _restored(part) for name, part in value["with"].items()}
         return schedules.SCHEDULES[value["schedule"]](**arguments)
     return Code(value["code"])
-
-
-def _generator(state: dict[str, Any]) -> np.random.RandomState:
-    made = np.random.RandomState()
-    made.set_state(state)
-    return made

@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from gradlite.data import mean_and_scale
+from gradlite.errors import PersistError
 from gradlite.estimators._base import BaseNet
 from gradlite.estimators._objectives import REGRESSION_LOSSES, regression_objective
 from gradlite.estimators._samples import Samples
@@ -61,6 +62,10 @@ class BaseRegressor(MultiOutputMixin, RegressorMixin, BaseNet):  # type: ignore[
         self._one_column = state["one_column"]
         self._scaling = state["scaling"]
         self._set_objective(state["columns"])
+        if self._scaling is not None:
+            shapes = [np.shape(part) for part in self._scaling]
+            if shapes != [(self._objective.columns,)] * 2:
+                raise PersistError(f"It scales {self._objective.columns} targets by {shapes}.")
 
     def _check_targets(self, y: np.ndarray, exactly: bool) -> None:
         columns = 1 if y.ndim == 1 else y.shape[1]

@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 
 from gradlite.data import take_rows
+from gradlite.estimators._random import random_state
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,7 @@ def split(est: Any, samples: Samples) -> tuple[np.ndarray, np.ndarray]:
     if est._split_state is None:
         est._split_state = rng.get_state(legacy=False)
     else:
-        rng = np.random.RandomState()
-        rng.set_state(est._split_state)
+        rng = random_state(est._split_state)
     n = len(samples)
     wanted = math.ceil(est.validation_fraction * n)
     held_out = max(2, wanted)  # a score takes two

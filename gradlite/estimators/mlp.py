@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.utils._param_validation import InvalidParameterError
 
+from gradlite.errors import PersistError
 from gradlite.estimators._base import BaseNet
 from gradlite.estimators._classifier import CLASSIFICATION, BaseClassifier
 from gradlite.estimators._network import ACTIVATIONS, Perceptron, check_size
@@ -79,6 +81,17 @@ class Layers(BaseNet):
         network = Perceptron(**self._layout, dtype=self._dtype, rng=rng).eval()
         network.load_state_dict(arrays)
         return network
+
+    def _check_declared(self, arrays: int, numbers: int) -> None:
+        depth = np.size(self.hidden_layer_sizes) if self.n_layers is None else self.n_layers
+        if 2 * (depth + 1) <= arrays:  # a weight and a bias each
+            sizes = [self.n_features_in_, *self._hidden_sizes(), self.n_outputs_]
+            if sum((n + 1) * m for n, m in pairwise(sizes)) <= numbers:
+                return
+        raise PersistError(
+            f"It declares {depth:,} hidden layers between {self.n_features_in_:,} features and "
+            f"{self.n_outputs_:,} outputs, and holds {numbers:,} weights in {arrays:,} arrays."
+        )
 
     def _activations(self, layers: int) -> list[Any]:
         given = self.activation

@@ -89,7 +89,7 @@ class Network(BaseNet):
                     f"network; module is a finished one."
                 )
             return self._checked(copy.deepcopy(given).astype(dtype))
-        rng = np.random.default_rng(self._rng.randint(0, 2**31, size=4))
+        rng = self._module_rng()
         offered = {"in_features": n_features, "out_features": n_outputs, "dtype": dtype, "rng": rng}
         names = inspect.signature(given).parameters
         title = getattr(given, "__name__", repr(given))
@@ -107,6 +107,9 @@ class Network(BaseNet):
                 f"module={title} built a {type(module).__name__}, not a Module of gradlite.nn."
             )
         return self._checked(module.astype(dtype))
+
+    def _module_rng(self) -> np.random.Generator:
+        return np.random.default_rng(self._rng.randint(0, 2**31, size=4))
 
     def _checked(self, module: Module) -> Module:
         if not any(p.requires_grad for p in module.parameters()):

@@ -1,5 +1,7 @@
 """Saving, loading and going on: bit for bit where an uninterrupted fit would be."""
 
+import copy
+import json
 import os
 import subprocess
 import sys
@@ -21,6 +23,7 @@ from gradlite import (
     schedules,
 )
 from gradlite.errors import PersistError
+from tests import hostile
 
 
 @pytest.fixture(autouse=True)
@@ -98,7 +101,7 @@ def resumed(tmp_path_factory):
         warnings.simplefilter("ignore", ConvergenceWarning)
         for name in CASES:
             half(name).save(folder / name)
-    subprocess.run([sys.executable, __file__, folder], check=True)
+    subprocess.run([sys.executable, "-m", __name__, folder], check=True, cwd=hostile.ROOT)
     return folder
 
 
@@ -275,31 +278,204 @@ def test_refusals(tmp_path):
     with pytest.raises(PersistError):
         MLPClassifier.load(path)
     path.write_bytes(whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:])
-    with pytest.raises(PersistError, match="altered"):
+    with pytest.raises(PersistError, match="model is damaged or misleading: Bad CRC-32"):
         MLPClassifier.load(path)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda s: s.pop("module"),
-        lambda s: s["params"].update(solver="gradient ascent"),
-        lambda s: s["params"].update(no_such=1),
-        lambda s: s["params"].update(hidden_layer_sizes=10**12),
-        lambda s: s["learned"].update(n_features_in_=3),
-        lambda s: s.update(dtype="object"),
-        lambda s: s["rng"].update(state=None),
-        lambda s: s["optimizer"]["state"].pop("0.weight"),
-    ],
-)
-def test_a_file_made_to_mislead_is_refused(change, tmp_path):
+def params(**changes):
+    return lambda s: s["params"].update(changes)
+
+
+def in_state(*path, **changes):
+    def change(state):
+        for key in path:
+            state = state[key]
+        state.update(changes)
+
+    return change
+
+
+def seeded(**changes):
+    """Change the random states of a fit in every place that one has."""
+
+    def change(state):
+        other = state["params"]["random_state"]["random_state"]
+        for random in (state["rng"], state["split_state"], other):
+            random["state"].update(changes)
+
+    return change
+
+
+MISLEADING = {  # what is declared is larger than what is there, or no state that there can be
+    "no module": lambda s: s.pop("module"),
+    "solver": params(solver="gradient ascent"),
+    "parameter": params(no_such=1),
+    "nested parameter": params(loss__x=1),
+    "layers 10**12": params(hidden_layer_sizes=10**12),
+    "layers 10**30": params(hidden_layer_sizes=10**30),
+    "layers (20000, 20000)": params(hidden_layer_sizes=(20000, 20000)),
+    "layers (5,) * 200000": params(hidden_layer_sizes=(5,) * 200_000),
+    "layers np.full(1, 10**9)": params(hidden_layer_sizes=np.full(1, 10**9)),
+    "layers np.ones((10, 10**4))": params(hidden_layer_sizes=np.ones((10, 10**4), int)),
+    "layers of text": params(hidden_layer_sizes="9" * 10**6),
+    "layers nested": params(hidden_layer_sizes=[[[9] * 100] * 100] * 10),
+    "layers -1": params(hidden_layer_sizes=-1),
+    "n_layers 10**9": params(n_layers=10**9),
+    "n_layers 10**30": params(n_layers=10**30),
+    "width 10**9": params(width=10**9),
+    "width and n_layers": params(width=10**5, n_layers=1),
+    "activation": params(activation=["relu"] * 10**5),
+    "dropout": params(dropout=[0.5] * 10**5),
+    "features 3 * 10**7": in_state("learned", n_features_in_=3 * 10**7),
+    "features 10**30": in_state("learned", n_features_in_=10**30),
+    "features -1": in_state("learned", n_features_in_=-1),
+    "features 3": in_state("learned", n_features_in_=3),
+    "features True": in_state("learned", n_features_in_=True),
+    "features text": in_state("learned", n_features_in_="64"),
+    "no features": lambda s: s["learned"].pop("n_features_in_"),
+    "dtype object": lambda s: s.update(dtype="object"),
+    "dtype of fields": lambda s: s.update(dtype="f8," * 10**5),
+    "dtype no text": lambda s: s.update(dtype=["float32"]),
+    "classes": in_state("targets", columns=[np.arange(10**5)]),
+    "classes of two axes": in_state("targets", columns=[np.zeros((4, 10**4))]),
+    "classes of none": in_state("targets", columns=[None]),
+    "no classes": in_state("targets", columns=[]),
+    "weights of two axes more": lambda s: s["module"].update({"0.weight": np.zeros((1, 1, 8, 64))}),
+    "weights of text": lambda s: s["module"].update({"0.weight": np.full((8, 64), "x")}),
+    "rng None": in_state("rng", state=None),
+    "rng of another kind": in_state("rng", bit_generator="PCG64"),
+    "rng of a module": in_state("rng", bit_generator="__builtins__"),
+    "rng of an object": in_state("rng", bit_generator=["MT19937"]),
+    "rng with more": in_state("rng", more=1),
+    "gauss": in_state("rng", has_gauss=2**40),
+    "gauss NaN": in_state("rng", gauss=float("nan")),
+    "noise": in_state("noise", state={}),
+    "noise negative": in_state("noise", "state", inc=-1),
+    "noise has_uint32": in_state("noise", has_uint32=7),
+    "noise uinteger": in_state("noise", uinteger=2**32),
+    "noise no number": in_state("noise", uinteger=1.0),
+    **{f"pos {pos}": seeded(pos=pos) for pos in (10**9, -1, 625, 2**31, 2**64, 1.0, None, "0")},
+    **{
+        f"key {i}": seeded(key=key)
+        for i, key in enumerate(
+            [np.zeros(624), np.zeros(625, np.uint32), np.zeros((624, 1), np.uint32), [0] * 624, 0]
+        )
+    },
+    "optimizer": lambda s: s["optimizer"]["state"].pop("0.weight"),
+    "optimizer None": lambda s: s.update(optimizer=3),
+    "moments": in_state("optimizer", "state", "0.weight", exp_avg=np.zeros((10**3, 10**2))),
+    "monitor": in_state("monitor", surprise=1),
+    "schedule": params(schedule={"schedule": "cosine", "with": {"rate": 0.1, "steps": -1}}),
+    "schedule unknown": params(schedule={"schedule": "eval", "with": {}}),
+    "params": lambda s: s.update(params=[]),
+    "learned": lambda s: s.update(learned=[1]),
+    "nothing": lambda s: s.clear(),
+}
+
+
+@pytest.fixture(scope="module")
+def with_everything():
+    """A model with a random state in each place that can have one."""
     X, y = digits()
-    model = MLPClassifier((8,), random_state=0, max_iter=2).fit(X, y)
-    state = model._state()
-    change(state)
-    persist.save(tmp_path / "model", state, kind="MLPClassifier")
-    with pytest.raises(PersistError):
-        MLPClassifier.load(tmp_path / "model")
+    common = {"max_iter": 2, "warm_start": True, "early_stopping": True, "dropout": 0.1}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = MLPClassifier((8,), random_state=np.random.RandomState(0), **common)
+        return model.fit(X, y)
+
+
+def test_files_made_to_mislead_are_refused_in_time_and_memory(with_everything, tmp_path):
+    jobs = []
+    for number, change in enumerate([lambda state: None, *MISLEADING.values()]):
+        state = copy.deepcopy(with_everything._state())
+        change(state)
+        jobs.append((tmp_path / str(number), "MLPClassifier"))
+        persist.save(jobs[-1][0], state, kind="MLPClassifier")
+    report = hostile.in_a_process(jobs)
+    hostile.check(report)
+    assert report.pop(0)[0] == "loaded"
+    assert [what for what in report if what[0] != "PersistError"] == []
+    for (path, _), (*_, said) in zip(jobs[1:], report, strict=True):
+        assert said.startswith(str(path))
+
+
+NETS = {  # a builder of the user's gets numbers from the file
+    "width": lambda s: s["params"].update(module__width=10**9),
+    "width as 2**18": lambda s: s["params"].update(module__width=2**18),
+    "depth": lambda s: s["params"].update(module__depth=10**9),
+    "depth as 2**18": lambda s: s["params"].update(module__depth=2**18),
+    "features": in_state("learned", n_features_in_=3 * 10**7),
+    "features as 2**18": in_state("learned", n_features_in_=2**18),
+    "columns": in_state("targets", columns=10**9),
+    "columns as 2**18": in_state("targets", columns=2**18),
+    "columns and width": lambda s: (
+        s["targets"].update(columns=10**5),
+        s["params"].update(module__width=10**5),
+    ),
+    "scaling": in_state("targets", scaling=(np.zeros((10**4, 1)), np.ones((1, 10**4)))),
+}
+
+
+@pytest.mark.parametrize("how", ["NetRegressor", "NetRegressor build"])
+def test_builders_get_no_sizes_that_the_weights_do_not_bear_out(how, tmp_path):
+    X, y = digits()
+    module = {"module": hostile.build, "module__depth": 2} if how.endswith("build") else {}
+    model = NetRegressor(**module, module__width=4, max_iter=2, random_state=0, standardize=True)
+    model.fit(X, y)
+    jobs = []
+    for number, change in enumerate([lambda state: None, *NETS.values()]):
+        state = copy.deepcopy(model._state())
+        change(state)
+        jobs.append((tmp_path / str(number), how))
+        persist.save(jobs[-1][0], state, kind="NetRegressor")
+    report = hostile.in_a_process(jobs)
+    hostile.check(report)
+    assert report.pop(0)[0] == "loaded"
+    assert [what for what in report if what[0] != "PersistError"] == []
+
+
+def seeded_net(in_features, out_features, seed):
+    return nn.Linear(in_features, out_features, rng=np.random.default_rng(seed))
+
+
+def test_a_large_number_that_is_no_size_can_be_given_again(tmp_path):
+    X, y = digits()
+    model = NetClassifier(seeded_net, module__seed=123_456_789, max_iter=2).fit(X, y)
+    model.save(tmp_path / "model")
+    with pytest.raises(PersistError, match=r"Pass load\(path, module__seed=...\) if that is right"):
+        NetClassifier.load(tmp_path / "model", module=seeded_net)
+    given = {"module": seeded_net, "module__seed": 123_456_789}
+    again = NetClassifier.load(tmp_path / "model", **given)
+    np.testing.assert_array_equal(model.predict_proba(X), again.predict_proba(X))
+
+
+@pytest.mark.parametrize("kind", ["MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64"])
+def test_every_random_state_of_numpy_goes_on(kind, tmp_path):
+    X, y = digits()
+    random = np.random.RandomState(getattr(np.random, kind)(3))
+    random.standard_normal(7)  # leaves half of a pair
+    random.bytes(3)
+    model = MLPClassifier((4,), max_iter=1, random_state=random).fit(X, y)
+    random.random(1000)
+    model.save(tmp_path / "model")
+    again = MLPClassifier.load(tmp_path / "model").random_state
+    for draw in ("standard_normal", "random", "bytes"):
+        np.testing.assert_array_equal(getattr(again, draw)(5), getattr(random, draw)(5))
+
+
+def test_damaged_files_are_refused_or_harmless():
+    """As many files as some seconds have time for; `python -m tests.hostile` has more of it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.hostile", "400", "0"],
+        cwd=hostile.ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    results, wrong = json.loads(done.stdout)
+    assert wrong == []
+    assert results.keys() == {"PersistError", "loaded"}
 
 
 def test_a_saved_file_cannot_replace_methods(tmp_path):

@@ -1,0 +1,72 @@
+"""Random generators made of saved states, every field of which is checked: NumPy checks few."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from gradlite.errors import PersistError
+from gradlite.persist import shortened
+
+BIT_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
+LIMITS = {  # the fields of random states that are integers; NumPy believes any
+    "pos": 625,
+    "buffer_pos": 5,
+    "has_gauss": 2,
+    "has_uint32": 2,
+    "uinteger": 2**32,
+    "state": 2**128,
+    "inc": 2**128,
+}
+
+
+def random_state(state: dict[str, Any]) -> np.random.RandomState:
+    """Make a RandomState of what its `get_state` gave.
+
+    Raises
+    ------
+    PersistError
+        If a field of it is not what NumPy gives: its generators would read memory that is not
+        theirs.
+    """
+    made = np.random.RandomState(_blank(state))
+    _check_random(state, made.get_state(legacy=False))
+    made.set_state(state)
+    return made
+
+
+def bit_generator(state: dict[str, Any]) -> np.random.BitGenerator:
+    """Make a bit generator of its state, as `random_state` does."""
+    made: np.random.BitGenerator = _blank(state)
+    _check_random(state, made.state)
+    made.state = state
+    return made
+
+
+def _blank(state: dict[str, Any]) -> Any:
+    kind = state["bit_generator"]
+    if kind not in BIT_GENERATORS:
+        raise PersistError(f"It has the unknown random generator {shortened(kind)}.")
+    return getattr(np.random, kind)()
+
+
+def _check_random(state: Any, own: Any, name: str = "") -> None:
+    """Compare a random state with one that NumPy has made: names, types, shapes and ranges."""
+    if isinstance(own, dict):
+        fits = isinstance(state, dict) and state.keys() == own.keys()
+        for key in own if fits else ():
+            _check_random(state[key], own[key], key)
+    elif isinstance(own, np.ndarray):
+        fits = isinstance(state, np.ndarray) and (state.dtype, state.shape) == (
+            own.dtype,
+            own.shape,
+        )
+    elif isinstance(own, float):
+        fits = isinstance(state, float) and math.isfinite(state)
+    else:
+        fits = state == own if isinstance(own, str) else type(state) is int
+        fits = fits and (isinstance(own, str) or 0 <= state < LIMITS[name])
+    if not fits:
+        raise PersistError(f"It has a random state that makes no sense: {name or 'its fields'}.")
