@@ -10,7 +10,7 @@ import numpy as np
 
 from gradlite.draw.answers import answers
 from gradlite.draw.boxes import constants, fields, gradient, operation, role_of
-from gradlite.draw.graph import behind
+from gradlite.draw.graph import ancestors
 from gradlite.nn import Parameter
 from gradlite.node import Node
 from gradlite.scalar import Value
@@ -137,16 +137,16 @@ def scene(root: Any, names: Mapping[str, Any] | None = None) -> Scene:
     >>> seen.boxes["n1"].inputs
     [Link(source='n0', role=''), Link(source='n1array0', role='')]
     """
-    graph = behind(root)
+    graph = ancestors(root)
     *_, last = graph
     known = answers(graph)
     if isinstance(last, Node):
         known[last] = root._data
-    named = {id(standing_for(x)): (name, x) for name, x in (names or {}).items()}
+    named = {id(graph_root(x)): (name, x) for name, x in (names or {}).items()}
     ids = {id(item): f"n{i}" for i, item in enumerate(graph)}
     boxes: dict[str, Box] = {}
     for item, inputs in graph.items():
-        name, _ = named.get(id(standing_for(item)), NAMELESS)
+        name, _ = named.get(id(graph_root(item)), NAMELESS)
         links = [Link(ids[id(x)], role_of(x, item)) for x in inputs]
         box = Box(ids[id(item)], item, "result", name, links)
         for i, (array, role) in enumerate(arrays(item)):
@@ -161,7 +161,7 @@ def scene(root: Any, names: Mapping[str, Any] | None = None) -> Scene:
     return Scene(boxes, ids[id(last)])
 
 
-def standing_for(x: Any) -> Any:
+def graph_root(x: Any) -> Any:
     """Give what stands in a graph for a Value, a Tensor, or an array."""
     return x if not isinstance(x, Variable) else x._data if x._node is None else x._node
 
