@@ -92,6 +92,31 @@ def tree_html(root: Branch) -> str:
     return _page(f'<div class="tree">{_branch(root, unfolded=True)}</div>')
 
 
+def number_html(title: str, data: Any, grad: Any, facts: Iterable[str]) -> str:
+    """Show a single number and its gradient.
+
+    Examples
+    --------
+    >>> "<td>grad</td><td>0.5</td>" in number_html("Value", 2.0, 0.5, [])
+    True
+    """
+    said = "".join(f"<span>{escape(fact)}</span>" for fact in facts)
+    head = f'<div class="facts"><b>{escape(title)}</b>{said}</div>'
+    rows = "".join(
+        f"<tr><td>{name}</td><td>{escape(digits(x))}</td></tr>"
+        for name, x in (("data", data), ("grad", grad))
+    )
+    return _page(f"{head}<table>{rows}</table>")
+
+
+def digits(x: Any) -> str:
+    """Write a number with six digits; what is none, as it is."""
+    try:
+        return f"{float(x):.6g}"
+    except (TypeError, ValueError, OverflowError):
+        return str(x)
+
+
 def _page(inside: str) -> str:
     return f'{STYLE}<div class="gradlite">{inside}</div>'
 

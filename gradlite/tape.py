@@ -244,7 +244,7 @@ def walk(
                 if held is None:
                     cotangents[parent] = c
                 elif held is ABSENT:
-                    if c.dtype.kind == "c":
+                    if type(c) is not OutputCotangents and c.dtype.kind == "c":
                         raise DtypeError(
                             f"Complex numbers reached argument {i} of {rule.name} on the way back: "
                             f"a derivative rule returned them. Gradients are real numbers here: "

@@ -8,6 +8,8 @@ import pytest
 
 import gradlite as gl
 from gradlite import nn
+from gradlite.engine import Value
+from gradlite.nn import MLP
 
 
 def parsed(shown):
@@ -126,6 +128,34 @@ def test_a_module_is_a_tree_that_folds():
 def test_a_module_alone_is_unfolded():
     assert parsed(nn.Linear(2, 1)).find("div/details").get("open") == ""
     assert "".join(parsed(nn.ReLU()).itertext()) == "ReLU()"
+
+
+def test_a_value_shows_its_number_and_its_gradient():
+    a = Value(2.0, label="<a>")
+    b = a * a
+    b.backward()
+    assert list(tables_of_pairs(a).items()) == [("data", "2"), ("grad", "4")]
+    assert "".join(parsed(a).find("div").itertext()) == "Value<a>"
+    assert "".join(parsed(b).find("div").itertext()) == "Valuemade by *"
+    assert tables_of_pairs(Value(10**400))["data"] == str(10**400)
+
+
+def tables_of_pairs(value):
+    return {row[0].text: row[1].text for row in parsed(value).iter("tr")}
+
+
+def test_a_network_of_values_shows_its_layers_and_its_weights():
+    model = MLP(2, [3, 1])
+    (model([0.5, -1.0]) * 2).backward()
+    root = parsed(model)
+    said = ["".join(line.itertext()) for line in root.iter() if line.tag in ("summary", "div")]
+    assert "MLP13 parameters" in said
+    assert "layers[0]: Layer9 parameters" in said
+    assert "neurons[2]: Neuron3 parameters" in said
+    bias = model.layers[1].neurons[0].b
+    assert f"b{bias.data:.6g}, grad {bias.grad:.6g}" in said
+    assert bias.grad == 2.0
+    assert [fold.get("open") for fold in root.iter("details")][:3] == ["", "", None]
 
 
 def test_estimators_show_scikit_learns_diagram():

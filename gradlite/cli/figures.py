@@ -43,6 +43,7 @@ STYLE: dict[Any, Any] = {
 NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 
 MOST_CLASSES = 12
+OTHERS = "all others"
 MOST_UNITS = 24
 LINE = 16  # characters of a class beside the matrix, in two lines at most
 
@@ -68,17 +69,23 @@ def confusion(y: np.ndarray, prediction: np.ndarray, classes: list[Any]) -> Draw
     from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
 
     caption = "Held-out rows of each true class, by what the network says"
+    names = distinct([legible(name) for name in classes], classes)
     if len(classes) > MOST_CLASSES:
-        caption += f" (the {MOST_CLASSES} most frequent of {len(classes)} classes)"
+        caption += (
+            f" (the {MOST_CLASSES} most frequent of {len(classes)} classes, the others together)"
+        )
         rows = [int(np.sum(y == name)) for name in classes]
-        kept = sorted(np.argsort(rows, kind="stable")[-MOST_CLASSES:])
-        classes = [classes[i] for i in kept]
-    names = [legible(name) for name in classes]
+        kept = sorted(np.argsort(rows, kind="stable")[-MOST_CLASSES:].tolist())
+        names = [*(names[i] for i in kept), OTHERS]
+    else:
+        kept = list(range(len(classes)))
+    place = {classes[i]: k for k, i in enumerate(kept)}
     longest = max(len(line) for name in names for line in name.splitlines())
     tint = LinearSegmentedColormap.from_list("", [to_rgba(BLUE, 0), to_rgba(BLUE, 0.6)])
 
     def paint(ax: Axes) -> None:
-        matrix = confusion_matrix(y, prediction, labels=classes)
+        true, said = ([place.get(c, len(kept)) for c in column] for column in (y, prediction))
+        matrix = confusion_matrix(true, said, labels=range(len(names)))
         display = ConfusionMatrixDisplay(matrix, display_labels=names).plot(
             ax=ax,
             cmap=tint,
@@ -94,6 +101,24 @@ def confusion(y: np.ndarray, prediction: np.ndarray, classes: list[Any]) -> Draw
         ax.spines[:].set_visible(False)
 
     return drawn("confusion", paint), caption
+
+
+def distinct(names: list[str], classes: list[Any]) -> list[str]:
+    r"""Write those by their ends, or else with a number, that were shortened to the same.
+
+    Examples
+    --------
+    >>> classes = ["class of a very long name, no 1", "class of a very long name, no 2", "b"]
+    >>> distinct(["class of a very …", "class of a very …", "b"], classes)
+    ['class of a very…\nlong name, no 1', 'class of a very…\nlong name, no 2', 'b']
+    """
+    ends = [legible(str(name)[-LINE:].strip()) for name in classes]
+    written = [
+        f"{name[: LINE - 1]}…\n{end}" if names.count(name) > 1 else name
+        for name, end in zip(names, ends, strict=True)
+    ]
+    before = [written[:i].count(name) for i, name in enumerate(written)]
+    return [f"{name} ({n + 1})" if n else name for name, n in zip(written, before, strict=True)]
 
 
 def against_truth(y: np.ndarray, prediction: np.ndarray) -> Drawing:

@@ -165,7 +165,7 @@ def verdict(report: Report) -> str:
     >>> known = dict(title="", task="regression", command="", model=None, y_test=np.zeros(3))
     >>> scores = [("network", {"R2": 0.5}), ("mean", {"R2": 0.0}), ("linear", {"R2": 0.6})]
     >>> verdict(Report(**known, prediction=np.zeros(3), scores=scores))
-    'The network is ahead of mean and behind linear.'
+    'By R2, the network is ahead of mean and behind linear.'
     """
     (_, own), *others = report.scores
     metric, value = next(iter(own.items()))
@@ -175,7 +175,7 @@ def verdict(report: Report) -> str:
         level = figure(value, metric) == figure(theirs, metric)
         places["level with" if level else "ahead of" if value > theirs else "behind"].append(name)
     clauses = [f"{place} {' and '.join(names)}" for place, names in places.items() if names]
-    return f"The network is {' and '.join(clauses)}." if clauses else ""
+    return f"By {metric}, the network is {' and '.join(clauses)}." if clauses else ""
 
 
 def compared(report: Report) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ import numpy as np
 from gradlite.node import Node
 from gradlite.scalar import Value
 from gradlite.scalar.bridge import Bridge
+from gradlite.scalar.engine import RAISE
 from gradlite.scalar.network import LiveSink
 from gradlite.scalar.ops import short
 
@@ -86,6 +87,16 @@ def operation(item: Any) -> list[str]:
             elif v is not usual.get(k, item) and not is_array(v):
                 told.append(f"{k}={small(v)}")
     return [item.rule.name, *told]
+
+
+def operands(item: Any) -> list[Any]:
+    """List what the operation that made an item took by position: items and constants."""
+    if isinstance(item, Value):
+        return [*item._inputs, item._extra] if item._made_by is RAISE else [*item._inputs]
+    if not isinstance(item, Node) or isinstance(item, Bridge) or item.rule is None:
+        return []
+    pairs = zip(item.args, item.parents or (), strict=True)
+    return [arg if parent is None else parent for arg, parent in pairs]
 
 
 def constants(item: Any) -> list[tuple[str, Any]]:

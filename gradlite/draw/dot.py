@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import html
 import os
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from gradlite.draw.boxes import is_array, small
+from gradlite.draw.names import names_of
 from gradlite.draw.picture import Picture, one_of
 from gradlite.draw.scene import Box, Kind, Scene, scene
 
@@ -32,7 +34,7 @@ BOX = f'node [{FONT}, fontsize=10, shape=box, height=0.3, margin="0.1,0.05", col
 KINDS: dict[Kind, str] = {
     "parameter": 'style="rounded,filled,bold", color="#0072b2", fillcolor="#d6e9f5"',
     "input": 'shape=note, style=filled, color="#a36f00", fillcolor="#fdf0d3"',
-    "constant": 'style=dashed, color="#777777"',
+    "constant": 'style="dashed,filled", color="#777777", fillcolor="#f1f1f1"',
     "result": 'style=filled, fillcolor="#ffffff"',
     "root": 'style=filled, color="#00614a", fillcolor="#d3efe6", peripheries=2, penwidth=1.4',
     "repeats": 'style="dashed,filled", color="#8a4a74", fillcolor="#f6e9f1", peripheries=3',
@@ -42,12 +44,13 @@ KINDS: dict[Kind, str] = {
 CELLS: dict[Kind, str] = {
     "parameter": 'style="rounded" color="#0072b2" bgcolor="#d6e9f5"',
     "input": 'color="#a36f00" bgcolor="#fdf0d3"',
-    "constant": 'style="dashed" color="#777777"',
+    "constant": 'style="dashed" color="#777777" bgcolor="#f1f1f1"',
 }
 
 # Larger graphs than this are laid out with less care: perfection could take minutes.
-LARGE = 120
-CARELESS = "graph [nslimit=1, nslimit1=1, mclimit=0.2]"
+LARGE = 40  # boxes
+NEAR = 2  # arrows from a box that are laid out with care
+CARELESS = "graph [nslimit=2, nslimit1=2, mclimit=0.5]"
 
 NEWLINE = "\\n"
 LONGEST = 60  # characters of a label
@@ -118,34 +121,35 @@ class Look(NamedTuple):
     nodes : str
         The defaults of nodes.
     box : callable
-        Gives the attributes of a box.
+        Returns the attributes of a box by a name.
     oval : callable
-        Gives the label of an operation.
+        Returns the label of an operation.
     legend : callable
-        Gives a statement that explains the looks, or none.
+        Returns a statement that explains the looks, or none.
     """
 
     nodes: str
-    box: Callable[[Box], str]
+    box: Callable[[Box, str], str]
     oval: Callable[[list[str]], str]
     legend: Callable[[Scene], list[str]]
 
 
-def record(box: Box) -> str:
+def record(box: Box, name: str) -> str:
     """Show a box as micrograd's notebooks do: as a record of its fields."""
     if is_array(box.item):
-        return f'label="{written(small(box.item))}", {ARRAY}'
+        lines = [name] * (name != box.name) + [small(box.item)]
+        return f'label="{NEWLINE.join(map(written, lines))}", {ARRAY}'
     look = RESULT if box.op or box.inputs else LEAF
-    fields = [box.name, *box.fields] if box.name else box.fields
+    fields = [name, *box.fields] if name else box.fields
     thick = ROOT if box.kind == "root" else ""
     return f'label="{{{" | ".join(map(written, fields))}}}", {look}{thick}'
 
 
-def detailed(box: Box) -> str:
+def detailed(box: Box, name: str) -> str:
     """Show a box with its name and the line of code, in the look of its kind."""
     lines = [marked_up(line) for line in box.fields]
-    if box.name:
-        lines.insert(0, f"<b>{marked_up(box.name)}</b>")
+    if name:
+        lines.insert(0, f"<b>{marked_up(name)}</b>")
     if box.where:
         lines.append(fine_print(f"<i>{marked_up(line_of_code(box.where))}</i>"))
     return f"label=<{'<br/>'.join(lines)}>, {KINDS[box.kind]}"
@@ -184,31 +188,63 @@ DETAILED = Look(BOX, detailed, told, legend)
 
 
 def picture(scene: Scene, look: Look, rankdir: str, format: str = "svg") -> Picture:
+    """Make the picture of a scene."""
+    one_of("rankdir", rankdir, ("LR", "TB"))
+
+    def write_dot(named: bool) -> str:
+        return source(scene, look, rankdir, names_of(scene) if named else {})
+
+    return Picture(scene, write_dot, format)
+
+
+def source(scene: Scene, look: Look, rankdir: str, names: Mapping[str, str]) -> str:
     """Write a scene in DOT.
 
     Everything has an id, which an SVG shows: a box its own, the oval of its operation
     ``<box>-op``, an arrow from a box ``<source>-<box>``, that from the oval ``<box>-op-<box>``.
     """
-    one_of("rankdir", rankdir, ("LR", "TB"))
+    far = far_arrows(scene) if len(scene.boxes) > LARGE else set()
     nodes, edges = [], []
     for box in scene.boxes.values():
         end, op = box.id, box.op
-        nodes.append(f'{box.id} [{look.box(box)}, id="{box.id}"]')
+        name = box.name or names.get(box.id, "") if box.kind != "repeats" else ""
+        nodes.append(f'{box.id} [{look.box(box, name)}, id="{box.id}"]')
         if op:
             end = f"{box.id}made"
             nodes.append(f'{end} [{look.oval(op)}, {OPERATION}, id="{box.id}-op"]')
             edges.append(f'{end} -> {box.id} [id="{box.id}-op-{box.id}"]')
-        edges += [
-            f'{link.source} -> {end} [{beside(link.role)}id="{link.source}-{box.id}"]'
-            for link in box.inputs
-        ]
+        for link in box.inputs:
+            straight = "far=true, " if (link.source, box.id) in far else ""
+            edges.append(
+                f'{link.source} -> {end} [{straight}{beside(link.role)}id="{link.source}-{box.id}"]'
+            )
     defaults = [f"rankdir={rankdir}", GRAPH, look.nodes, EDGE, *look.legend(scene)]
-    if len(nodes) > LARGE:
+    if len(scene.boxes) > LARGE:
         defaults.append(CARELESS)
-    statements = [*defaults, *nodes, *edges]
-    lines = [f"  {statement}" for statement in statements]
-    source = "\n".join(["digraph gradlite {", *lines, "}", ""])
-    return Picture(source, scene, len(nodes), format)
+    lines = [f"  {statement}" for statement in (*defaults, *nodes, *edges)]
+    return "\n".join(["digraph gradlite {", *lines, "}", ""])
+
+
+def far_arrows(scene: Scene) -> set[tuple[str, str]]:
+    """Choose the arrows that Graphviz need not think of: from what many operations take.
+
+    An arrow costs as much as the ranks that it crosses. Each box keeps those to its first few
+    takers, and each operation one that leads to its place.
+    """
+    boxes = scene.boxes.values()
+    takers = Counter(link.source for box in boxes for link in box.inputs)
+    depth: dict[str, int] = {}
+    laid: Counter[str] = Counter()
+    far = set()
+    for box in boxes:
+        inputs = [link.source for link in box.inputs]
+        leading = max(inputs, key=lambda x: (depth[x], -takers[x]), default="")
+        depth[box.id] = 1 + depth[leading] if leading else 0
+        for x in inputs:
+            laid[x] += 1
+            if laid[x] > NEAR and x != leading:
+                far.add((x, box.id))
+    return far
 
 
 def line_of_code(where: str) -> str:

@@ -107,7 +107,7 @@ def fold(scene: Scene) -> Scene:
 
 def in_order(scene: Scene) -> list[Box]:
     """List the results in the order in which they were made."""
-    made = [box for box in scene.boxes.values() if box.kind in ("result", "root")]
+    made = [box for box in scene.boxes.values() if box.kind in ("result", "root") and box.inputs]
     by_age = sorted(made, key=age)
     place = {box.id: i for i, box in enumerate(by_age)}
     later = (place.get(link.source, -1) >= place[box.id] for box in by_age for link in box.inputs)

@@ -48,25 +48,25 @@ def trace(root: Any) -> tuple[set[Any], set[tuple[Any, Any]]]:
     >>> nodes == {a, b, c}, edges == {(a, c), (b, c)}
     (True, True)
     """
-    graph = behind(root)
+    graph = ancestors(root)
     return set(graph), {(child, parent) for parent in graph for child in graph[parent]}
 
 
-def behind(root: Any) -> Graph:
+def ancestors(root: Any) -> Graph:
     """Map all that is behind `root`, and last itself, to what each was made of.
 
     The order is that of a walk in depth, so what was made stands after what it was made of, and
     the same program gives the same order again.
     """
-    start = standing_for(root)
-    graph: Graph = {start: made_of(start)}
+    start = graph_root(root)
+    graph: Graph = {start: inputs_of(start)}
     done: Graph = {}
     path: list[tuple[Any, Iterator[Any]]] = [(start, iter(graph[start]))]
     while path:
         item, rest = path[-1]
         for x in rest:
             if x not in graph:
-                graph[x] = made_of(x)
+                graph[x] = inputs_of(x)
                 path.append((x, iter(graph[x])))
                 break
         else:
@@ -75,7 +75,7 @@ def behind(root: Any) -> Graph:
     return done
 
 
-def standing_for(root: Any) -> Any:
+def graph_root(root: Any) -> Any:
     """Give what stands for a result in its graph."""
     if isinstance(root, Value):
         return root
@@ -88,7 +88,7 @@ def standing_for(root: Any) -> Any:
     )
 
 
-def made_of(item: Any) -> tuple[Any, ...]:
+def inputs_of(item: Any) -> tuple[Any, ...]:
     """List what an item of a graph was made of, each once, in order."""
     if isinstance(item, Value):
         item._prev  # noqa: B018  # neurons that ran as arrays become Values

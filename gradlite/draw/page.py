@@ -1,8 +1,8 @@
-"""The page of a graph: one file that shows the backward pass one node at a time.
+"""The page of a graph: one file that shows both passes one node at a time.
 
-What is seen is in three files beside this one: page.html, page.css and page.js. Here they are put
-together with the picture and with all that the page tells, as JSON. The page loads nothing, and
-its Content-Security-Policy lets no script run but its own, whatever stands in a label.
+What is seen is in the folder web: page.html, its styles and its scripts. Here they are put together
+with the picture and with all that the page tells, as JSON. The page loads nothing, and its
+Content-Security-Policy lets no script run but its own, whatever stands in a label.
 """
 
 from __future__ import annotations
@@ -21,31 +21,30 @@ from typing import Any
 import numpy as np
 
 from gradlite.cotangents import OutputCotangents
-from gradlite.draw.boxes import number, small
-from gradlite.draw.formulas import formulas
+from gradlite.draw.boxes import number, operands, small
+from gradlite.draw.chain import Known, backward, formula_of, forward, rule_of
+from gradlite.draw.folding import in_order
+from gradlite.draw.formulas import defined, explained, formulas_of
+from gradlite.draw.mathematics import Entry
+from gradlite.draw.names import expression, names_of
 from gradlite.draw.scene import Box, Scene
 from gradlite.draw.steps import Arrival, Step, added, steps
 from gradlite.errors import GradliteError
 from gradlite.node import Node
-from gradlite.rule import RULES, Rule
+from gradlite.rule import Rule
 from gradlite.scalar import Value
 from gradlite.scalar.bridge import Bridge
-from gradlite.scalar.engine import RAISE
-from gradlite.scalar.ops import FUNCTIONS, unary_op
 
+SCRIPTS = ("state.js", "graph.js", "panel.js", "view.js", "steps.js")
+STYLES = ("page.css", "graph.css", "panel.css")
 ENTRIES = 6  # of an array, the first rows and columns are shown
 DIGITS = 12
 HARMLESS = str.maketrans({c: f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"})
 
-OPERATORS = {"+": np.add, "*": np.multiply, "**": np.power, RAISE.name: np.power}
-RULES_OF_VALUES: dict[str, Rule] = {
-    **{name: RULES[fn] for name, fn in OPERATORS.items()},
-    **{unary_op(name).name: RULES[fn] for name, (_, fn, _, _) in FUNCTIONS.items()},
-}
-
 ROLES = {"root": "the result", "repeats": "steps that repeat"}
 
 Json = dict[str, Any]
+Rules = dict[tuple[Rule, str], tuple[int, Entry | None]]  # their places, and their formulas
 
 
 def page(scene: Scene, svg: str) -> str:
@@ -74,17 +73,18 @@ def page(scene: Scene, svg: str) -> str:
     --------
     >>> from gradlite.draw.scene import scene
     >>> html = page(scene(Value(2.0, label="x") * 3), "<svg></svg>")
-    >>> "<title>The graph of * = 6.0000</title>" in html
+    >>> "<title>The graph of x * 3 = 6.0000</title>" in html
     True
     >>> "lambda g, ans, x, y: g * y" in html
     True
     """
-    script = part("page.js")
+    script = "\n".join(map(part, SCRIPTS))
     root = scene.boxes[scene.root]
+    title = title_of(root, names_of(scene), scene)
     return Template(part("page.html")).substitute(
-        title=escape(f"The graph of {called(root)}"),
+        title=escape(f"The graph of {title}"),
         sha256=b64encode(sha256(script.encode()).digest()).decode(),
-        style=part("page.css"),
+        style="\n".join(map(part, STYLES)),
         svg=svg[svg.index("<svg") :],
         data=json.dumps(described(scene), separators=(",", ":")).translate(HARMLESS),
         script=script,
@@ -92,8 +92,8 @@ def page(scene: Scene, svg: str) -> str:
 
 
 def part(name: str) -> str:
-    """Read a file that stands beside this one."""
-    return files("gradlite.draw").joinpath(name).read_text(encoding="utf-8")
+    """Read a part of the page."""
+    return files("gradlite.draw").joinpath("web", name).read_text(encoding="utf-8")
 
 
 def described(scene: Scene) -> Json:
@@ -101,55 +101,69 @@ def described(scene: Scene) -> Json:
     shown = {id(box.item): box.id for box in scene.boxes.values()}
     for stand_in, boxes in scene.repeats.items():
         shown.update((id(box.item), stand_in) for box in boxes)
+    names = names_of(scene)
+    known = Known(
+        {id(box.item): names[box.id] for box in scene.boxes.values()},
+        {id(box.item): box.value for box in scene.boxes.values()},
+    )
     root = scene.boxes[scene.root]
     seed = seed_of(root)
     taken: list[Json] = []
     problem = ""
     if seed is None:
-        problem = f"{called(root)} does not require a gradient: there is no backward pass to show."
+        problem = (
+            f"{names[root.id]} does not require a gradient: there is no backward pass to show."
+        )
     else:
         try:
-            taken = [told(step, scene, shown) for step in together(steps(root.item, seed), shown)]
+            passed = together(steps(root.item, seed), shown)
+            taken = [told(step, scene, shown, known) for step in passed]
         except GradliteError as error:
             problem = f"The backward pass fails. {error}"
-    rules: dict[Rule, int] = {}
+    rules: Rules = {}
+    told_boxes = {box.id: of_box(box, names, shown, rules, known) for box in scene.boxes.values()}
     return {
         "root": root.id,
         "seed": summary(seed),
+        "forward": [box.id for box in computed(scene)],
         "steps": taken,
         "problem": problem,
-        "boxes": {box.id: of_box(box, shown, rules) for box in scene.boxes.values()},
-        "rules": [[vars(formula) for formula in formulas(rule)] for rule in rules],
+        "boxes": told_boxes,
+        "rules": [of_rule(rule, entry) for (rule, _), (_, entry) in rules.items()],
     }
 
 
-def called(box: Box) -> str:
-    """Name a box in a few words."""
-    if box.name:
-        return box.name
-    if isinstance(box.item, Value) and box.op:
-        return f"{box.op[0]} = {number(box.value)}"
-    if box.op:
-        return box.op[0]
-    if box.kind == "repeats":
-        return ": ".join(box.fields)
-    kind = "result" if box.kind == "root" else box.kind
-    return f"{kind} {np.shape(box.value) or number(box.value)}"
+def computed(scene: Scene) -> list[Box]:
+    """List the results in the order in which they were made, and what stands for several."""
+    made = [box for box in in_order(scene) if box.op]
+    folds = [box for box in scene.boxes.values() if box.kind == "repeats" and box.inputs]
+    if not folds:
+        return made
+    return [box for box in scene.boxes.values() if box in made or box in folds]
+
+
+def title_of(box: Box, names: dict[str, str], scene: Scene) -> str:
+    """Name a result in a few words, with its number if it is one."""
+    by_item = {id(other.item): names[other.id] for other in scene.boxes.values()}
+    name = box.name or expression(box, by_item) or names[box.id]
+    if box.value is None or np.size(box.value) != 1 or hasattr(box.value, "tocsr"):
+        return name
+    value = box.value if isinstance(box.item, Value) else np.asarray(box.value).item()
+    return f"{name} = {number(value)}"
 
 
 def role(box: Box) -> str:
-    """Say what a box is to the graph, unless its name says that."""
+    """Say what a box is to the graph."""
     if box.kind in ROLES:
         return ROLES[box.kind]
-    article = "an" if box.kind == "input" else "a"
-    return f"{article} {box.kind}" if box.name or box.op else ""
+    return f"{'an' if box.kind == 'input' else 'a'} {box.kind}"
 
 
 # -- the backward pass ------------------------------------------------------------------------
 
 
 def seed_of(root: Box) -> Any:
-    """Give the cotangent to start from, None where nothing requires a gradient."""
+    """Return the cotangent to start from, None where nothing requires a gradient."""
     if isinstance(root.item, Value):
         return 1.0
     return np.ones_like(root.value) if isinstance(root.item, Node) else None
@@ -180,51 +194,67 @@ def join(arrivals: list[Arrival], new: Arrival) -> None:
     arrivals.append(new)
 
 
-def told(step: Step, scene: Scene, shown: dict[int, str]) -> Json:
+def told(step: Step, scene: Scene, shown: dict[int, str], known: Known) -> Json:
     """Describe a step: which box it is of, and what reaches which others.
 
     A box of repeats stands for several, so there is no total.
     """
-    arrivals = [
-        {
-            "box": shown[id(x)],
+    inside = shown[id(step.item)]
+    arrivals = []
+    for x, amount, total in step.arrivals:
+        to = shown[id(x)]
+        arrival = {
+            "box": to,
             "amount": summary(amount),
-            "total": None if shown[id(x)] in scene.repeats else summary(total),
+            "total": None if to in scene.repeats else summary(total),
         }
-        for x, amount, total in step.arrivals
-    ]
-    return {"box": shown[id(step.item)], "arrivals": arrivals}
+        if to not in scene.repeats and inside not in scene.repeats:
+            chain = backward(step.item, x, step.g, amount, known)
+            if chain is not None:
+                arrival["chain"] = chain._asdict()
+        arrivals.append(arrival)
+    return {"box": inside, "arrivals": arrivals}
 
 
 # -- the boxes --------------------------------------------------------------------------------
 
 
-def of_box(box: Box, shown: dict[int, str], rules: dict[Rule, int]) -> Json:
+def of_box(
+    box: Box,
+    names: dict[str, str],
+    shown: dict[int, str],
+    rules: Rules,
+    known: Known,
+) -> Json:
     """Describe a box; its rule goes to `rules`, where each stands once."""
     item = box.item
-    rule = rule_of(item)
+    rule, entry = rule_of(item), formula_of(item)
+    place = None
+    if rule is not None:
+        place, _ = rules.setdefault((rule, repr(entry)), (len(rules), entry))
     return {
-        "name": called(box),
+        "name": names[box.id],
         "kind": role(box),
         "op": box.op,
         "where": box.where,
         "inputs": [link.source for link in box.inputs],
         "value": summary(box.value),
-        "rule": None if rule is None else rules.setdefault(rule, len(rules)),
-        "arguments": [] if rule is None else arguments(item, rule, shown),
+        "made": forward(item, known) if box.op else "",
+        "rule": place,
+        "arguments": [] if rule is None else arguments(item, rule, entry, shown),
         "note": note_on(item) if rule is None else "",
         "hooked": isinstance(item, Node) and item.sink is not None and bool(item.sink.hooks),
     }
 
 
-def rule_of(item: Any) -> Rule | None:
-    """Find the derivative rule of the operation that made an item."""
-    if isinstance(item, Value):
-        op = item._made_by
-        if op is None or op.pull.__module__ != unary_op.__module__:
-            return None  # a leaf, or an operation of the user's own
-        return RULES_OF_VALUES.get(op.name)
-    return item.rule if isinstance(item, Node) and not isinstance(item, Bridge) else None
+def of_rule(rule: Rule, entry: Entry | None) -> Json:
+    """Describe a rule: what the function is, and its derivatives."""
+    return {
+        "result": entry.result if entry else "ans",
+        "definition": defined(entry) if entry else "",
+        "words": explained(entry) if entry else [],
+        "formulas": [vars(formula) for formula in formulas_of(rule, entry)],
+    }
 
 
 def note_on(item: Any) -> str:
@@ -238,27 +268,26 @@ def note_on(item: Any) -> str:
     return ""
 
 
-def arguments(item: Any, rule: Rule, shown: dict[int, str]) -> list[Json]:
-    """List the arguments of an operation: as the rule calls them, and what was given."""
-    if isinstance(item, Value):
-        given = [*item._inputs, item._extra] if item._made_by is RAISE else [*item._inputs]
-    else:
-        pairs = zip(item.args, item.parents or (), strict=True)
-        given = [arg if parent is None else parent for arg, parent in pairs]
-    named = [*zip(names(rule, len(given)), given, strict=True)]
+def arguments(item: Any, rule: Rule, entry: Entry | None, shown: dict[int, str]) -> list[Json]:
+    """List the arguments of an operation: as the formula calls them, and what was given."""
+    given = operands(item)
+    named = [*zip(symbols(rule, entry, len(given)), given, strict=True)]
     if isinstance(item, Node):
         named += [(k, x) for k, x in (item.params or {}).items() if id(x) in shown]
     return [
         {"name": name, "box": shown[id(x)]} if id(x) in shown else {"name": name, "is": small(x)}
         for name, x in named
+        if x is not None
     ]
 
 
-def names(rule: Rule, count: int) -> list[str]:
-    """Name the arguments of a function as its rule does."""
+def symbols(rule: Rule, entry: Entry | None, count: int) -> list[str]:
+    """Name the arguments of a function as its formula does, or else as its rule does."""
+    if entry is not None and rule.variadic is None:
+        return list(entry.arguments[:count])
     if rule.variadic is not None:
-        variadic = formulas(rule)[0].argument
-        return [variadic.replace("[i]", f"[{i}]") for i in range(count)]
+        variadic = entry.arguments[0] if entry else "x"
+        return [f"{variadic}{i + 1}" for i in range(count)]
     for vjp in rule.vjps:
         if isfunction(vjp):
             return list(vjp.__code__.co_varnames[2 : 2 + count])

@@ -1,16 +1,19 @@
-"""A picture: the text that describes it, laid out by Graphviz when somebody looks."""
+"""A picture: the text that describes it, laid out by Graphviz on first access."""
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
+from collections.abc import Callable
+from functools import cached_property
+from html import escape
 from pathlib import Path
-from tempfile import TemporaryFile
-from threading import Lock
+from subprocess import run
 from typing import Any
 
 from gradlite.atomic import replacing_file
+from gradlite.draw import layout
 from gradlite.draw.page import page
 from gradlite.draw.scene import Scene
 from gradlite.errors import FolderError, GradliteError, MissingExtraError
@@ -18,7 +21,8 @@ from gradlite.scalar.ops import short
 
 FORMATS = ("svg", "png", "pdf", "html", "dot", "eps", "gif", "jpeg", "jpg", "ps", "svgz")
 LIMIT = 700  # beyond, Graphviz may take longer than anybody waits
-GRAPHVIZ = Lock()  # it is not made for threads
+WINDOW = (880, 640)  # what a page leaves to the graph on a screen of 1280 x 900
+FRAME = 620  # the height of a page in a notebook
 
 
 class PictureError(GradliteError, ValueError):
@@ -28,23 +32,38 @@ class PictureError(GradliteError, ValueError):
 class Picture:
     """A graph ready to be drawn. Jupyter shows it.
 
-    Attributes
+    Parameters
     ----------
-    source : str
-        The graph in the language of Graphviz, DOT.
     scene : Scene
         What there is to see.
+    write_dot : callable
+        ``write_dot(named) -> source``: writes it in the language of Graphviz, DOT; with names
+        for what nobody has named, or without.
+    format : str, default 'svg'
+        What `render` writes.
+
+    Attributes
+    ----------
+    scene : Scene
+        What there is to see.
+    source : str
+        The graph in DOT.
     size : int
         How many boxes and ovals it has.
     format : str
         What `render` writes.
     """
 
-    def __init__(self, source: str, scene: Scene, size: int, format: str = "svg") -> None:
-        self.source = source
+    def __init__(self, scene: Scene, write_dot: Callable[[bool], str], format: str = "svg") -> None:
         self.scene = scene
-        self.size = size
+        self._write_dot = write_dot
+        self.size = sum(1 + bool(box.op) for box in scene.boxes.values())
         self.format = one_of("format", format, FORMATS)
+
+    @cached_property
+    def source(self) -> str:
+        """The graph in the language of Graphviz, DOT."""
+        return self._write_dot(False)
 
     def render(self, path: str | os.PathLike[str]) -> str:
         """Write the picture in its format, and give the path of the file.
@@ -88,11 +107,17 @@ class Picture:
             file.write(drawn)
         return path
 
-    def _repr_svg_(self) -> str:
+    def svg(self) -> str:
+        """Return the picture as SVG."""
         return self._drawn("svg").decode()
 
     def _repr_html_(self) -> str:
-        return f'<div style="overflow: auto">{fragment(self._repr_svg_())}</div>'
+        # A frame of its own: what is in it has its own ids, scripts and keys.
+        text = escape(self._drawn("html").decode()).replace("\n", "&#10;")
+        return (
+            f'<iframe srcdoc="{text}" title="{escape(repr(self))}" loading="lazy" '
+            f'sandbox="allow-scripts" style="width: 100%; height: {FRAME}px; border: 0"></iframe>'
+        )
 
     def __repr__(self) -> str:
         return f"<picture of {self.size} boxes and ovals>"
@@ -102,31 +127,46 @@ class Picture:
         if format == "dot":
             return self.source.encode()
         if format == "html":  # the page explains the looks itself, and needs no legend
-            svg = self._laid_out("svg", label="").decode()
+            svg = self._laid_out(self._write_dot(True), "svg", {"label": ""}, WINDOW).decode()
             return page(self.scene, fragment(svg)).encode()
-        return self._laid_out(format)
+        return self._laid_out(self.source, format, {})
 
-    def _laid_out(self, format: str, **attributes: str) -> bytes:
-        """Lay the graph out, with other attributes, and draw it."""
+    def _laid_out(
+        self,
+        source: str,
+        format: str,
+        attributes: dict[str, str],
+        window: tuple[int, int] | None = None,
+    ) -> bytes:
+        """Have Graphviz lay the graph out and draw it."""
         if self.size > LIMIT:
             raise PictureError(
                 f"This picture would have {self.size} boxes and ovals. Up to {LIMIT} are laid out "
                 f"in good time, and can be read: draw a part of the graph, such as the output for "
                 f"one sample, one neuron, or a smaller network."
             )
-        graphviz = imported()
-        try:
-            with GRAPHVIZ, quiet_fonts():
-                graph = graphviz.AGraph(string=self.source)
-                graph.graph_attr.update(attributes)
-                drawn: bytes = graph.draw(format=format, prog="dot")
-        except (OSError, TypeError, ValueError) as error:
-            raise PictureError(f"Graphviz could not draw this as {format}: {error}.") from error
-        return drawn
+        check_installed()
+        order = {"source": source, "format": format, "attributes": attributes, "window": window}
+        done = run(
+            [sys.executable, "-P", layout.__file__],
+            input=json.dumps(order).encode(),
+            capture_output=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+        # The fonts' library complains about newer configurations of the system, to no harm.
+        said = [
+            line for line in done.stderr.decode().splitlines() if not line.startswith("Fontconfig")
+        ]
+        if done.returncode:
+            reason = said[-1] if said else f"it ended with {done.returncode}"
+            raise PictureError(f"Graphviz could not draw this as {format}: {reason}.")
+        for line in said:
+            print(line, file=sys.stderr)
+        return done.stdout
 
 
 def fragment(svg: str) -> str:
-    """Leave the prologue of an SVG away, which has no place within HTML."""
+    """Return an SVG without its prologue, which has no place within HTML."""
     return svg[svg.index("<svg") :]
 
 
@@ -137,38 +177,12 @@ def one_of(what: str, given: Any, choices: tuple[str, ...]) -> Any:
     return given
 
 
-def imported() -> Any:
-    """Import pygraphviz, or say what it is needed for."""
+def check_installed() -> None:
+    """Raise MissingExtraError unless there is pygraphviz."""
     try:
-        import pygraphviz
+        import pygraphviz  # noqa: F401  # whether it can be, is the question
     except ImportError as error:
         raise MissingExtraError(
             "Laying out the picture of a graph needs pygraphviz (it brings Graphviz along): "
             f"pip install 'gradlite[viz]'. The import said: {error}."
         ) from None
-    return pygraphviz
-
-
-@contextmanager
-def quiet_fonts() -> Iterator[None]:
-    """Drop what the font library says on stderr, and hand on what else was said there.
-
-    The one that comes with pygraphviz complains once about newer configurations of the system,
-    which do no harm. It writes past Python, to the descriptor.
-    """
-    try:
-        stderr = os.dup(2)
-    except OSError:  # there is none
-        yield
-        return
-    with TemporaryFile() as log:
-        os.dup2(log.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
-            log.seek(0)
-            said = [line for line in log if not line.startswith(b"Fontconfig")]
-            if said:
-                os.write(2, b"".join(said))

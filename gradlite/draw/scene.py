@@ -10,7 +10,7 @@ import numpy as np
 
 from gradlite.draw.answers import answers
 from gradlite.draw.boxes import constants, fields, gradient, operation, role_of
-from gradlite.draw.graph import behind
+from gradlite.draw.graph import ancestors
 from gradlite.nn import Parameter
 from gradlite.node import Node
 from gradlite.scalar import Value
@@ -137,21 +137,21 @@ def scene(root: Any, names: Mapping[str, Any] | None = None) -> Scene:
     >>> seen.boxes["n1"].inputs
     [Link(source='n0', role=''), Link(source='n1array0', role='')]
     """
-    graph = behind(root)
+    graph = ancestors(root)
     *_, last = graph
     known = answers(graph)
     if isinstance(last, Node):
         known[last] = root._data
-    named = {id(standing_for(x)): (name, x) for name, x in (names or {}).items()}
+    named = {id(graph_root(x)): (name, x) for name, x in (names or {}).items()}
     ids = {id(item): f"n{i}" for i, item in enumerate(graph)}
     boxes: dict[str, Box] = {}
     for item, inputs in graph.items():
-        name, _ = named.get(id(standing_for(item)), NAMELESS)
+        name, _ = named.get(id(graph_root(item)), NAMELESS)
         links = [Link(ids[id(x)], role_of(x, item)) for x in inputs]
         box = Box(ids[id(item)], item, "result", name, links)
         for i, (array, role) in enumerate(arrays(item)):
             if id(array) not in ids:
-                leaf = of_array(f"{box.id}array{i}", array, *named.get(id(array), NAMELESS))
+                leaf = of_array(f"{box.id}array{i}", array, *name_of(array, named))
                 ids[id(array)] = leaf.id
                 boxes[leaf.id] = leaf
             links.append(Link(ids[id(array)], role))
@@ -161,7 +161,15 @@ def scene(root: Any, names: Mapping[str, Any] | None = None) -> Scene:
     return Scene(boxes, ids[id(last)])
 
 
-def standing_for(x: Any) -> Any:
+def name_of(array: Any, named: Mapping[int, tuple[str, Any]]) -> tuple[str, Any]:
+    """Return the name of an array, and what has it; the tape keeps copies of indices and masks."""
+    if id(array) in named or getattr(array, "dtype", np.dtype(float)).kind not in "biu":
+        return named.get(id(array), NAMELESS)
+    copies = (pair for pair in named.values() if np.array_equal(pair[1], array))
+    return next(copies, NAMELESS)
+
+
+def graph_root(x: Any) -> Any:
     """Give what stands in a graph for a Value, a Tensor, or an array."""
     return x if not isinstance(x, Tensor) else x._data if x._node is None else x._node
 

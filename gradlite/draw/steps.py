@@ -1,8 +1,8 @@
 """The backward pass one node at a time: what arrives where, and what it adds up to.
 
-`steps` does what ``backward()`` does, in the same order and by the same rules, and tells
-everything that happens on the way. It changes nothing: no ``grad``, no graph, and no hook is
-called.
+`steps` takes the walk that ``backward()`` takes, watched from where debug mode watches it, and
+tells everything that happens on the way. It changes nothing: no ``grad``, no graph, and no hook
+is called.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradlite.cotangents import OutputCotangents, to_argument, zero_masked
-from gradlite.draw.graph import made_of
+from gradlite.cotangents import OutputCotangents
+from gradlite.draw.graph import inputs_of
 from gradlite.errors import DivisionError, RangeError
+from gradlite.modes import Mode, ModeContext
 from gradlite.node import Node
 from gradlite.scalar import Value
 from gradlite.scalar.bridge import Bridge
 from gradlite.scalar.walk import described
+from gradlite.tape import walk
 
 Contributions = Iterator[tuple[Any, Any]]
 
@@ -31,9 +33,9 @@ class Arrival(NamedTuple):
     item : Value or Node
         The input.
     amount : array or float
-        What it was handed: a part of its gradient.
+        What it was passed: a part of its gradient.
     total : array or float
-        All that it has been handed so far.
+        All that it has been passed so far.
     """
 
     item: Any
@@ -42,14 +44,14 @@ class Arrival(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A result hands its gradient on to what it was made of.
+    """A result passes its gradient back to what it was made of.
 
     Attributes
     ----------
     item : Value or Node
         The result.
     g : array or float
-        Its gradient, which is whole by now.
+        Its gradient, which is complete by now.
     arrivals : list of Arrival
         What its inputs get, in the order of the arguments.
     """
@@ -96,53 +98,118 @@ def steps(root: Any, g: Any) -> Iterator[Step]:
     -4.0 [(-6.0, 1.0, 1.0), (2.0, 1.0, 1.0)]
     -6.0 [(2.0, -3.0, -2.0), (-3.0, 2.0, 2.0)]
     """
+    order = results(root)
+    if order and all(isinstance(item, Node) and not isinstance(item, Bridge) for item in order):
+        yield from on_the_tape(root, g)
+        return
     totals = {root: g}
-    masked: set[Node] = set()
-    for item in results(root):
+    for item in order:
         if item not in totals:
             continue
         g = totals.pop(item)
-        if isinstance(item, Value):
-            given = from_value(item, g)
-        elif isinstance(item, Bridge):
-            given = iter(item.seeds(g))
-        else:
-            behind_mask = item in masked
-            given = from_node(item, g, behind_mask)
-            if behind_mask or item.rule.masks:
-                masked.update(parent for parent in item.parents if parent is not None)
-        arrivals = []
-        for x, amount in given:
-            if isinstance(x, Node) and x.rule is None and x.sink is not None:
-                amount = np.asarray(amount, x.sink.dtype)  # the gradient of a leaf has its dtype
-            totals[x] = added(totals[x], amount) if x in totals else amount
-            arrivals.append(Arrival(x, amount, totals[x]))
-        yield Step(item, g, arrivals)
+        yield Step(item, g, [arrival(x, c, totals) for x, c in contributions(item, g)])
 
 
 def results(root: Any) -> list[Any]:
     """List what is behind `root`, and itself, but no leaves: the youngest first."""
-    found = {root: made_of(root)}
+    found = {root: inputs_of(root)}
     pending = [root]
     for item in pending:
         new = [x for x in found[item] if x not in found]
-        found.update((x, made_of(x)) for x in new)
+        found.update((x, inputs_of(x)) for x in new)
         pending += new
     return sorted((item for item in found if found[item]), key=age, reverse=True)
 
 
 def age(item: Any) -> float:
-    """Say when an item was made; the younger, the larger."""
+    """Return when an item was made; the younger, the larger."""
     made: float = item._serial if isinstance(item, Value) else item.serial
     return made
 
 
+def arrival(x: Any, amount: Any, totals: dict[Any, Any]) -> Arrival:
+    """Add a contribution to the total of an input; out of place, as rules share arrays."""
+    if isinstance(x, Node) and x.rule is None and x.sink is not None:
+        amount = np.asarray(amount, x.sink.dtype)  # the gradient of a leaf has its dtype
+    totals[x] = added(totals[x], amount) if x in totals else amount
+    return Arrival(x, amount, totals[x])
+
+
+# -- on the tape ------------------------------------------------------------------------------
+
+
+class Observer(ModeContext):
+    """Stands where debug mode does, and writes down what the walk does."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[Node, list[tuple[Any, Any]]]] = []
+
+    def _change(self, mode: Mode) -> Mode:
+        return mode._replace(inspector=self)
+
+    def before(self, node: Node) -> None:
+        """Begin a step: the walk is about to differentiate a node."""
+        self.steps.append((node, []))
+
+    def backward(self, node: Node, g: Any, cotangent: Any) -> None:
+        """Note what the node passes back to the next of its parents."""
+        self.steps[-1][1].append((g, cotangent))
+
+    def forward(self, rule: Any, args: Any, ans: Any, node: Any) -> None:
+        """Ignore the operations that rules consist of."""
+
+    def number(self, name: str, args: Any, ans: Any) -> str:
+        """Ignore operations on single numbers."""
+        return ""
+
+
+def on_the_tape(root: Node, g: Any) -> Iterator[Step]:
+    """Let `gradlite.tape.walk` walk, and tell what it did.
+
+    It stops at the leaves: so it calls no hook, and adds to no gradient.
+    """
+    ends = leaves(root)
+    observer = Observer()
+    with observer:
+        walk(root, g, deliver=lambda node, c: None, ends=ends, retain=True)
+    totals: dict[Any, Any] = {root: g}
+    for node, passed in observer.steps:
+        parents = [parent for parent in node.parents or () if parent is not None]
+        given = zip(parents, (c for _, c in passed), strict=True)
+        yield Step(node, passed[0][0], [arrival(x, c, totals) for x, c in given])
+
+
+def leaves(root: Node) -> set[Node]:
+    """Collect the leaves behind a node."""
+    found, pending = {root}, [root]
+    for node in pending:
+        new = [x for x in inputs_of(node) if x not in found]
+        found.update(new)
+        pending += new
+    return {node for node in found if node.rule is None and node is not root}
+
+
+# -- where there are Values -------------------------------------------------------------------
+
+
+def contributions(item: Any, g: Any) -> Contributions:
+    """Return what a result passes back to each of its inputs."""
+    if isinstance(item, Value):
+        return from_value(item, g)
+    if isinstance(item, Bridge):
+        return iter(item.seeds(g))
+    given: list[tuple[Any, Any]] = []
+    parents = {parent for parent in item.parents if parent is not None}
+    walk(item, g, deliver=lambda x, c: given.append((x, c)), ends=parents, retain=True)
+    return iter(given)
+
+
 def from_value(value: Any, g: float) -> Contributions:
-    """Give what a Value contributes to each of its inputs.
+    """Return what a Value contributes to each of its inputs.
 
     Its operation adds to their ``grad``; what stood there before is put back.
     """
-    inputs = made_of(value)
+    inputs = inputs_of(value)
     if isinstance(inputs[0], Node):  # the Value was taken out of a Tensor
         return iter([(inputs[0], np.float64(g))])
     before = [(x, x.grad) for x in (value, *inputs)]
@@ -159,21 +226,6 @@ def from_value(value: Any, g: float) -> Contributions:
     finally:
         for x, grad in before:
             x.grad = grad
-
-
-def from_node(node: Node, g: Any, behind_mask: bool) -> Contributions:
-    """Give what an operation contributes to each of its inputs: a turn of `gradlite.tape.walk`."""
-    rule: Any = node.rule
-    parents: Any = node.parents
-    vjps = rule.vjps or rule.pullbacks(len(parents))
-    for i, parent in enumerate(parents):
-        if parent is None:
-            continue
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            c = vjps[i](g, node.ans, *node.args, **(node.params or {}))
-            if behind_mask and rule.singular:
-                c = zero_masked(g, c)
-        yield parent, c if c.shape == parent.shape else to_argument(c, node, i)
 
 
 def added(total: Any, amount: Any) -> Any:

@@ -450,6 +450,12 @@ class Value(Traced, metaclass=Watched):
     def __repr__(self) -> str:
         return f"Value(data={self.data}, grad={self.grad})"
 
+    def _repr_html_(self) -> str:
+        from gradlite.notebook import number_html
+
+        facts = [*([self.label] if self.label else []), *([f"made by {self._op}"] * bool(self._op))]
+        return number_html(type(self).__name__, self.data, self.grad, facts)
+
     def __format__(self, spec: str) -> str:
         return format(self.data, spec) if spec else repr(self)
 

@@ -16,6 +16,7 @@ from itertools import pairwise
 from typing import Any
 
 from gradlite.errors import ShapeError
+from gradlite.notebook import digits, tree_html
 from gradlite.scalar.engine import Value, Watched
 from gradlite.scalar.expand import OPS
 from gradlite.scalar.network import Dense, Network, Parameter
@@ -96,6 +97,25 @@ class Module(metaclass=WatchedModule):
     def _neurons(self) -> list[list[Neuron]] | None:
         """Give the neurons of each layer, or None if a layer is not one of ours."""
         return None
+
+    def _outline(self, name: str = "") -> Any:
+        """Outline this module for a notebook: what it is, its size, and what is in it."""
+        inside: list[Any] = []
+        for attribute, held in vars(self).items():
+            each = isinstance(held, (list, tuple))
+            for i, part in enumerate(held if each else [held]):
+                path = f"{attribute}[{i}]" if each else attribute
+                if isinstance(part, Module):
+                    inside.append(part._outline(path))
+                elif isinstance(part, Value) and not attribute.startswith("_"):
+                    numbers = f"{digits(part.data)}, grad {digits(part.grad)}"
+                    inside.append((path, numbers, []))
+        count = len(self.parameters())
+        title = f"{name}: {type(self).__name__}" if name else type(self).__name__
+        return title, f"{count:,} parameters" if count else "", inside
+
+    def _repr_html_(self) -> str:
+        return tree_html(self._outline())
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in STRUCTURAL:

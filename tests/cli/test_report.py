@@ -2,6 +2,7 @@
 
 import base64
 import re
+import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from io import BytesIO
 
@@ -11,7 +12,7 @@ from matplotlib.image import imread
 from sklearn.exceptions import ConvergenceWarning
 
 from gradlite import MLPClassifier, MLPRegressor
-from gradlite.cli.figures import loss_curve
+from gradlite.cli.figures import confusion, distinct, legible, loss_curve
 from gradlite.cli.report import Report, report_html
 from tests.draw.browser import chromium, complaints, requests, resize
 
@@ -117,6 +118,41 @@ def test_the_confusion_matrix_counts(binary):
     assert after[:4] == ["15", "5", "0", "20"]  # 5 of the 20 rows of "no" are taken for "yes"
 
 
+def matrix_of(y, prediction, classes):
+    """Read the confusion matrix of a figure: the names of its columns, and its counts."""
+    svg, caption = confusion(np.array(y), np.array(prediction), classes)
+    texts = ["".join(text.itertext()) for text in ET.fromstring(svg).iter("text")]
+    counts = [int(text) for text in texts if text.isdigit()]
+    size = int(np.sqrt(len(counts)))
+    return np.reshape(counts, (size, size)), texts, caption
+
+
+def test_of_many_classes_no_prediction_is_lost():
+    classes = [f"class {i:02} x" for i in range(20)]
+    y = np.repeat(classes, range(1, 21))
+    prediction = np.roll(y, 3)
+    counts, texts, caption = matrix_of(y, prediction, classes)
+    assert counts.shape == (13, 13)
+    assert counts.sum() == len(y)
+    assert counts[-1].sum() == sum(range(1, 9))  # of the eight classes that are rare
+    assert texts.count("all others") == 2
+    assert "the 12 most frequent of 20 classes, the others together" in caption
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        [f"Department of Applied Physics and Chemistry {letter}" for letter in "AB"],
+        [f"{'x' * 40}{i}{'y' * 40}" for i in range(3)],
+        ["same", "same "],
+    ],
+)  # fmt: skip
+def test_classes_that_are_shortened_have_different_names(classes):
+    names = distinct([legible(name) for name in classes], classes)
+    assert len(set(names)) == len(classes)
+    assert all(len(line) <= 22 for name in names for line in name.splitlines())
+
+
 @pytest.mark.parametrize(("alpha", "said"), [(10.0, True), (0.0, False)])
 def test_the_loss_of_training_is_said_to_have_a_penalty(alpha, said):
     x = np.random.default_rng(0).normal(size=(100, 4))
@@ -136,8 +172,8 @@ def test_scores_stand_beside_others():
     ]
     page = Page(report_html(report(scores=scores)))
     assert (
-        "The network is ahead of most frequent class and level with logistic regression and "
-        "behind oracle." in page.text()
+        "By accuracy, the network is ahead of most frequent class and level with logistic "
+        "regression and behind oracle." in page.text()
     )
     widths = [s for s in page.attributes("style") if s.startswith("width")]
     assert widths == ["width: 87.5%", "width: 87.5%", "width: 50.0%", "width: 100.0%"]

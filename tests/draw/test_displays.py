@@ -52,6 +52,35 @@ def test_validation_loss_is_marked_at_the_epoch_of_the_best_score():
     assert display.ax_.get_yscale() == "log"
 
 
+@pytest.mark.parametrize(
+    ("curve", "validation", "scale"),
+    [
+        ([3.0, 1.0, 0.2], None, "linear"),
+        ([3.0, 1.0, 0.09], None, "log"),
+        ([3.0, 1.0, 0.2], [4.0, 0.5, 0.1], "log"),
+        ([3.0, 1.0, 0.0], None, "linear"),
+        ([3.0, -1.0, -9.0], None, "linear"),
+        ([np.nan, 3.0, 0.05], None, "log"),
+        ([np.nan], None, "linear"),
+    ],
+)
+def test_a_loss_that_falls_far_has_a_logarithmic_axis(curve, validation, scale):
+    display = LossCurveDisplay.from_predictions(curve, validation)
+    assert display.ax_.get_yscale() == scale
+    assert LossCurveDisplay.from_predictions(curve, scale="linear").ax_.get_yscale() == "linear"
+
+
+def test_a_second_curve_counts_with_the_first():
+    display = LossCurveDisplay.from_predictions([3.0, 1.0])
+    assert LossCurveDisplay.from_predictions([0.3, 0.05], ax=display.ax_).ax_.get_yscale() == "log"
+
+
+def test_no_number_is_taken_off_the_axis():
+    display = LossCurveDisplay.from_predictions([0.6931473, 0.6931472, 0.6931471])
+    display.figure_.canvas.draw()
+    assert display.ax_.yaxis.get_offset_text().get_text() == ""
+
+
 def test_scores_alone_have_an_axis_of_their_own():
     model = fitted(TheirClassifier, early_stopping=True, max_iter=8)
     display = LossCurveDisplay.from_estimator(make_pipeline(StandardScaler(), model))
@@ -132,7 +161,7 @@ def test_the_best_epoch(curves, best):
         (
             lambda: LossCurveDisplay.from_predictions([1.0], scale="cubic"),
             PictureError,
-            "scale must be linear, log; not 'cubic'",
+            "scale must be auto, linear, log; not 'cubic'",
         ),
         (
             lambda: LossCurveDisplay.from_predictions([np.nan, -0.5], scale="log"),

@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 
 import gradlite as gl
 from gradlite import nn
-from gradlite.draw import draw, draw_dot
+from gradlite.draw import Picture, draw, draw_dot
 from gradlite.draw.dot import KINDS
 from gradlite.draw.scene import Link
 from gradlite.engine import Value
@@ -91,7 +91,7 @@ def test_each_kind_has_a_look_of_its_own_without_its_colours():
 def test_the_svg_has_the_ids_of_the_scene(graphviz):
     (x,) = leaves(np.ones(3))
     for picture in (draw((x * x).sum()), draw_dot((x * x).sum())):
-        ids = {group.get("id") for group in ET.fromstring(picture._repr_svg_()).iter(f"{SVG}g")}
+        ids = {group.get("id") for group in ET.fromstring(picture.svg()).iter(f"{SVG}g")}
         expected = {"graph0"}
         for box in picture.scene.boxes.values():
             expected |= {box.id, *(f"{link.source}-{box.id}" for link in box.inputs)}
@@ -100,10 +100,17 @@ def test_the_svg_has_the_ids_of_the_scene(graphviz):
         assert ids == expected
 
 
-def test_a_notebook_gets_a_fragment_of_html(graphviz):
-    fragment = draw(Value(1.0) + 1)._repr_html_()
-    assert ET.fromstring(fragment).tag == "div"
-    assert "<?xml" not in fragment
+def test_a_notebook_shows_the_page_in_a_frame_of_its_own(graphviz, monkeypatch):
+    laid = []
+    lay_out = Picture._laid_out
+    monkeypatch.setattr(Picture, "_laid_out", lambda *args: laid.append(args) or lay_out(*args))
+    picture = draw(Value(1.0) + 1)
+    frame = ET.fromstring(picture._repr_html_())
+    assert len(laid) == 1
+    assert not any(hasattr(picture, f"_repr_{kind}_") for kind in ("svg", "png", "mimebundle"))
+    assert frame.tag == "iframe"
+    assert frame.get("sandbox") == "allow-scripts"
+    assert frame.get("srcdoc") == picture._drawn("html").decode()
 
 
 def test_the_legend_explains_the_leaves_that_are_there(graphviz):
@@ -270,14 +277,14 @@ def test_large_graphs_are_folded_unless_told_not_to(graphviz):
         x = x.tanh()
     folded, whole = draw(x), draw(x, fold=False)
     assert (folded.size, whole.size) == (6, 201)
-    assert "… 98 more times" in "".join(ET.fromstring(folded._repr_svg_()).itertext())
+    assert "… 98 more times" in "".join(ET.fromstring(folded.svg()).itertext())
 
 
 def test_100000_operations_in_a_loop_can_be_drawn(graphviz):
     (x,) = leaves(np.float64(0.5))
     for _ in range(100_000):
         x = np.tanh(x)
-    assert draw(x)._repr_svg_()
+    assert draw(x).svg()
 
 
 def test_what_cannot_be_folded_is_refused(graphviz):
@@ -286,7 +293,7 @@ def test_what_cannot_be_folded_is_refused(graphviz):
     for _ in range(2000):
         x = rng.choice((Value.tanh, Value.sin, Value.cos))(x)
     with pytest.raises(ValueError, match=r"picture would have \d{4} boxes.*draw a part"):
-        draw(x)._repr_svg_()
+        draw(x).svg()
 
 
 # -- files ------------------------------------------------------------------------------------
@@ -312,7 +319,7 @@ def test_a_file_is_replaced_when_the_new_one_is_complete(suffix, tmp_path, monke
 
 def test_the_page_has_a_legend_of_its_own(tmp_path, graphviz):
     picture = draw(nn.Linear(2, 1), np.ones((1, 2)))
-    assert ">parameter</text>" in picture._repr_svg_()
+    assert ">parameter</text>" in picture.svg()
     page = Path(picture.save(tmp_path / "graph.html")).read_text(encoding="utf-8")
     assert ">parameter</text>" not in page
 

@@ -18,7 +18,8 @@ from gradlite.draw.displays._axes import (
 from gradlite.draw.picture import PictureError, one_of
 from gradlite.errors import ShapeError
 
-SCALES = ("linear", "log")
+SCALES = ("auto", "linear", "log")
+STEEP = 30  # a loss that falls by more has a logarithmic axis
 BESIDE = {"validation_curve": "validation loss", "validation_scores": "validation score"}
 """What can be drawn beside the training loss; the first that is there is."""
 
@@ -85,7 +86,7 @@ class LossCurveDisplay:
         estimator: Any,
         *,
         ax: Any = None,
-        scale: str = "linear",
+        scale: str = "auto",
         name: str | None = None,
         **line_kw: Any,
     ) -> LossCurveDisplay:
@@ -98,8 +99,8 @@ class LossCurveDisplay:
             ends in one.
         ax : Axes, optional
             Where to draw; by default in a new figure.
-        scale : {'linear', 'log'}, default='linear'
-            Of the losses.
+        scale : {'auto', 'linear', 'log'}, default='auto'
+            Of the losses: 'auto' is logarithmic where they fall by more than a factor of 30.
         name : str, optional
             What the legend calls the estimator.
         **line_kw
@@ -143,7 +144,7 @@ class LossCurveDisplay:
         *,
         validation_scores: Any = None,
         ax: Any = None,
-        scale: str = "linear",
+        scale: str = "auto",
         name: str | None = None,
         **line_kw: Any,
     ) -> LossCurveDisplay:
@@ -176,7 +177,7 @@ class LossCurveDisplay:
         return display.plot(ax, scale=scale, **line_kw)
 
     def plot(
-        self, ax: Any = None, *, scale: str = "linear", name: str | None = None, **line_kw: Any
+        self, ax: Any = None, *, scale: str = "auto", name: str | None = None, **line_kw: Any
     ) -> LossCurveDisplay:
         """Draw the curves.
 
@@ -196,6 +197,9 @@ class LossCurveDisplay:
         if scale == "log":
             check_positive(loss, beside.get("validation_curve"))
         self.ax_ = ax = one_axes(ax, type(self).__name__)
+        if scale == "auto":
+            losses = [loss, *(c for kind, c in beside.items() if kind == "validation_curve")]
+            scale = suited_scale(ax, losses)
         self.figure_ = ax.figure
         self.score_ax_ = self.validation_line_ = None
         name = self.name if name is None else name
@@ -209,6 +213,8 @@ class LossCurveDisplay:
             self.validation_line_ = line(place, curve, before + BESIDE[kind], style)
         self._mark_best(best_of(loss, **beside), before)
         ax.set(xlabel="Epoch", ylabel="Loss", yscale=scale)
+        if scale == "linear":
+            ax.ticklabel_format(axis="y", useOffset=False)
         integer_ticks(ax.xaxis)
         self._write_legend()
         return self
@@ -284,6 +290,15 @@ def best_of(
     if validation_scores is not None:
         figures = -validation_scores
     return int(np.argmin(np.where(np.isfinite(figures), figures, np.inf))) + 1
+
+
+def suited_scale(ax: Any, losses: Sequence[np.ndarray]) -> str:
+    """Choose the scale of axes: of losses to draw, and of those that are drawn there already."""
+    curves = [*losses, *(np.asarray(line.get_ydata(), float) for line in ax.get_lines())]
+    numbers = np.concatenate([curve[np.isfinite(curve)] for curve in curves])
+    if not numbers.size or numbers.min() <= 0:
+        return "linear"
+    return "log" if numbers.max() > STEEP * numbers.min() else "linear"
 
 
 def check_positive(*curves: np.ndarray | None) -> None:

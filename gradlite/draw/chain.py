@@ -1,0 +1,234 @@
+"""The chain rule at one node, with its names and its numbers put into the formula.
+
+``w.grad += n.grad * x`` is the formula with the names of what is in the graph, ``0.5 * 2`` the same
+with their numbers. Of arrays, the numbers are those of the first element.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gradlite.draw.boxes import operands, small
+from gradlite.draw.formulas import mathml
+from gradlite.draw.latex import decimal, latex, number
+from gradlite.draw.mathematics import Elementwise, Entry, entry_of
+from gradlite.errors import GraphError
+from gradlite.node import Node
+from gradlite.rule import RULES, Rule
+from gradlite.scalar import Value
+from gradlite.scalar.bridge import Bridge
+from gradlite.scalar.engine import RAISE
+from gradlite.scalar.ops import FUNCTIONS, unary_op
+
+OPERATORS = {"+": np.add, "*": np.multiply, "**": np.power, RAISE.name: np.power}
+RULES_OF_VALUES: dict[str, Rule] = {
+    **{name: RULES[fn] for name, fn in OPERATORS.items()},
+    **{unary_op(name).name: RULES[fn] for name, (_, fn, _, _) in FUNCTIONS.items()},
+}
+
+Texts = dict[str, str]
+Numbers = dict[str, float]
+
+
+class Chain(NamedTuple):
+    """What reaches an input, as the chain rule says it.
+
+    Attributes
+    ----------
+    code : str
+        With names, as a statement of Python.
+    numbers : str
+        The right-hand side with numbers; '' where they are not known, or too many.
+    mathml : str
+        The same as an equation; '' likewise.
+    where : str
+        Of which element the numbers are, '' of a single number.
+    """
+
+    code: str
+    numbers: str = ""
+    mathml: str = ""
+    where: str = ""
+
+
+class Known(NamedTuple):
+    """What is known of the items of a graph, by their ids.
+
+    Attributes
+    ----------
+    names : mapping of int to str
+        Their names.
+    values : mapping of int to object
+        Their numbers.
+    """
+
+    names: Mapping[int, str]
+    values: Mapping[int, Any]
+
+
+def rule_of(item: Any) -> Rule | None:
+    """Return the derivative rule of the operation that made an item."""
+    if isinstance(item, Value):
+        op = item._made_by
+        if op is None or op.pull.__module__ != unary_op.__module__:
+            return None  # a leaf, or an operation of the user's own
+        return RULES_OF_VALUES.get(op.name)
+    return item.rule if isinstance(item, Node) and not isinstance(item, Bridge) else None
+
+
+def params_of(item: Any) -> dict[str, Any]:
+    """Return the parameters of the operation that made an item, with their defaults."""
+    rule = rule_of(item)
+    if not isinstance(item, Node) or rule is None:
+        return {}
+    return rule._signature() | (item.params or {})
+
+
+def formula_of(item: Any) -> Entry | None:
+    """Return the formulas of the operation that made an item, if there are such."""
+    rule = rule_of(item)
+    return None if rule is None else entry_of(rule, params_of(item))
+
+
+def forward(item: Any, known: Known) -> str:
+    """Write how a result was computed: ``n = x * w = 2 * (-3)``."""
+    name, entry = known.names[id(item)], formula_of(item)
+    if isinstance(entry, Elementwise) and not entry.reduction:
+        code = with_names(entry.definition, named(item, entry, known))
+        numbers = numbered(item, entry, known, ())
+        put = f" = {with_numbers(entry.definition, numbers)}" if numbers else ""
+    else:
+        op = getattr(rule_of(item), "name", "").removeprefix("np.").removeprefix("gl.")
+        parts = [known.names.get(id(x)) or small(x) for x in operands(item) if x is not None]
+        code, put = f"{op}({', '.join(parts)})" if op else "", ""
+    return f"{code}{put}" if code in ("", name) else f"{name} = {code}{put}"
+
+
+def backward(item: Any, x: Any, g: Any, amount: Any, known: Known) -> Chain | None:
+    """Write what a result of gradient `g` passes back to `x`, an input of it."""
+    entry = formula_of(item)
+    places = [i for i, operand in enumerate(operands(item)) if operand is x]
+    left = f"{attribute(known.names[id(x)])}.grad"
+    if not isinstance(entry, Elementwise) or not places:
+        return None
+    terms = [entry.derivatives[entry.arguments[i]] for i in places]
+    texts = named(item, entry, known)
+    code = f"{left} += {' + '.join(with_names(term, texts) for term in terms)}"
+    shape = np.shape(amount)
+    numbers = numbered(item, entry, known, shape, g)
+    if not numbers or (np.size(amount) != 1 and not entry.reduction and np.shape(g) != shape):
+        return Chain(code)
+    total = first(amount, shape)
+    put = " + ".join(with_numbers(term, numbers) for term in terms)
+    if put == decimal(total):  # as it is
+        return Chain(code, put)
+    put += f" = {decimal(total)}"
+    written = f"{number(total)} = {' + '.join(latex(term, numbers) for term in terms)}"
+    where = "" if np.size(amount) == 1 else f"[{', '.join('0' * len(shape))}]"
+    return Chain(code, put, mathml(written), where)
+
+
+def first(x: Any, shape: tuple[int, ...]) -> float:
+    """Return the first element of what broadcasts to a shape.
+
+    Raises
+    ------
+    ValueError, TypeError, OverflowError, IndexError
+        If it does not broadcast, or is no number.
+    """
+    return float(np.broadcast_to(np.asarray(x, float), shape).flat[0] if np.ndim(x) else x)
+
+
+# -- symbols and what they stand for ------------------------------------------------------------
+
+
+def named(item: Any, entry: Elementwise, known: Known) -> Texts:
+    """Map the symbols of a formula to names."""
+    texts = {"g": f"{attribute(known.names[id(item)])}.grad", "n": "n"}
+    texts[entry.result] = attribute(known.names[id(item)])
+    for symbol, x in zip(entry.arguments, operands(item), strict=False):
+        texts[symbol] = attribute(known.names.get(id(x)) or small(x))
+    for name, symbol in entry.params.items():
+        texts[symbol] = small(params_of(item).get(name)) if np.ndim(name) == 0 else symbol
+    return texts
+
+
+def attribute(name: str) -> str:
+    """Put a name in parentheses that is an expression."""
+    word = name.replace("_", "").replace(".", "").isalnum()
+    return name if word or name.startswith("(") else f"({name})"
+
+
+def numbered(
+    item: Any, entry: Elementwise, known: Known, shape: tuple[int, ...], g: Any = 0.0
+) -> Numbers:
+    """Map the symbols of a formula to the numbers of the first element; none if one is unknown."""
+    parts = operands(item)
+    given: dict[str, Any] = dict(zip(entry.arguments, parts, strict=False))
+    given = {symbol: known.values.get(id(x), x) for symbol, x in given.items()}
+    given |= {"g": g, entry.result: known.values.get(id(item))}
+    params = params_of(item)
+    given |= {symbol: params.get(name) for name, symbol in entry.params.items()}
+    if entry.reduction:
+        given["n"] = float(np.size(next(iter(given.values()))))
+        del given[entry.result]
+    used = {
+        node.id
+        for text in (entry.definition, *entry.derivatives.values())
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Name)
+    }
+    try:
+        return {symbol: first(x, shape) for symbol, x in given.items() if symbol in used}
+    except (ValueError, TypeError, OverflowError, IndexError, GraphError):  # not kept
+        return {}
+
+
+# -- putting in -----------------------------------------------------------------------------
+
+
+class Substitution(ast.NodeTransformer):
+    """Puts other expressions in the place of names."""
+
+    def __init__(self, values: Mapping[str, ast.expr]) -> None:
+        self.values = values
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        """Put the value in its place."""
+        return self.values.get(node.id, node)
+
+
+def with_names(expression: str, texts: Texts) -> str:
+    """Write an expression with names in place of symbols.
+
+    Examples
+    --------
+    >>> with_names("g * (1 - y**2)", {"g": "out.grad", "y": "out"})
+    'out.grad * (1 - out ** 2)'
+    """
+    return substituted(expression, {symbol: ast.Name(text) for symbol, text in texts.items()})
+
+
+def with_numbers(expression: str, numbers: Numbers) -> str:
+    """Write an expression with numbers in place of symbols.
+
+    Examples
+    --------
+    >>> with_numbers("g * (1 - y**2)", {"g": 1.0, "y": -0.70710678})
+    '1 * (1 - (-0.7071) ** 2)'
+    """
+    values: dict[str, ast.expr] = {}
+    for symbol, x in numbers.items():
+        size = ast.Name(decimal(abs(x)))
+        values[symbol] = ast.UnaryOp(ast.USub(), size) if x < 0 else size
+    return substituted(expression, values)
+
+
+def substituted(expression: str, values: Mapping[str, ast.expr]) -> str:
+    """Write an expression with others in place of its names."""
+    tree = ast.parse(expression, mode="eval").body
+    return ast.unparse(Substitution(values).visit(tree))

@@ -1,0 +1,72 @@
+"""Names for what nobody has named: t1, t2 and so on for results, p1 for a parameter."""
+
+from __future__ import annotations
+
+import re
+from itertools import count
+
+import numpy as np
+
+from gradlite.draw.boxes import operands, small
+from gradlite.draw.scene import Box, Scene
+
+LONGEST = 24  # characters of an expression in a title
+INFIX = {
+    "add": " + ", "subtract": " - ", "multiply": " * ", "divide": " / ", "power": "**",
+    "matmul": " @ ", "+": " + ", "*": " * ", "**": "**",
+}  # fmt: skip
+LETTERS = {"parameter": "p", "input": "x", "constant": "c", "result": "t", "root": "t"}
+
+
+def names_of(scene: Scene) -> dict[str, str]:
+    """Return a name for each box of a scene, by id.
+
+    Examples
+    --------
+    >>> from gradlite.draw.scene import scene
+    >>> from gradlite.engine import Value
+    >>> n, b = Value(2.0, label="n"), Value(1.0, label="b")
+    >>> list(names_of(scene(((n + b) * 3).tanh())).values())
+    ['n', 'b', 't1', '3', 't2', 't3']
+    """
+    names = {box.id: given(box) for box in scene.boxes.values()}
+    taken = set(names.values())
+    numbers = {letter: count(1) for letter in LETTERS.values()}
+    for box in scene.boxes.values():
+        if not names[box.id]:
+            letter = LETTERS[box.kind]
+            names[box.id] = next(
+                name for i in numbers[letter] if (name := f"{letter}{i}") not in taken
+            )
+    return names
+
+
+def given(box: Box) -> str:
+    """Return the name that a box has already: a constant may be its number."""
+    if box.kind == "repeats":
+        return ": ".join(box.fields)
+    value = box.value
+    if box.name or box.kind != "constant" or np.size(value) != 1 or hasattr(value, "tocsr"):
+        return box.name
+    value = value if isinstance(value, (int, float)) else np.asarray(value).item()
+    return small(value) if isinstance(value, (int, float)) else ""
+
+
+def expression(box: Box, names: dict[int, str]) -> str:
+    """Write what made a result, ``n + b``; '' where that takes too much to say.
+
+    Parameters
+    ----------
+    box : Box
+        A result.
+    names : dict of int to str
+        The names of items, by their ids.
+    """
+    parts = [names.get(id(x)) or small(x) for x in operands(box.item) if x is not None]
+    if not box.op or not parts or not all(re.fullmatch(r"-?[\w.]+", part) for part in parts):
+        return ""
+    name = box.op[0].removeprefix("np.").removeprefix("gl.")
+    name = "**" if name.startswith("**") else name
+    infix = len(parts) == 2 and name in INFIX
+    text = INFIX[name].join(parts) if infix else f"{name}({', '.join(parts)})"
+    return text if len(text) <= LONGEST else ""

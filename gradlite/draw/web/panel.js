@@ -1,0 +1,181 @@
+// The panel: what is known of the selected box, and the chain rule with its numbers.
+
+const panel = $("panel");
+
+function link(id) {
+  const button = element("button", {}, boxes[id].name);
+  button.addEventListener("click", () => {
+    choose(id);
+    reveal(id);
+    panel.focus(); // the button is gone
+  });
+  return button;
+}
+
+function math(mathml, name = "formula") {
+  const made = element("div", { class: `fit ${name}` });
+  made.innerHTML = mathml; // made by formulas.py and chain.py, of LaTeX that they wrote
+  return made;
+}
+
+function described(summary) {
+  const parts = [];
+  if ("number" in summary) parts.push(element("p", { class: "number" }, String(summary.number)));
+  const kind = [summary.shape !== "()" && summary.shape, summary.dtype].filter(Boolean).join(" ");
+  if (kind) parts.push(element("p", { class: "quiet" }, kind));
+  if ("norm" in summary) {
+    const measures = ["norm", "mean", "min", "max"].flatMap((name) => [
+      element("dt", {}, name),
+      element("dd", { title: summary[name] }, rounded(summary[name])),
+    ]);
+    const rows = summary.rows.map((row) =>
+      element("tr", {}, ...row.map((x) => element("td", { title: x }, short(x)))),
+    );
+    parts.push(element("dl", { class: "measures" }, ...measures));
+    parts.push(element("div", { class: "fit" }, element("table", {}, ...rows)));
+    if (summary.more) parts.push(element("p", { class: "quiet" }, "The first entries."));
+  }
+  return parts;
+}
+
+// -- forward ------------------------------------------------------------------------------
+
+function forwardOf(id) {
+  const box = boxes[id];
+  if (!box.op.length) return [];
+  const rule = data.rules[box.rule];
+  const known = !isPending(id) && box.value ? ` = ${brief(box.value)}` : "";
+  const parts = [element("h3", {}, "Forward", element("small", {}, box.op.join(", ")))];
+  if (rule?.definition) parts.push(math(rule.definition));
+  if (box.made) parts.push(element("pre", {}, box.made + known));
+  if (box.where) parts.push(element("pre", { class: "quiet" }, box.where));
+  return [element("section", { id: "forward" }, ...parts)];
+}
+
+// -- the chain rule -----------------------------------------------------------------------
+
+function chainOf(id) {
+  const { rule: place, arguments: given, note } = boxes[id];
+  if (place === null) return note ? [element("h3", {}, "Chain rule"), element("p", {}, note)] : [];
+  const rule = data.rules[place];
+  const used = given.flatMap(({ name, box, is }) => [
+    element("dt", {}, name),
+    element("dd", {}, box ? link(box) : is),
+  ]);
+  const section = element("section", { id: "rule" });
+  section.append(
+    element("h3", {}, "Chain rule", element("small", {}, `L is ${boxes[data.root].name}`)),
+    element("dl", {}, ...used, element("dt", {}, rule.result), element("dd", {}, boxes[id].name)),
+    ...wanted(id, rule.formulas, given).map((formula) => derivativeOf(id, formula, given)),
+    ...rule.words.map((words) => math(words, "words")),
+    pythonOf(rule.formulas),
+  );
+  return [section];
+}
+
+// The formulas of those arguments that get a gradient here; all, if none does.
+function wanted(id, formulas, given) {
+  const gets = ({ symbol }) => {
+    const to = given.find(({ name }) => name === symbol)?.box;
+    return arrivals[to]?.some(({ from }) => from === id);
+  };
+  const found = formulas.filter(gets);
+  return found.length ? found : formulas;
+}
+
+// What an argument gets: the formula, and from the moment on that it got it, the numbers.
+function derivativeOf(id, formula, given) {
+  const made = element("div", { class: "derivative" });
+  if (formula.mathml) made.append(math(formula.mathml));
+  const to = given.find(({ name }) => name === formula.symbol)?.box;
+  const arrival = arrivals[to]?.find(({ from }) => from === id);
+  if (!arrival?.chain) return made;
+  if (arrival.at <= at && arrival.chain.mathml) {
+    const { where, mathml } = arrival.chain;
+    if (where) made.append(element("p", { class: "quiet" }, `At ${where}:`));
+    made.append(math(mathml, "numbers"));
+  }
+  made.append(element("pre", {}, statement(arrival)));
+  return made;
+}
+
+function statement({ at: when, chain, amount }) {
+  if (!chain) return "";
+  if (when > at) return chain.code;
+  if (chain.where) return chain.code;
+  return chain.numbers ? `${chain.code} = ${chain.numbers}` : `${chain.code} = ${brief(amount)}`;
+}
+
+function pythonOf(formulas) {
+  const sources = formulas.map(({ source }) => source).filter(Boolean);
+  const known = formulas.every(({ mathml }) => mathml);
+  const open = known ? {} : { open: "" };
+  return element(
+    "details",
+    open,
+    element("summary", {}, "The rule in Python"),
+    element("pre", {}, sources.join("\n\n")),
+    element("p", { class: "quiet" }, "g is the gradient of this result, ans the result itself."),
+  );
+}
+
+// -- the gradient -------------------------------------------------------------------------
+
+function gradientOf(id) {
+  const all = arrivals[id];
+  const now = arrived(id);
+  if (!all.length) return element("p", { class: "quiet" }, "No gradient comes here.");
+  const known = {
+    "": `${all.length} to come`,
+    arriving: `${now.length} of ${all.length} have arrived`,
+    complete: "complete",
+  }[state(id)];
+  const heading = element("h3", {}, "Gradient", element("small", { class: state(id) }, known));
+  const hooks = "backward() passes this to hooks, and goes on with what they return. Not so here.";
+  const told = boxes[id].hooked ? [element("p", { class: "quiet" }, hooks)] : [];
+  const total = now.at(-1)?.total; // a box of repeats has none
+  const content = total ? described(total) : [];
+  const given = all.map((arrival) => {
+    const { at: when, from, amount } = arrival;
+    const source = element("span", {}, "from ", from ? link(from) : "the seed");
+    if (when > at) return element("li", { class: "later" }, source, `at step ${when}`);
+    const text = statement(arrival);
+    const line = text ? [element("pre", {}, text)] : [];
+    return element("li", {}, source, brief(amount), ...line);
+  });
+  const list = element("ul", {}, ...given);
+  return element("section", { id: "gradient" }, heading, ...told, ...content, list);
+}
+
+function valueOf({ value }) {
+  if (!value) return [];
+  return [element("section", { id: "value" }, element("h3", {}, "Value"), ...described(value))];
+}
+
+function tell() {
+  const box = boxes[chosen];
+  const value = isPending(chosen) ? [] : valueOf(box);
+  const gradient = data.seed ? [gradientOf(chosen)] : [];
+  const isLeaf = !box.op.length;
+  panel.replaceChildren(
+    element("p", { class: "quiet" }, box.kind),
+    element("h2", {}, box.name),
+    ...(isLeaf && box.where ? [element("pre", {}, box.where)] : []),
+    ...forwardOf(chosen),
+    ...chainOf(chosen),
+    ...gradient,
+    ...value,
+  );
+  shrink();
+}
+
+// What is wider than the panel is written smaller, so that nothing is cut off.
+function shrink() {
+  for (const part of panel.querySelectorAll(".fit")) {
+    const inside = part.firstElementChild;
+    if (!inside) continue;
+    part.style.fontSize = "";
+    const ratio = part.clientWidth / part.scrollWidth;
+    if (ratio < 1) part.style.fontSize = `${Math.max(0.45, 0.97 * ratio)}em`;
+  }
+}
