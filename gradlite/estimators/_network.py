@@ -65,7 +65,8 @@ class Standardize(nn.Module):
     def forward(self, x: Any) -> Any:
         """Standardize the columns of `x`."""
         if self.mean is not None:
-            return (x - self.mean) / self.scale
+            dense = x.toarray() if hasattr(x, "toarray") else x
+            return (dense - self.mean) / self.scale
         return x.multiply(1 / self.scale).tocsr() if hasattr(x, "multiply") else x / self.scale
 
 

@@ -106,7 +106,7 @@ PRODUCTS: Entries = {
 SHAPES: Entries = {
     **{
         name: Arraywise("y", ("x",), "y = x", {"x": "g"}, (SAME,))
-        for name in ("np.reshape", "np.ravel", "np.expand_dims", "np.squeeze")
+        for name in ("np.reshape", "np.expand_dims", "np.squeeze")
     },
     "np.broadcast_to": Arraywise(
         "y", ("x",), "y_k = x", {"x": r"\sum_k g_k"}, ("$k$ counts the copies.",)
