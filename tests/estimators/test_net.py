@@ -1,6 +1,7 @@
 """NetClassifier and NetRegressor: the network is the user's, and stays so."""
 
 import functools
+import inspect
 import warnings
 
 import numpy as np
@@ -96,6 +97,41 @@ def test_a_builder_gets_what_it_has_parameters_for(dtype):
         "given": given,
     }
     assert model.predict_proba(X.astype(dtype)).dtype == dtype
+
+
+class Named(nn.Module):
+    def __init__(self, n_in, n_out):
+        self.linear = nn.Linear(n_in, n_out)
+
+    def forward(self, x):
+        return self.linear(x)
+
+
+@pytest.mark.parametrize(
+    ("builder", "missing"),
+    [
+        (lambda n_in, n_out: nn.Linear(n_in, n_out), "n_in"),
+        (lambda in_features, outputs: nn.Linear(in_features, outputs), "outputs"),
+        (lambda in_features, out_features, *, width: nn.Linear(in_features, out_features), "width"),
+        (Named, "n_in"),
+        (functools.partial(Named, n_in=4), "n_out"),
+    ],
+)
+@pytest.mark.parametrize("kind", [NetClassifier, NetRegressor])
+def test_a_builder_that_needs_something_else_is_told_the_names(kind, builder, missing):
+    with pytest.raises(TypeError, match=f"needs '{missing}'.*in_features, out_features") as caught:
+        kind(builder, **QUICK).fit(X, y)
+    assert f"module__{missing}=..." in str(caught.value)
+    outputs = 3 if kind is NetClassifier else 1
+    known = {"n_in": 4, "n_out": outputs, "outputs": outputs, "width": 1}
+    names = inspect.signature(builder).parameters
+    own = {f"module__{name}": value for name, value in known.items() if name in names}
+    kind(builder, **own, **QUICK).fit(X, y)
+
+
+def test_a_builder_may_take_anything():
+    model = NetClassifier(lambda *args, **known: nn.Linear(4, 3, **known), module__bias=False)
+    assert model.set_params(**QUICK).fit(X, y).module_.bias is None
 
 
 def test_a_builder_without_rng_is_reproducible():
