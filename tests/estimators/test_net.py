@@ -129,6 +129,41 @@ def test_a_builder_that_needs_something_else_is_told_the_names(kind, builder, mi
     kind(builder, **own, **QUICK).fit(X, y)
 
 
+class Turned(nn.Module):
+    """A network whose outputs come in some memory layout."""
+
+    def __init__(self, in_features, out_features, rng, layout):
+        self.hidden = nn.Linear(in_features, 8, rng=rng)
+        self.last = nn.Linear(8, out_features, bias=False, rng=rng)
+        self.layout = layout
+
+    def forward(self, x):
+        x, w = np.tanh(self.hidden(x)), self.last.weight
+        if self.layout == "transposed":
+            return (w @ x.T).T
+        if self.layout == "stacked":
+            return np.stack([x @ w[i] for i in range(len(w))]).T
+        if self.layout == "strided":
+            return np.repeat(x @ w.T, 2, axis=1)[:, ::2]
+        if self.layout == "reversed":
+            return (x @ w[::-1].T)[:, ::-1]
+        return x @ w.T
+
+
+@pytest.mark.parametrize("layout", ["transposed", "stacked", "strided", "reversed"])
+@pytest.mark.parametrize("targets", ["classes", "two classes", "labels", "numbers", "quantiles"])
+def test_outputs_in_any_memory_layout_are_learned_from_alike(layout, targets):
+    kind = NetRegressor if targets in ("numbers", "quantiles") else NetClassifier
+    goal = {"two classes": y > 0, "labels": (y[:, None] == range(3)).astype(int)}.get(targets, y)
+    params = {"loss": "quantile"} if targets == "quantiles" else {}
+    models = [
+        kind(Turned, module__layout=name, **params, **QUICK).fit(X, goal)
+        for name in ("plain", layout)
+    ]
+    np.testing.assert_allclose(weights(models[1]), weights(models[0]), rtol=1e-6, atol=1e-8)
+    assert models[1].score(X, goal) > {"classes": 0.8, "two classes": 0.9}.get(targets, 0.3)
+
+
 def test_a_builder_may_take_anything():
     model = NetClassifier(lambda *args, **known: nn.Linear(4, 3, **known), module__bias=False)
     assert model.set_params(**QUICK).fit(X, y).module_.bias is None
