@@ -152,6 +152,8 @@ class Conversions(Traced):
     def __reduce__(self: Any) -> Any:
         # Without the graph: it may be deep, and its arrays belong to this process.
         self._stay_on_tape("pickle")
+        if self._grad is None:  # as a call of the class alone, which skops can write down, too
+            return type(self), (self.data, self.requires_grad, None, False)
         return _rebuild, (type(self), self.data, self.requires_grad, self._grad)
 
 

@@ -224,7 +224,7 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
 
     def _build(self, standardizer: Standardize | None) -> None:
         """Make the network for the features, outputs and dtype that are known by now."""
-        network = self._make_module(self.n_features_in_, self.n_outputs_, self._dtype)
+        network = self._make_module(self.n_features_in_, self.n_outputs_, np.dtype(self._dtype))
         self._assemble(network.eval(), standardizer)
 
     def _assemble(self, network: Module, standardizer: Standardize | None) -> None:

@@ -64,10 +64,11 @@ class Standardize(nn.Module):
 
     def forward(self, x: Any) -> Any:
         """Standardize the columns of `x`."""
-        if self.mean is not None:
-            dense = x.toarray() if hasattr(x, "toarray") else x
-            return (dense - self.mean) / self.scale
-        return x.multiply(1 / self.scale).tocsr() if hasattr(x, "multiply") else x / self.scale
+        if hasattr(x, "tocsr"):
+            if self.mean is None:
+                return x.multiply(1 / self.scale).tocsr()
+            x = x.toarray()
+        return x / self.scale if self.mean is None else (x - self.mean) / self.scale
 
 
 class Perceptron(nn.Sequential):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from gradlite.errors import ShapeError
 from gradlite.estimators._base import BaseNet
 from gradlite.estimators._classifier import CLASSIFICATION, BaseClassifier
+from gradlite.estimators._objectives import title
 from gradlite.estimators._parameters import TRAINING, documented, store
 from gradlite.estimators._regressor import REGRESSION, BaseRegressor
 from gradlite.estimators._samples import Samples
@@ -91,20 +93,13 @@ class Network(BaseNet):
             return self._checked(copy.deepcopy(given).astype(dtype))
         rng = self._module_rng()
         offered = {"in_features": n_features, "out_features": n_outputs, "dtype": dtype, "rng": rng}
-        names = inspect.signature(given).parameters
-        title = getattr(given, "__name__", repr(given))
-        wanted = {name: v for name, v in offered.items() if name in names and name not in params}
-        if not any(p.kind is p.VAR_KEYWORD for p in names.values()):
-            for name in params.keys() - names.keys():
-                raise ValueError(
-                    f"{PREFIX}{name}: {title} has no parameter {name!r}, it takes "
-                    f"{', '.join(names) or 'none'}."
-                )
+        arguments = builder_arguments(given, offered, params)
         with random_draws(rng):
-            module = given(**wanted, **params)
+            module = given(**arguments)
         if not isinstance(module, Module):
             raise TypeError(
-                f"module={title} built a {type(module).__name__}, not a Module of gradlite.nn."
+                f"module={title(given)} built a {type(module).__name__}, not a Module of "
+                f"gradlite.nn."
             )
         return self._checked(module.astype(dtype))
 
@@ -134,6 +129,38 @@ class Network(BaseNet):
             raise AttributeError(f"This {type(self).__name__} is not fitted yet.")
         module: Module = self._network
         return module
+
+
+def builder_arguments(
+    builder: Callable[..., Any], offered: dict[str, Any], params: dict[str, Any]
+) -> dict[str, Any]:
+    """Return what a builder is called with: what the user has set, and what it has of the offered.
+
+    Raises
+    ------
+    ValueError
+        If it does not have a parameter that the user has set.
+    TypeError
+        If it needs one that is neither set nor offered.
+    """
+    parameters = inspect.signature(builder).parameters.values()
+    names = [p.name for p in parameters]
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+        for name in params.keys() - set(names):
+            raise ValueError(
+                f"{PREFIX}{name}: {title(builder)} has no parameter {name!r}, it takes "
+                f"{', '.join(names) or 'none'}."
+            )
+    arguments = {name: value for name, value in offered.items() if name in names} | params
+    for p in parameters:
+        variadic = p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+        if p.default is p.empty and not variadic and p.name not in arguments:
+            raise TypeError(
+                f"module={title(builder)} needs {p.name!r}, which it is not given. Call the "
+                f"parameters for the size of the data in_features, out_features (and dtype, rng "
+                f"where it takes these); set others here, {PREFIX}{p.name}=..."
+            )
+    return arguments
 
 
 def perceptron(

@@ -116,11 +116,6 @@ class Parameter(Tensor):
                 "its values, or compute it in forward() each time."
             )
 
-    def __reduce__(self) -> Any:
-        if type(self) is not Parameter or self.grad is not None:
-            return super().__reduce__()
-        return Parameter, (self.data, self.requires_grad, None, False)  # what skops can write, too
-
 
 class Module:
     """Base class of layers and networks.

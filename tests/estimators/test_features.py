@@ -119,9 +119,11 @@ def test_hidden_activations_of_each_layer():
     h2 = np.tanh(h1 @ model.coefs_[1] + model.intercepts_[1])
     np.testing.assert_allclose(model.hidden_activations(X * 10 + 3, 0), h1)
     np.testing.assert_allclose(model.hidden_activations(X * 10 + 3), h2)
-    np.testing.assert_array_equal(
-        model.hidden_activations(X, -2), model.hidden_activations(sp.csr_matrix(X), 0)
-    )
+    for sparse in (sp.csr_matrix(X), sp.csr_array(X), sp.coo_matrix(X)):
+        np.testing.assert_array_equal(
+            model.hidden_activations(X, -2), model.hidden_activations(sparse, 0)
+        )
+        np.testing.assert_array_equal(model.predict_proba(X), model.predict_proba(sparse))
     with pytest.raises(IndexError, match="layer 2 of a network with 2 hidden layers"):
         model.hidden_activations(X, 2)
 

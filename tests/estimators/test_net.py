@@ -1,6 +1,7 @@
 """NetClassifier and NetRegressor: the network is the user's, and stays so."""
 
 import functools
+import inspect
 import warnings
 
 import numpy as np
@@ -96,6 +97,76 @@ def test_a_builder_gets_what_it_has_parameters_for(dtype):
         "given": given,
     }
     assert model.predict_proba(X.astype(dtype)).dtype == dtype
+
+
+class Named(nn.Module):
+    def __init__(self, n_in, n_out):
+        self.linear = nn.Linear(n_in, n_out)
+
+    def forward(self, x):
+        return self.linear(x)
+
+
+@pytest.mark.parametrize(
+    ("builder", "missing"),
+    [
+        (lambda n_in, n_out: nn.Linear(n_in, n_out), "n_in"),
+        (lambda in_features, outputs: nn.Linear(in_features, outputs), "outputs"),
+        (lambda in_features, out_features, *, width: nn.Linear(in_features, out_features), "width"),
+        (Named, "n_in"),
+        (functools.partial(Named, n_in=4), "n_out"),
+    ],
+)
+@pytest.mark.parametrize("kind", [NetClassifier, NetRegressor])
+def test_a_builder_that_needs_something_else_is_told_the_names(kind, builder, missing):
+    with pytest.raises(TypeError, match=f"needs '{missing}'.*in_features, out_features") as caught:
+        kind(builder, **QUICK).fit(X, y)
+    assert f"module__{missing}=..." in str(caught.value)
+    outputs = 3 if kind is NetClassifier else 1
+    known = {"n_in": 4, "n_out": outputs, "outputs": outputs, "width": 1}
+    names = inspect.signature(builder).parameters
+    own = {f"module__{name}": value for name, value in known.items() if name in names}
+    kind(builder, **own, **QUICK).fit(X, y)
+
+
+class Turned(nn.Module):
+    """A network whose outputs come in some memory layout."""
+
+    def __init__(self, in_features, out_features, rng, layout):
+        self.hidden = nn.Linear(in_features, 8, rng=rng)
+        self.last = nn.Linear(8, out_features, bias=False, rng=rng)
+        self.layout = layout
+
+    def forward(self, x):
+        x, w = np.tanh(self.hidden(x)), self.last.weight
+        if self.layout == "transposed":
+            return (w @ x.T).T
+        if self.layout == "stacked":
+            return np.stack([x @ w[i] for i in range(len(w))]).T
+        if self.layout == "strided":
+            return np.repeat(x @ w.T, 2, axis=1)[:, ::2]
+        if self.layout == "reversed":
+            return (x @ w[::-1].T)[:, ::-1]
+        return x @ w.T
+
+
+@pytest.mark.parametrize("layout", ["transposed", "stacked", "strided", "reversed"])
+@pytest.mark.parametrize("targets", ["classes", "two classes", "labels", "numbers", "quantiles"])
+def test_outputs_in_any_memory_layout_are_learned_from_alike(layout, targets):
+    kind = NetRegressor if targets in ("numbers", "quantiles") else NetClassifier
+    goal = {"two classes": y > 0, "labels": (y[:, None] == range(3)).astype(int)}.get(targets, y)
+    params = {"loss": "quantile"} if targets == "quantiles" else {}
+    models = [
+        kind(Turned, module__layout=name, **params, **QUICK).fit(X, goal)
+        for name in ("plain", layout)
+    ]
+    np.testing.assert_allclose(weights(models[1]), weights(models[0]), rtol=1e-6, atol=1e-8)
+    assert models[1].score(X, goal) > {"classes": 0.8, "two classes": 0.9}.get(targets, 0.3)
+
+
+def test_a_builder_may_take_anything():
+    model = NetClassifier(lambda *args, **known: nn.Linear(4, 3, **known), module__bias=False)
+    assert model.set_params(**QUICK).fit(X, y).module_.bias is None
 
 
 def test_a_builder_without_rng_is_reproducible():
