@@ -1,10 +1,11 @@
 """Random programs, against a naive twin."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import gradlite as gl
+from tests.helpers import few
 
 
 def leaf(data, dtype=np.float64):
@@ -123,7 +124,7 @@ def tensor_run(steps, leaves):
     )
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@few(150)
 @given(programs())
 def test_random_programs_have_the_values_and_gradients_of_a_naive_twin(program):
     steps, seed = program
@@ -153,7 +154,7 @@ def test_random_programs_have_the_values_and_gradients_of_a_naive_twin(program):
         np.testing.assert_allclose(found.ravel(), expected[a:b], atol=1e-11 * scale, rtol=1e-10)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@few(60)
 @given(programs())
 def test_random_programs_have_hessians_that_agree_with_differences_of_gradients(program):
     steps, seed = program
@@ -180,7 +181,7 @@ def test_random_programs_have_hessians_that_agree_with_differences_of_gradients(
         np.testing.assert_allclose(along, (high - low) / (2 * eps), atol=1e-4 * scale)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@few(40)
 @given(programs(), st.data())
 def test_random_programs_give_the_same_gradients_whatever_is_retained(program, data_strategy):
     steps, seed = program
