@@ -37,6 +37,24 @@ METADATA = frozenset({"shape", "ndim", "size"})
 FRAME_READERS = frozenset({"locals", "vars", "eval", "exec", "evaluate", "f_locals"})
 
 
+def wide(x: Any) -> Any:
+    """Return half-precision numbers in float32, for counts and sums that float16 does not hold.
+
+    Other types stay as they are. Cotangents travel in such a wide type.
+
+    Examples
+    --------
+    >>> wide(np.float16(1)) / 70000 > 0
+    np.True_
+    """
+    return x.astype(np.float32) if x.dtype.char == "e" else x
+
+
+def narrow(x: Any, dtype: Any) -> Any:
+    """Return numbers computed in a `wide` type in the type they came from, float16 or any other."""
+    return x.astype(dtype) if dtype.char == "e" else x
+
+
 class Traced:
     """Base of everything whose operations a tape records (Tensor, and the scalar Value).
 

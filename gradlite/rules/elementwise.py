@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from gradlite.errors import MissingRuleError
-from gradlite.rule import PLAIN, RULES, composite, defvjp, primitive
+from gradlite.rule import PLAIN, RULES, composite, defvjp, primitive, wide
 
 LN2, LN10 = log(2.0), log(10.0)
 
@@ -240,7 +240,12 @@ def astype(x: Any, dtype: Any, source: Any) -> Any:
     return x.astype(dtype)
 
 
-defvjp(astype, lambda g, ans, x, dtype, source: astype(g, dtype=source, source=dtype))
+def of_source(g: Any, dtype: Any, source: Any) -> Any:
+    """Give the cotangent of numbers converted from `source`; it stays wide for float16."""
+    return astype(g, dtype=source, source=dtype) if source != np.float16 else wide(g)
+
+
+defvjp(astype, lambda g, ans, x, dtype, source: of_source(g, dtype, source))
 
 # -- which rules never meet an infinite slope -------------------------------------------------
 
