@@ -280,8 +280,16 @@ def matrix_norm(x: Any, order: Any, axis: tuple[int, int], keepdims: bool) -> An
     return norm
 
 
+def norm_of_nothing(norm: Any, x: Any, axis: Axis, keepdims: bool, order: Any) -> Any:
+    """Compute the norm of an empty array: NumPy's constant, or its error, of this version."""
+    known = norm(np.zeros(x.shape, x.dtype), ord=order, axis=axis, keepdims=keepdims)
+    return known + np.sum(x, axis=axis, keepdims=keepdims)
+
+
 @composite(np.linalg.norm)
 def _norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:
+    if x.size == 0:
+        return norm_of_nothing(np.linalg.norm, x, axis, keepdims, ord)
     if axis is None:
         if ord is None or x.ndim == 1:
             axis = tuple(range(x.ndim))
