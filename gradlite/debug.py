@@ -79,7 +79,7 @@ class debug(ModeContext):
         where = _user_line()
         if node is not None:
             node.note = Note(where, [_checksum(saved) for _, saved in _saved(node)])
-        self._check(rule.name, args, ans, where)
+        self._check(rule.name, args, ans, where, rule.undefined)
 
     def number(self, name: str, args: Any, ans: Any) -> str:
         """Check the answer of an operation on single numbers, and give the line that called it."""
@@ -87,7 +87,7 @@ class debug(ModeContext):
         self._check(name, args, ans, where)
         return where
 
-    def _check(self, name: str, args: Any, ans: Any, where: str) -> None:
+    def _check(self, name: str, args: Any, ans: Any, where: str, undefined: str = "") -> None:
         for i, arg in enumerate(args):
             if _has(np.isnan, arg):
                 raise NonFiniteError(
@@ -96,7 +96,9 @@ class debug(ModeContext):
                 )
         for part in ans if isinstance(ans, tuple) else (ans,):
             if self._is_bad(part, args):
-                raise NonFiniteError(f"{name} gave {_count(part)}.\n{_context(args, where)}")
+                raise NonFiniteError(
+                    f"{name} gave {_count(part)}.{_why(undefined)}\n{_context(args, where)}"
+                )
 
     def before(self, node: Node) -> None:
         """Compare the arrays that a rule is about to read with their fingerprints."""
@@ -117,7 +119,7 @@ class debug(ModeContext):
             where = node.note.where if node.note else "(recorded outside debug mode)"
             raise NonFiniteError(
                 f"The derivative of {node.rule.name} gave {_count(values)} in the backward "
-                f"pass.\n{_context(node.args, where)}"
+                f"pass.{_why(node.rule.undefined)}\n{_context(node.args, where)}"
             )
 
     def _is_bad(self, values: Any, sources: Any) -> bool:
@@ -171,6 +173,10 @@ def _count(x: Any) -> str:
         return kind
     first = tuple(int(k) for k in np.argwhere(bad)[0])
     return f"{kind} in {np.count_nonzero(bad)} of {np.size(x)} entries, first at {first}"
+
+
+def _why(undefined: str) -> str:
+    return f" {undefined}" if undefined else ""
 
 
 def _context(args: Any, where: str) -> str:

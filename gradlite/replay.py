@@ -17,6 +17,7 @@ import numpy as np
 from gradlite import nn
 from gradlite.cotangents import sum_to_shape, zero_masked
 from gradlite.node import Node
+from gradlite.rule import wide
 from gradlite.tape import ITEM, toposort
 from gradlite.tensor import Tensor
 
@@ -83,7 +84,7 @@ class Replay:
     """
 
     def __init__(self, loss: Tensor, inputs: Sequence[Any]) -> None:
-        self.seed = np.ones_like(loss._data)
+        self.seed = wide(np.ones_like(loss._data))
         self.inputs = len(inputs)
         self.values: list[Any] = list(inputs)
         self.leaves: list[tuple[int, Node]] = []

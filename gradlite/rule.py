@@ -37,6 +37,30 @@ METADATA = frozenset({"shape", "ndim", "size"})
 FRAME_READERS = frozenset({"locals", "vars", "eval", "exec", "evaluate", "f_locals"})
 
 
+def wide(x: Any) -> Any:
+    """Return half-precision numbers in float32, for counts and sums that float16 does not hold.
+
+    Other types stay as they are. Cotangents travel in such a wide type.
+
+    Examples
+    --------
+    >>> wide(np.float16(1)) / 70000 > 0
+    np.True_
+    """
+    return x.astype(np.float32) if x.dtype.char == "e" else x
+
+
+def narrow(x: Any, dtype: Any) -> Any:
+    """Return numbers computed in a `wide` type in the type they came from, float16 or any other."""
+    return x.astype(dtype) if dtype.char == "e" else x
+
+
+def has_arrived(g: Any, i: int) -> bool:
+    """Return whether result `i` of several has a cotangent in `g`; one without counts as zero."""
+    parts = getattr(g, "parts", None)
+    return parts is None or i in parts
+
+
 class Traced:
     """Base of everything whose operations a tape records (Tensor, and the scalar Value).
 
@@ -129,6 +153,8 @@ class Rule:
     masks : bool
         Whether the rule sends exact zeros down a branch that was not taken. The walk then
         takes 0 * inf behind it for 0.
+    undefined : str
+        Where there is no derivative, so that the rule gives NaN; debug mode says it.
     differentiable : int
         The bit set of the arguments that have a vjp.
     keeps : Keeps
@@ -148,6 +174,7 @@ class Rule:
         "params",
         "saves",
         "singular",
+        "undefined",
         "variadic",
         "vjps",
     )
@@ -161,6 +188,7 @@ class Rule:
         saves: bool = False,
         outputs: bool = False,
         masks: bool = False,
+        undefined: str = "",
     ) -> None:
         self.fn = getattr(fn, "forward", fn)
         self.name = name or function_name(fn)
@@ -170,6 +198,7 @@ class Rule:
         self.outputs = outputs
         self.singular = isinstance(fn, np.ufunc) and fn.signature is None
         self.masks = masks
+        self.undefined = undefined
         self.differentiable = sum((vjp is not None) << i for i, vjp in enumerate(vjps))
         if variadic is not None:
             self.differentiable = -1
@@ -315,6 +344,7 @@ def defvjp(
     saves: bool = False,
     outputs: bool = False,
     masks: bool = False,
+    undefined: str = "",
 ) -> None:
     """Define the derivative of a function, one rule for each array argument.
 
@@ -341,6 +371,9 @@ def defvjp(
     masks : bool, default False
         The rule chooses between branches, and sends exact zeros down those not taken. Where
         such a zero meets an infinite derivative further back, their product counts as 0.
+    undefined : str, optional
+        A sentence that says where the function has no derivative and the rule gives NaN: part of
+        the error that `debug` raises there.
 
     Notes
     -----
@@ -366,7 +399,7 @@ def defvjp(
             f"to: make it an operation with gl.primitive first, or define the rule of the ufunc "
             f"that it calls."
         )
-    rule = Rule(fn, vjps, variadic, name, saves, outputs, masks)
+    rule = Rule(fn, vjps, variadic, name, saves, outputs, masks, undefined)
     known = RULES.setdefault(fn, rule)
     if known is not rule:  # the operators of Tensor hold the old object: change it where it is
         rule.singular, rule.masks = known.singular, masks or known.masks

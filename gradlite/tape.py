@@ -17,7 +17,7 @@ from gradlite.cotangents import OutputCotangents, to_argument, zero_masked
 from gradlite.errors import DtypeError, GraphError
 from gradlite.modes import current_mode
 from gradlite.node import Node
-from gradlite.rule import Rule
+from gradlite.rule import Rule, wide
 
 Wrap = Callable[[Any, Node | None], Any]
 
@@ -180,7 +180,7 @@ def walk(
     order, cotangents = toposort(root, ends)
     if not order:
         return
-    cotangents[root] = g
+    cotangents[root] = wide(g)  # leaves bring their gradient to their own type in the end
     inspector = current_mode().inspector
     direct = wrap is None and not ends  # leaves' own buffers are where gradients go
     special = inspector is not None or wrap is not None

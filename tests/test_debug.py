@@ -9,6 +9,7 @@ import pytest
 import gradlite as gl
 from gradlite.engine import Value
 from gradlite.errors import MutationError, NonFiniteError
+from gradlite.rule import RULES
 
 
 def leaf(data, dtype=np.float64):
@@ -119,6 +120,46 @@ def test_finite_programs_pass_and_have_the_same_gradients():
     plain = run()
     with gl.debug():
         np.testing.assert_array_equal(run(), plain)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: (np.linalg.eigh(x)[1] * x).sum().backward(),
+        lambda x: np.linalg.svd(x)[0].sum().backward(),
+        lambda x: (np.linalg.eigh(x)[1] * x).sum().backward(create_graph=True),
+        lambda x: gl.hessian(lambda x: np.linalg.eigvalsh(x).sum())(x.data),
+        lambda x: gl.hessian(lambda x: np.linalg.norm(x, "nuc"))(x.data),
+        lambda x: gl.jvp(lambda x: np.linalg.eigh(x)[1], (x.data,), (x.data,)),
+    ],
+)
+def test_vectors_of_equal_values_are_named_as_the_reason(call):
+    message = raised(NonFiniteError, lambda: call(leaf(2 * np.eye(2))))
+    assert "derivative of np.linalg." in message
+    assert "NaN" in message
+    assert "equal values can be rotated into each other" in message
+    assert "test_debug.py" in message
+
+
+def test_distinct_values_pass_to_second_order():
+    with gl.debug():
+        a = np.array([[2.0, 1.0], [1.0, 3.0]])
+        gl.hessian(lambda a: np.linalg.eigh(a)[1][0, 0])(a)
+        gl.hessian(lambda a: np.linalg.svd(a)[0][0, 0])(a)
+
+
+def test_a_rule_of_ones_own_may_say_where_it_has_no_derivative():
+    corner = gl.primitive(lambda x: np.abs(x))
+    gl.defvjp(
+        corner,
+        lambda g, ans, x: g * x / np.where(ans == 0, np.nan, ans),
+        name="corner",
+        undefined="A corner has no slope.",
+    )
+    message = raised(NonFiniteError, lambda: corner(leaf([0.0])).backward(np.ones(1)))
+    assert "The derivative of corner gave NaN" in message
+    assert "A corner has no slope." in message
+    del RULES[corner]
 
 
 def test_operations_with_several_results_and_lists_are_checked():

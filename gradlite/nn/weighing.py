@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gradlite.errors import DtypeError, ShapeError
-from gradlite.rule import Traced
+from gradlite.rule import Traced, narrow
 
 
 def weighing(
@@ -57,7 +57,7 @@ def folded(
     """Make factors of weights: for a mean, divide them by the sum of the weights `counted`."""
     if reduction == "mean":
         w, reduction = w / (counted.sum() * (prod(shape) // counted.size)), "sum"
-    return {"reduction": reduction, "factor": w.astype(floating(dtype))}
+    return {"reduction": reduction, "factor": w.astype(np.result_type(floating(dtype), "f4"))}
 
 
 def row_weights(name: str, sample_weight: Any, shape: tuple[int, ...]) -> Any:
@@ -129,5 +129,6 @@ def weighted_mean(losses: Any, sample_weight: Any = None) -> Any:
     >>> float(weighted_mean(np.array([1.0, 4.0]), [2, 1]))
     2.0
     """
+    losses = as_array(losses)
     how = weighing("weighted_mean", losses, "mean", sample_weight)
-    return np.sum(losses * how["factor"]) if how else np.mean(losses)
+    return narrow(np.sum(losses * how["factor"]), losses.dtype) if how else np.mean(losses)

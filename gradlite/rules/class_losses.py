@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from gradlite.errors import DtypeError, ShapeError
-from gradlite.rule import defvjp, primitive
+from gradlite.rule import defvjp, narrow, primitive, wide
 from gradlite.rules.activations import sigmoid, softplus
 from gradlite.rules.fused import ones
 from gradlite.rules.losses import each, matched, reduced
@@ -81,13 +81,12 @@ def cross_entropy(
     """Compute ``-sum(target * log_softmax(logits))`` of each row; saves softmax - target."""
     logits, target = np.asarray(logits), np.asarray(target)
     against = _of_classes if are_classes(logits, target) else _of_probabilities
-    z = flat(logits)
+    z = wide(flat(logits))
     # Whatever the layout of the logits, rows of C order: `_of_classes` writes to its entries.
     losses, error = against(np.subtract(z, top(z)[:, None], order="C"), target)
-    error = error.reshape(logits.shape)
     if reduction == "none" or factor is not None:
-        return reduced(losses.reshape(logits.shape[:-1]), reduction, factor), error
-    return reduced(losses, reduction, None), error
+        losses = losses.reshape(logits.shape[:-1])
+    return narrow(reduced(losses, reduction, factor), logits.dtype), error.reshape(logits.shape)
 
 
 def _of_classes(z: Any, target: Any) -> tuple[Any, Any]:
@@ -121,7 +120,7 @@ def _of_probabilities(z: Any, target: Any) -> tuple[Any, Any]:
 
 
 def _logit_error(logits: Any, target: Any) -> Any:
-    p = softmax(logits)
+    p = softmax(wide(logits))
     if target.dtype.kind != "f":
         return p - one_hot(target, p.shape[-1])
     return p * np.sum(target, axis=-1, keepdims=True) - target
@@ -134,7 +133,7 @@ defvjp(
         * (_logit_error(logits, target) if saved is None else saved)
     ),
     lambda g, ans, logits, target, reduction="mean", factor=None, saved=None: (
-        -each_row(g, reduction, factor, logits) * log_softmax(logits)
+        -each_row(g, reduction, factor, logits) * log_softmax(wide(logits))
     ),
     saves=True,
 )
@@ -148,13 +147,13 @@ def multiclass_hinge(
     scores, target = np.asarray(scores), np.asarray(target)
     check_classes("hinge", target, scores.shape[-1])
     margins, slope = _margins(scores, target)
-    losses = np.add.reduce(margins, axis=1) / scores.shape[-1]
-    return reduced(losses.reshape(target.shape), reduction, factor), slope
+    losses = (np.add.reduce(margins, axis=1) / scores.shape[-1]).reshape(target.shape)
+    return narrow(reduced(losses, reduction, factor), scores.dtype), slope
 
 
 def _margins(scores: Any, target: Any) -> tuple[Any, Any]:
     """Give each row's positive margins, and the slope of its loss, constant around here."""
-    z, place = flat(scores), (np.arange(target.size), target.reshape(-1))
+    z, place = wide(flat(scores)), (np.arange(target.size), target.reshape(-1))
     margins = 1 + z - z[place][:, None]
     over = margins > 0  # an array, whatever the scores are
     over[place] = False

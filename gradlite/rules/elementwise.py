@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from gradlite.errors import MissingRuleError
-from gradlite.rule import PLAIN, RULES, composite, defvjp, primitive
+from gradlite.rule import PLAIN, RULES, composite, defvjp, primitive, wide
 
 LN2, LN10 = log(2.0), log(10.0)
 
@@ -38,11 +38,24 @@ defvjp(np.remainder, lambda g, ans, x, y: g, lambda g, ans, x, y: -g * np.floor(
 defvjp(np.fmod, lambda g, ans, x, y: g, lambda g, ans, x, y: -g * np.trunc(x / y))
 
 
+def steep(x: Any, y: Any) -> Any:
+    """Tell where the slope of x**y by x is infinite: at x = 0, for y between 0 and 1."""
+    return (x == 0) * (y > 0) * (y < 1)
+
+
 def power_base(g: Any, ans: Any, x: Any, y: Any) -> Any:
-    """Differentiate x**y by x: y x**(y-1), and 0 where y = 0 even at x = 0."""
+    """Differentiate x**y by x: y x**(y-1), and 0 where y = 0 even at x = 0.
+
+    For y between 0 and 1 the slope at x = 0 is infinite; the subgradient taken is 0, as of sqrt.
+    (The number of a Value is a float; there it is an error, as micrograd has it.)
+    """
     if isinstance(y, (int, float)):
+        if 0 < y < 1 and type(x) is not float:
+            return g * (y * nonzero(x) ** (y - 1))
         return g * (y * x ** (y - 1)) if y else np.zeros_like(g)
-    return g * (y * x ** np.where(y == 0, 1, y - 1))
+    return g * np.where(
+        steep(x, y), 0, y * np.where(steep(x, y), 1, x) ** np.where(y == 0, 1, y - 1)
+    )
 
 
 def power_exponent(g: Any, ans: Any, x: Any, y: Any) -> Any:
@@ -57,7 +70,8 @@ RULES[np.power].fn = operator.pow  # knows short cuts for exponents 2, 0.5 and -
 
 # -- powers, exponentials, logarithms ---------------------------------------------------------
 
-# At 0 the slope of sqrt is infinite; the subgradient taken there is 0.
+# At 0, where sqrt ends, its slope is infinite; the subgradient taken there is 0. (cbrt does not
+# end at 0: its slope is infinite on both sides, and stays so.)
 defvjp(np.sqrt, lambda g, ans, x: g * 0.5 / nonzero(ans))
 defvjp(np.cbrt, lambda g, ans, x: g / (3.0 * ans * ans))
 defvjp(np.exp, lambda g, ans, x: g * ans)
@@ -223,7 +237,7 @@ defvjp(
     clip,
     lambda g, ans, x, low, high: g * ((x == ans) > crossed(low, high)),  # one, and not the other
     lambda g, ans, x, low, high: g * ((x < ans) > crossed(low, high)),
-    lambda g, ans, x, low, high: g * ((x > ans) | crossed(low, high)),
+    lambda g, ans, x, low, high: g * ((x > ans) + crossed(low, high)),  # one, or the other
     name="np.clip",
     masks=True,
 )
@@ -240,7 +254,12 @@ def astype(x: Any, dtype: Any, source: Any) -> Any:
     return x.astype(dtype)
 
 
-defvjp(astype, lambda g, ans, x, dtype, source: astype(g, dtype=source, source=dtype))
+def of_source(g: Any, dtype: Any, source: Any) -> Any:
+    """Give the cotangent of numbers converted from `source`; it stays wide for float16."""
+    return astype(g, dtype=source, source=dtype) if source != np.float16 else wide(g)
+
+
+defvjp(astype, lambda g, ans, x, dtype, source: of_source(g, dtype, source))
 
 # -- which rules never meet an infinite slope -------------------------------------------------
 

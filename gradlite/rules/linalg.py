@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from gradlite.errors import MissingRuleError
-from gradlite.rule import PLAIN, composite, defvjp, primitive
+from gradlite.rule import PLAIN, composite, defvjp, has_arrived, primitive
 from gradlite.rules.elementwise import nonzero
 from gradlite.rules.products import T, column, row
-from gradlite.rules.reductions import matrix_norm, vector_norm
+from gradlite.rules.reductions import matrix_norm, norm_of_nothing, vector_norm
 
 # -- inverse, powers, chains ------------------------------------------------------------------
 
@@ -166,9 +166,55 @@ defvjp(np.linalg.slogdet, slogdet_vjp, outputs=True)
 # -- decompositions ---------------------------------------------------------------------------
 
 
+# Numbers that differ by less are equal but for rounding. Of eigenvalues that are equal by
+# construction, those that LAPACK finds differ by up to 23 eps (matrices of order 2 to 300).
+ROUNDING = 32
+
+REPEATED = (
+    "Eigenvectors or singular vectors of equal values can be rotated into each other (those of the "
+    "singular value 0 out of the matrix): they are not determined, and have no derivative. Use the "
+    "values alone, or a function without them (np.linalg.solve, inv, pinv, cholesky)."
+)
+
+
 def symmetric(x: Any) -> Any:
     """Give the symmetric part of matrices."""
     return 0.5 * (x + T(x))
+
+
+@primitive
+def over_gap(m: Any, gap: Any, values: Any) -> Any:
+    """Compute ``m / gap`` of gaps between some of `values`, a vector or a stack of them.
+
+    It is NaN where the gap is nothing but rounding; unless `m` is 0 there, and the gap is not.
+    """
+    return m / np.where(closed(gap, values) & ((m != 0) | (gap == 0)), np.nan, gap)
+
+
+def closed(gap: Any, values: Any) -> Any:
+    """Tell which gaps are nothing but rounding."""
+    scale = np.max(np.abs(values), axis=-1, initial=0) * (ROUNDING * np.finfo(values.dtype).eps)
+    return np.abs(gap) <= np.reshape(scale, scale.shape + (1,) * (gap.ndim - scale.ndim))
+
+
+def open_gap(gap: Any, values: Any) -> Any:
+    """Give NaN for gaps that are nothing but rounding."""
+    return np.where(closed(gap, values), np.nan, gap)
+
+
+defvjp(
+    over_gap,
+    lambda g, ans, m, gap, values: g / open_gap(gap, values),
+    lambda g, ans, m, gap, values: -g * ans / open_gap(gap, values),
+    None,
+    name="the derivative of np.linalg.eigh or svd",
+    undefined=REPEATED,
+)
+
+
+def gaps(x: Any) -> Any:
+    """Subtract: entry (i, j) is ``x[j] - x[i]``, and Inf where i = j."""
+    return np.where(np.eye(x.shape[-1], dtype=bool), np.inf, row(x) - column(x))
 
 
 def cholesky_vjp(g: Any, ans: Any, a: Any, upper: bool = False) -> Any:
@@ -183,16 +229,21 @@ def cholesky_vjp(g: Any, ans: Any, a: Any, upper: bool = False) -> Any:
 
 
 def eigh_vjp(g: Any, ans: Any, a: Any, UPLO: Any = "L") -> Any:
-    """Differentiate eigenvalues and -vectors of a symmetric matrix; the gradient is symmetric.
+    """Differentiate eigenvalues and -vectors of a symmetric matrix.
+
+    NumPy reads one triangle of the matrix, the lower or with ``UPLO="U"`` the upper one; the
+    gradient is that of the symmetric matrix, spread evenly over both triangles.
 
     Giles (2008), "Collected matrix derivative results for forward and reverse mode algorithmic
-    differentiation", section 3.1. Eigenvectors of equal eigenvalues have no derivative: their
-    terms 1/(w[j] - w[i]) are taken as 0.
+    differentiation", section 3.1. Eigenvectors of equal eigenvalues have no derivative: where
+    something depends on eigenvectors, the gradient is NaN, as in PyTorch and JAX.
     """
     gw, gv = g
     w, v = ans
-    turn = (T(v) @ gv) / nonzero(row(w) - column(w))
-    return symmetric((v * row(gw) + v @ turn) @ T(v))
+    c = v * row(gw)
+    if has_arrived(g, 1):
+        c = c + v @ over_gap(T(v) @ gv, gaps(w), w)
+    return symmetric(c @ T(v))
 
 
 @primitive
@@ -205,25 +256,28 @@ def svd_vjp(g: Any, ans: Any, a: Any) -> Any:
     """Differentiate singular values and vectors.
 
     Townsend (2016), "Differentiating the singular value decomposition". Singular vectors of
-    equal singular values have no derivative: the terms 1/(s[j]**2 - s[i]**2) are taken as 0,
-    and 1/s[i] of a zero value too.
+    equal singular values have no derivative, nor have, unless the matrix is square, those of a
+    zero value: where something depends on them, the gradient is NaN, as in PyTorch and JAX.
     """
     gu, gs, gvt = g
     u, s, vt = ans
-    gap = nonzero((row(s) - column(s)) * (row(s) + column(s)))
-    left, right = T(u) @ gu, vt @ T(gvt)
-    turn = (left - T(left)) / gap * row(s) + column(s) * ((right - T(right)) / gap)
-    c = (u * row(gs) + u @ turn) @ vt
-    if a.shape[-2] > a.shape[-1]:  # parts outside the span of u; of a square u there are none
-        c = c + ((gu - u @ left) / nonzero(row(s))) @ vt
-    if a.shape[-2] < a.shape[-1]:
-        c = c + u @ ((gvt - T(right) @ vt) / nonzero(column(s)))
+    c = u * row(gs)
+    if has_arrived(g, 0) or has_arrived(g, 2):
+        left, right = T(u) @ gu, vt @ T(gvt)
+        turn = (left - T(left)) * row(s) + column(s) * (right - T(right))
+        c = c + u @ over_gap(turn / nonzero(row(s) + column(s)), gaps(s), s)
+    c = c @ vt
+    # What lies outside the span of u, or of vt; of square matrices that is nothing.
+    if has_arrived(g, 0) and a.shape[-2] > a.shape[-1]:
+        c = c + over_gap(gu - u @ left, row(s), s) @ vt
+    if has_arrived(g, 2) and a.shape[-2] < a.shape[-1]:
+        c = c + u @ over_gap(gvt - T(right) @ vt, column(s), s)
     return c
 
 
 defvjp(np.linalg.cholesky, cholesky_vjp)
-defvjp(np.linalg.eigh, eigh_vjp, outputs=True)
-defvjp(svd, svd_vjp, outputs=True, name="np.linalg.svd")
+defvjp(np.linalg.eigh, eigh_vjp, outputs=True, undefined=REPEATED)
+defvjp(svd, svd_vjp, outputs=True, name="np.linalg.svd", undefined=REPEATED)
 
 
 @composite(np.linalg.eigvalsh)
@@ -275,11 +329,15 @@ def _trace(x: Any, *, offset: int = 0) -> Any:
 
 @composite(np.linalg.vector_norm)
 def _vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
+    if x.size == 0:
+        return norm_of_nothing(np.linalg.vector_norm, x, axis, keepdims, ord)
     return vector_norm(x, ord, tuple(range(x.ndim)) if axis is None else axis, keepdims)
 
 
 @composite(np.linalg.matrix_norm)
 def _matrix_norm(x: Any, *, keepdims: bool = False, ord: Any = "fro") -> Any:
+    if x.size == 0:
+        return norm_of_nothing(np.linalg.norm, x, (-2, -1), keepdims, ord)
     return matrix_norm(x, ord, (-2, -1), keepdims)
 
 

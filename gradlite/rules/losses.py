@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from gradlite.errors import ShapeError
-from gradlite.rule import defvjp, primitive
+from gradlite.rule import defvjp, narrow, primitive, wide
 from gradlite.rules.elementwise import clip
 from gradlite.rules.fused import ones
 
@@ -36,16 +36,18 @@ def matched(name: str, prediction: Any, target: Any, what: str = "target") -> tu
 
 def reduced(losses: Any, reduction: str, factor: Any) -> Any:
     """Reduce the losses to one number, unless they are wanted one by one."""
+    dtype = losses.dtype
     if factor is not None:
         losses = losses * factor
     if reduction == "none":
-        return losses
+        return narrow(losses, dtype)
     total = total_of(losses)
-    return total / losses.size if reduction == "mean" else total
+    return narrow(total / losses.size if reduction == "mean" else total, dtype)
 
 
 def total_of(losses: Any) -> Any:
     """Sum all entries: few in the fastest way, many in one that keeps rounding errors small."""
+    losses = wide(losses)
     if 0 < losses.size <= 4096:
         return losses.reshape(-1).dot(ones(losses.size, losses.dtype))
     return np.add.reduce(losses, axis=None)
@@ -190,12 +192,12 @@ def poisson_nll(
     else:
         refuse_negative("poisson_nll", "rates", prediction, "Logarithms of rates: log_input=True.")
         rate = prediction
-        log_rate = np.log(rate + SMALL_RATE)
-        slope = 1 - target / (rate + SMALL_RATE)
+        log_rate = np.log(wide(rate) + SMALL_RATE)
+        slope = 1 - target / (wide(rate) + SMALL_RATE)
     losses = rate - target * log_rate
     if full:
         losses = losses + _stirling(target)
-    return reduced(losses, reduction, factor), slope
+    return narrow(reduced(losses, reduction, factor), prediction.dtype), slope
 
 
 def refuse_negative(name: str, what: str, x: Any, remedy: str) -> None:
@@ -212,11 +214,11 @@ def _stirling(target: Any) -> Any:
 def _poisson_slope(prediction: Any, target: Any, log_input: bool) -> Any:
     if log_input:
         return np.exp(prediction) - target
-    return 1 - target / (prediction + SMALL_RATE)
+    return 1 - target / (wide(prediction) + SMALL_RATE)
 
 
 def _poisson_target_slope(prediction: Any, target: Any, log_input: bool, full: bool) -> Any:
-    slope = -prediction if log_input else -np.log(prediction + SMALL_RATE)
+    slope = -prediction if log_input else -np.log(wide(prediction) + SMALL_RATE)
     if full:
         t = np.maximum(target, 1)
         slope = slope + np.where(target > 1, np.log(t) + 0.5 / t, 0)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from gradlite.errors import ShapeError
-from gradlite.rule import defvjp, primitive
+from gradlite.rule import defvjp, narrow, primitive, wide
 from gradlite.rules.fused import ones
 
 Mean = Callable[[Any], Any]
@@ -29,6 +29,7 @@ Running = tuple[np.ndarray, np.ndarray]
 
 def standardize(x: Any, mean: Mean, eps: float) -> tuple[Any, Any, Any, Any]:
     """Give the mean and the variance, and what they make of `x`: z, and what it was scaled by."""
+    x = wide(x)
     m = mean(x)
     z = x - m
     v = mean(z * z)
@@ -55,6 +56,11 @@ def scaled(z: Any, weight: Any, bias: Any) -> Any:
         return ans + bias
     ans += bias
     return ans
+
+
+def result_type(*arrays: Any) -> Any:
+    """Give the type of the answer for arguments of which some may be None."""
+    return np.result_type(*(array for array in arrays if array is not None))
 
 
 # -- batches ----------------------------------------------------------------------------------
@@ -150,7 +156,8 @@ def batch_norm(
         for kept, new in zip(running, (m, v * (n / (n - 1))), strict=True):
             kept *= 1 - momentum
             kept += momentum * new.reshape(kept.shape)
-    return scaled(z, across(weight, x), across(bias, x)), (z, scale)
+    ans = scaled(z, across(weight, x), across(bias, x))
+    return narrow(ans, result_type(x, weight, bias)), (z, scale)
 
 
 def _standardized_batch(x: Any, eps: float, saved: Any) -> Any:
@@ -262,7 +269,8 @@ def layer_norm(
                 f"normalized_shape, not {array.shape}."
             )
     _, _, z, scale = standardize(in_rows(x, normalized_shape), row_mean, eps)
-    return scaled(z.reshape(x.shape), weight, bias), (z, scale)
+    ans = scaled(z.reshape(x.shape), weight, bias)
+    return narrow(ans, result_type(x, weight, bias)), (z, scale)
 
 
 def _standardized_rows(x: Any, shape: tuple[int, ...], eps: float, saved: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.rule import PLAIN, defvjp, primitive
+from gradlite.rule import PLAIN, defvjp, narrow, primitive, wide
 from gradlite.rules.convolution import (
     Size,
     Window,
@@ -136,10 +136,10 @@ def avg_pool(x: Any, *, frame: Window) -> Any:
     """Give the mean at each place of the window, padding included."""
     covered = frame.covered(x.shape[2:])
     x = frame.pad(x)
-    total = x[covered[0]].copy()
+    total = wide(x[covered[0]].copy())
     for index in covered[1:]:
         total += x[index]
-    return total / len(covered)
+    return narrow(total / len(covered), x.dtype)
 
 
 @primitive

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from gradlite.errors import MissingRuleError
-from gradlite.rule import PLAIN, composite, defvjp, primitive
+from gradlite.rule import PLAIN, composite, defvjp, narrow, primitive, wide
 from gradlite.rules.elementwise import nonzero
 
 Axis = Any
@@ -60,7 +60,15 @@ def over(x: float, n: float) -> float:
 
 def deviation(a: Any, axis: Axis) -> Any:
     """Subtract the mean along `axis`."""
+    a = wide(a)
     return a - np.mean(a, axis=axis, keepdims=True)
+
+
+def settled(std: Any, a: Any, axis: Axis, ddof: float, keepdims: bool) -> Any:
+    """Give a standard deviation anew in float16, where NumPy's sum of many squares overflows."""
+    if std.dtype.char != "e":
+        return std
+    return np.std(wide(a), axis=axis, ddof=ddof, keepdims=keepdims)
 
 
 defvjp(
@@ -75,7 +83,7 @@ defvjp(
 defvjp(
     np.std,
     lambda g, ans, a, axis=None, ddof=0, keepdims=False: (
-        spread(g / nonzero(ans), a.ndim, axis, keepdims)
+        spread(g / nonzero(settled(ans, a, axis, ddof, keepdims)), a.ndim, axis, keepdims)
         * (over(1.0, extent(a.shape, axis) - ddof))
         * deviation(a, axis)
     ),
@@ -156,7 +164,7 @@ def prod_vjp(g: Any, ans: Any, a: Any, axis: Axis = None, keepdims: bool = False
     moved_shape = tuple(n for i, n in enumerate(a.shape) if i not in axes) + tuple(
         a.shape[i] for i in axes
     )
-    products = np.reshape(others(rows_of(a, axes)), moved_shape)
+    products = np.reshape(others(rows_of(wide(a), axes)), moved_shape)
     return spread(g, a.ndim, axis, keepdims) * np.moveaxis(
         products, tuple(range(-len(axes), 0)), axes
     )
@@ -170,7 +178,8 @@ defvjp(np.prod, prod_vjp)
 def extreme_vjp(g: Any, ans: Any, a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Differentiate a maximum or minimum; elements that tie for it share equally."""
     hit = a == spread(ans, a.ndim, axis, keepdims)
-    share = np.sum(hit, axis=axis, keepdims=True, dtype=g.dtype)
+    # Whole numbers: a sum of ones in float32 stands still at 2**24.
+    share = np.count_nonzero(hit, axis=axis, keepdims=True).astype(g.dtype)
     return hit * (spread(g, a.ndim, axis, keepdims) / share)
 
 
@@ -207,6 +216,7 @@ def _average(
     dtype = np.result_type(a.dtype, weights.dtype)
     if weights.dtype != dtype:
         weights = weights.astype(dtype)
+    a, weights = wide(a), wide(weights)
     if weights.shape != a.shape:
         axes = reduced_axes(axis, a.ndim)
         if axis is None or weights.shape != tuple(a.shape[i] for i in axes):
@@ -219,8 +229,8 @@ def _average(
     total = np.sum(np.broadcast_to(weights, a.shape), axis=axis, keepdims=keepdims)
     if np.any(total == 0):
         raise ZeroDivisionError("The weights of np.average sum to zero.")
-    average = np.sum(a * weights, axis=axis, keepdims=keepdims) / total
-    return (average, total) if returned else average
+    average = narrow(np.sum(a * weights, axis=axis, keepdims=keepdims) / total, dtype)
+    return (average, narrow(total, dtype)) if returned else average
 
 
 # -- norms ------------------------------------------------------------------------------------
@@ -233,6 +243,8 @@ def root(x: Any, degree: float) -> Any:
 
 def vector_norm(x: Any, order: Any, axis: Axis, keepdims: bool) -> Any:
     """Compute the norm of vectors along `axis`; at zero its subgradient is 0."""
+    if x.dtype.char == "e":  # the sum may not fit, where the norm does
+        return narrow(vector_norm(wide(x), order, axis, keepdims), x.dtype)
     if order in (None, 2):
         return np.sqrt(np.sum(np.square(x), axis=axis, keepdims=keepdims))
     if order == np.inf:
@@ -268,8 +280,16 @@ def matrix_norm(x: Any, order: Any, axis: tuple[int, int], keepdims: bool) -> An
     return norm
 
 
+def norm_of_nothing(norm: Any, x: Any, axis: Axis, keepdims: bool, order: Any) -> Any:
+    """Compute the norm of an empty array: NumPy's constant, or its error, of this version."""
+    known = norm(np.zeros(x.shape, x.dtype), ord=order, axis=axis, keepdims=keepdims)
+    return known + np.sum(x, axis=axis, keepdims=keepdims)
+
+
 @composite(np.linalg.norm)
 def _norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:
+    if x.size == 0:
+        return norm_of_nothing(np.linalg.norm, x, axis, keepdims, ord)
     if axis is None:
         if ord is None or x.ndim == 1:
             axis = tuple(range(x.ndim))
@@ -289,6 +309,11 @@ def shift(x: Any, axis: Axis) -> Any:
     """Give the maximum along `axis`, or 0 where it is not finite."""
     top = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
     return np.where(np.isfinite(top), top, 0)
+
+
+def largest(x: Any, axis: Axis) -> Any:
+    """Give the maximum along `axis`; of nothing at all, any number."""
+    return np.max(x, axis=axis, keepdims=True) if x.size else 0
 
 
 @primitive
@@ -312,8 +337,8 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """
     top = shift(x, axis)
     with np.errstate(divide="ignore"):  # log(0) is the -inf that is meant
-        ans = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
-    return ans if keepdims else np.squeeze(ans, axis=axis)
+        ans = np.log(np.sum(wide(np.exp(x - top)), axis=axis, keepdims=True)) + top
+    return narrow(ans if keepdims else np.squeeze(ans, axis=axis), x.dtype)
 
 
 @primitive
@@ -334,9 +359,9 @@ def softmax(x: Any, axis: Axis = -1) -> Any:
     array([[0.5, 0.5],
            [0. , 1. ]])
     """
-    e = np.exp(x - np.max(x, axis=axis, keepdims=True))
+    e = wide(np.exp(x - largest(x, axis)))
     e /= np.sum(e, axis=axis, keepdims=True)
-    return e
+    return narrow(e, x.dtype)
 
 
 @primitive
@@ -356,8 +381,9 @@ def log_softmax(x: Any, axis: Axis = -1) -> Any:
     >>> gl.log_softmax(np.array([0.0, 1000.0]))
     array([-1000.,     0.])
     """
-    x = x - np.max(x, axis=axis, keepdims=True)
-    return x - np.log(np.sum(np.exp(x), axis=axis, keepdims=True))
+    z = x - largest(x, axis)
+    total = np.sum(wide(np.exp(z)), axis=axis, keepdims=True)
+    return narrow(z - (np.log(total) if z.size else total), x.dtype)
 
 
 def logsumexp_vjp(g: Any, ans: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:

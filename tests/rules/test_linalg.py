@@ -152,6 +152,127 @@ def test_a_singular_value_of_zero_leaves_the_gradient_finite() -> None:
         assert np.isfinite(found).all()
 
 
+# -- equal values -----------------------------------------------------------------------------
+
+
+def root(a: Any) -> Any:
+    """Take the square root of symmetric matrices, which is differentiable where eigh is not."""
+    w, v = np.linalg.eigh(a)
+    return (v * np.sqrt(w)[..., None, :]) @ np.swapaxes(v, -1, -2)
+
+
+def polar(a: Any) -> Any:
+    """Give the rotation in a matrix."""
+    u, _, vt = np.linalg.svd(a)
+    return u @ vt
+
+
+def rotated(values: Any, seed: int = 0, dtype: Any = float) -> np.ndarray:
+    """Make a symmetric matrix of these eigenvalues, which rounding makes differ a little."""
+    q = np.linalg.qr(RNG(seed).standard_normal((len(values), len(values))))[0]
+    return ((q * values) @ q.T).astype(dtype)
+
+
+ORDERED = np.arange(9.0).reshape(3, 3)
+
+
+@pytest.mark.parametrize("fn", [root, polar])
+@pytest.mark.parametrize(
+    "a",
+    [
+        2 * np.eye(3),
+        2 * np.eye(3, dtype=np.float32),
+        np.diag([2.0, 5.0, 2.0]),
+        *(rotated([2.0, 2.0, 5.0], seed) for seed in range(5)),
+        *(rotated([3.0, 3.0, 3.0], seed, np.float32) for seed in range(5)),
+        rotated([1e-3, 1e-3, 1e3]),
+    ],
+)
+def test_vectors_of_equal_values_have_the_gradient_nan(fn: Any, a: Any) -> None:
+    assert np.isnan(gradients(fn, a, cotangent=ORDERED)[0]).all()
+    (x,) = leaves(a)
+    fn(x).backward(ORDERED, create_graph=True)
+    assert np.isnan(x.grad.data).all()
+    assert np.isnan(gl.jvp(fn, (a,), (ORDERED,))[1]).any()
+
+
+@pytest.mark.parametrize("gap", [1e-2, 1e-5])
+def test_values_that_differ_have_the_derivative_of_calculus(gap: float) -> None:
+    a = rotated([2.0, 2.0 + gap, 5.0])
+    half = gradients(root, a, cotangent=ORDERED)[0]
+    s = root(a)  # with ds s + s ds = da, the gradient h of <G, ds> has s h + h s = G
+    symmetric_part = 0.5 * (ORDERED + ORDERED.T)
+    np.testing.assert_allclose(s @ half + half @ s, symmetric_part, atol=1e-14 / gap)
+
+
+def test_one_degenerate_matrix_of_a_stack_is_the_only_nan() -> None:
+    a = np.stack([rotated([1.0, 2.0, 3.0]), 2 * np.eye(3), rotated([1.0, 4.0, 9.0])])
+    (found,) = gradients(root, a)
+    assert np.isnan(found).all(axis=(1, 2)).tolist() == [False, True, False]
+    np.testing.assert_array_equal(found[[0, 2]], gradients(root, a[[0, 2]])[0])
+
+
+@pytest.mark.parametrize("which", [np.linalg.eigh, np.linalg.svd])
+def test_values_alone_keep_their_first_derivative(which: Any) -> None:
+    for a in (2 * np.eye(3), rotated([2.0, 2.0, 5.0])):
+        value = lambda a: np.sum(which(a)[0 if which is np.linalg.eigh else 1] ** 2)
+        np.testing.assert_allclose(gradients(value, a)[0], 2 * a, atol=1e-12)
+        assert np.isnan(gl.hessian(value)(a)).any()
+
+
+def test_second_derivatives_of_equal_eigenvalues_are_nan() -> None:
+    for fn in (np.linalg.eigvalsh, np.linalg.svdvals, lambda a: np.linalg.eigh(a)[0]):
+        assert np.isnan(gl.hessian(lambda a, fn=fn: np.sum(fn(a)))(2 * np.eye(2))).all()
+    for order in ("nuc", 2):
+        assert np.isnan(gl.hessian(lambda a, p=order: np.linalg.norm(a, p))(np.eye(2))).any()
+
+
+def test_a_zero_that_may_be_an_accident_is_no_reason_to_be_finite() -> None:
+    """Where w is 0, so is the cotangent of v here, though the gradient is that of the identity."""
+    again = lambda a: (np.linalg.eigh(a)[1] * np.linalg.eigvalsh(a)) @ np.linalg.eigh(a)[1].T
+    for a in (np.diag([1.0, 0.0, 0.0]), np.zeros((3, 3))):
+        assert np.isnan(gradients(again, a, cotangent=ORDERED)[0]).any()
+    project = lambda a: np.linalg.svd(a, full_matrices=False)[0][:, 0] ** 2
+    assert np.isnan(gl.hessian(lambda a: project(a)[0])(np.diag([2.0, 0.0, 0.0])[:2])).any()
+
+
+def test_leading_vectors_of_a_matrix_without_full_rank() -> None:
+    """The columns of a null space are equal up to rounding, and nothing depends on them."""
+    x = RNG(0).standard_normal((4, 9))
+    weight = RNG(1).standard_normal((9, 2))
+
+    def spread(x: Any) -> Any:
+        _, v = np.linalg.eigh(x.T @ x)
+        return np.sum((np.swapaxes(v[:, -2:], 0, 1) @ weight) ** 2)
+
+    gl.check_grads(spread, (x,), order=1, atol=1e-5)
+    (found,) = gradients(spread, x)
+    (leaf,) = leaves(x)
+    spread(leaf).backward(create_graph=True)
+    np.testing.assert_allclose(leaf.grad.data, found, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("part", [0, 2])
+@pytest.mark.parametrize("shape", [(3, 2), (2, 3)])
+def test_vectors_of_the_singular_value_zero(shape: Any, part: int) -> None:
+    """They can be rotated out of the matrix, where there is room."""
+    a = np.zeros(shape)
+    a[0, 0] = 2.0
+    (found,) = gradients(lambda a: np.linalg.svd(a, full_matrices=False)[part], a)
+    assert np.isnan(found).any() == (shape[0] > shape[1] if part == 0 else shape[0] < shape[1])
+
+
+def test_the_triangle_that_is_not_read_has_half_of_the_gradient() -> None:
+    a = rotated([1.0, 2.0, 4.0])
+    lower, upper = np.tril(a), np.triu(a)
+    weight = np.array([1.0, -2.0, 0.5])
+    for triangle, side in ((lower, "L"), (upper, "U")):
+        values = lambda a, side=side: np.linalg.eigvalsh(a, side)
+        (found,) = gradients(values, triangle, cotangent=weight)
+        np.testing.assert_allclose(found, gradients(values, a, cotangent=weight)[0], atol=1e-12)
+        np.testing.assert_allclose(found, found.T, atol=1e-12)
+
+
 @pytest.mark.parametrize("fn", [np.linalg.cholesky, lambda a: np.linalg.eigh(a).eigenvalues])
 def test_gradients_by_symmetric_matrices_are_symmetric(fn: Any) -> None:
     a = positive_definite(RNG(0), (2, 3, 3))

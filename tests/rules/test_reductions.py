@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 import gradlite as gl
 from gradlite.errors import MissingRuleError
+from gradlite.rule import RULES
 from tests.helpers import few, gradients, leaves
 from tests.specs.kit import R, real
 
@@ -114,7 +116,88 @@ def test_a_norm_of_a_masked_row_is_finite() -> None:
     assert np.isfinite(hessian).all()
 
 
+# -- nothing to reduce --------------------------------------------------------------------------
+
+ORDERS = [None, 2, 1, 0, -1, -2, 3, 0.5, np.inf, -np.inf, "fro", "nuc"]
+
+
+def numpys(fn: Any, *args: Any, **kwargs: Any) -> Any:
+    """Give NumPy's answer, or its error; of the norm 0 ** -1, which is infinite, it warns."""
+    try:
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return np.asarray(fn(*args, **kwargs))
+    except (ValueError, np.linalg.LinAlgError) as error:
+        return error
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("shape", [(0,), (0, 3), (3, 0), (0, 0), (2, 0, 3), (2, 3, 0), (0, 2, 3)])
+def test_norms_of_empty_arrays_are_numpys(shape: Any, order: Any) -> None:
+    for axis in (None, 0, -1, (0, 1), (-2, -1)):
+        for keepdims in (False, True):
+            x = np.zeros(shape)
+            expected = numpys(np.linalg.norm, x, order, axis, keepdims)
+            (leaf,) = leaves(x)
+            if isinstance(expected, Exception):
+                with pytest.raises(type(expected)):
+                    np.linalg.norm(leaf, order, axis, keepdims)
+                continue
+            with np.errstate(all="ignore"):
+                found = np.linalg.norm(leaf, order, axis, keepdims)
+            np.testing.assert_array_equal(found.data, expected)
+            found.backward(np.ones(found.shape))
+            assert leaf.grad.shape == shape
+
+
+@pytest.mark.parametrize(
+    ("norm", "options"),
+    [(np.linalg.vector_norm, {"ord": -1}), (np.linalg.matrix_norm, {"ord": 2})],
+)
+def test_norms_of_the_array_api_of_empty_arrays(norm: Any, options: Any) -> None:
+    x = np.zeros((2, 0))
+    expected = numpys(norm, x, **options)
+    (leaf,) = leaves(x)
+    if isinstance(expected, Exception):
+        with pytest.raises(type(expected)):
+            norm(leaf, **options)
+    else:
+        with np.errstate(all="ignore"):
+            np.testing.assert_array_equal(norm(leaf, **options).data, expected)
+
+
+@pytest.mark.parametrize("fn", [gl.softmax, gl.log_softmax])
+@pytest.mark.parametrize(("shape", "axis"), [((2, 0), -1), ((0, 2), 0), ((0,), 0), ((2, 0), None)])
+def test_a_soft_maximum_of_nothing_is_nothing(fn: Any, shape: Any, axis: Any) -> None:
+    for x in (np.zeros(shape), np.zeros(shape, np.float32)):
+        assert fn(x, axis=axis).shape == shape
+        assert fn(x, axis=axis).dtype == x.dtype
+        assert gradients(lambda x: fn(x, axis=axis), x)[0].shape == shape
+    with pytest.raises(np.exceptions.AxisError):
+        fn(np.zeros(shape), axis=2)
+
+
+def test_the_log_of_a_sum_of_nothing() -> None:
+    np.testing.assert_array_equal(gl.logsumexp(np.zeros((2, 0)), axis=1), [-np.inf, -np.inf])
+    assert gradients(lambda x: gl.logsumexp(x, axis=1), np.zeros((2, 0)))[0].shape == (2, 0)
+
+
+@pytest.mark.parametrize("fn", [np.max, np.min, np.ptp, np.argmax, np.argmin])
+def test_extremes_of_nothing_are_numpys_error(fn: Any) -> None:
+    (x,) = leaves(np.zeros((2, 0)))
+    expected = numpys(fn, x.data, axis=1)
+    with pytest.raises(type(expected), match=str(expected)):
+        fn(x, axis=1)
+
+
 # -- precision --------------------------------------------------------------------------------
+
+
+def test_ties_are_counted_in_whole_numbers() -> None:
+    """A sum of ones stands still at 2048 in float16, at 2**24 in float32."""
+    (vjp,) = RULES[np.max].vjps
+    g, a = np.ones(2, np.float16), np.broadcast_to(np.float16(1), (5000, 2))
+    np.testing.assert_allclose(vjp(g, g, a, axis=0), 1 / 5000, rtol=1e-3)
 
 
 def test_the_weights_of_logsumexp_sum_to_one_far_out() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf, nan, pi
+from math import inf, log, nan, pi
 
 import numpy as np
 import scipy.special as sp
@@ -33,6 +33,8 @@ from tests.specs.kit import (
     positive,
     real,
 )
+
+LN2 = log(2)
 
 ELEMENTWISE = [
     Spec("elementwise", np.add, both(real, real)),
@@ -86,6 +88,24 @@ ELEMENTWISE = [
                 slopes=(np.array([0.0, 1.0]), None),
                 bend=np.zeros((2, 2)),
             ),
+            # Where the slope is infinite, it is taken as 0, as that of sqrt.
+            *(
+                at(
+                    np.array([0.0, 4.0]),
+                    power,
+                    slopes=(np.array([0.0, 0.25]), None),
+                    bend=np.diag([0.0, -1 / 32]),
+                )
+                for power in (0.5, np.array(0.5), np.array([0.5, 0.5]))
+            ),
+            at(0.0, 0.25, slopes=(0.0, 0.0), bend=0.0),
+            at(np.array([0.0, 4.0]), np.array([0.25, 1.0]), slopes=([0.0, 1.0], [0.0, 8 * LN2])),
+            at(np.array([0.0, 1.0]), 1.5, slopes=([0.0, 1.5], None), bend=np.diag([0.0, 0.75])),
+            at(np.array([0.0, -0.0]), 0.5, slopes=([0.0, 0.0], None), dtype=np.float32),
+            # Beyond, calculus has its way.
+            at(np.array([0.0, -4.0]), -1, slopes=([-inf, -1 / 16], None)),
+            at(np.array([-4.0]), 0.5, slopes=([nan], None)),
+            at(np.array([-2.0]), np.array([3.0]), slopes=([12.0], [nan])),
         ],
     ),
     Spec(

@@ -15,6 +15,7 @@ from tests.specs.kit import (
     at,
     call,
     hidden,
+    nonzero,
     operation,
     positive_definite,
     regular,
@@ -373,6 +374,7 @@ LINALG = [
         rtol=1e-5,
         atol=1e-6,
         prepare=symmetrised,
+        special=[at(2 * np.eye(2), slopes=np.full((2, 2), np.nan))],
     ),
     Spec(
         "linalg",
@@ -381,7 +383,29 @@ LINALG = [
         prepare=symmetrised,
         twin=None,
         why=LACKS,
-        special=[at(np.eye(2), slopes=np.eye(2))],
+        special=[
+            at(np.eye(2), slopes=np.eye(2), bend=np.full((2, 2, 2, 2), np.nan)),
+            at(np.diag([1.0, 2.0]), slopes=np.eye(2), bend=np.zeros((2, 2, 2, 2))),
+        ],
+    ),
+    Spec(
+        "linalg",
+        operation("over_gap"),
+        [
+            call(R(2, 3), Draw((2, 3), nonzero), np.arange(3.0)),
+            call(R(2, 2, 3), Draw((2, 1, 3), nonzero), np.ones((2, 3))),
+            call(R(3), Draw((3,), nonzero), np.ones(3)),
+        ],
+        reference=lambda m, gap, values: m / gap,
+        twin=None,
+        why=LACKS,
+        special=[
+            at([1.0], [1e-15], [1.0], slopes=([np.nan], [np.nan], None)),
+            at([0.0], [0.0], [1.0], slopes=([np.nan], [np.nan], None)),
+            at([0.0, 2.0], [1e-15, 4.0], [1.0], slopes=([np.nan, 0.25], [np.nan, -0.125], None)),
+            at([1.0], [1e-15], [1e-15], slopes=([1e15], [-1e30], None)),
+            at([1.0], [np.inf], [1.0], slopes=([0.0], [0.0], None)),
+        ],
     ),
     Spec(
         "linalg",
@@ -401,6 +425,16 @@ LINALG = [
         covers=hidden("svd"),
         rtol=1e-5,
         atol=1e-6,
+        special=[
+            at(2 * np.eye(2), slopes=np.full((2, 2), np.nan)),
+            at(
+                2 * np.eye(2),
+                slopes=np.eye(2),
+                bend=np.full((2, 2, 2, 2), np.nan),
+                compute_uv=False,
+            ),
+            at(np.eye(3)[:, :1] * 0.0, slopes=np.full((3, 1), np.nan), full_matrices=False),
+        ],
     ),
     Spec(
         "linalg",
