@@ -28,7 +28,8 @@ from pygments.lexers import PythonLexer
 
 from gradlite.cli.app import gradlite
 from gradlite.draw import draw
-from gradlite.draw.formulas import Formula, formulas
+from gradlite.draw.formulas import Formula, defined, explained, formulas
+from gradlite.draw.mathematics import entry_of
 from gradlite.engine import Value
 from gradlite.errors import function_name
 from gradlite.rule import COMPOSITES, RULES, Rule
@@ -162,10 +163,6 @@ def room(module: ModuleType, rules: list[Rule]) -> str:
         *(entry(rule, notes.get(rule, "")) for rule in rules),
         "</div>",
     ]
-    words = helpers(module, rules)
-    if words:
-        said = [f"- `{name.lstrip('_')}`: {summary(fn)}" for name, fn in words]
-        parts += ["Words in these formulas:", "\n".join(said)]
     made = {function_name(fn) for fn, f in COMPOSITES.items() if f.__module__ == module.__name__}
     made -= {rule.name for rule in rules}  # some put their arguments in order for a rule above
     if made:
@@ -182,11 +179,13 @@ def entry(rule: Rule, note: str) -> str:
     """Write one rule: what it is of, the formulas, and what is to say about them."""
     functions = [vjp for vjp in (*rule.vjps, rule.variadic) if vjp is not None]
     remarks = [part for vjp in functions for part in (inspect.getdoc(vjp) or "").split("\n\n")]
-    written = formulas(rule)
+    written, mathematics = formulas(rule), entry_of(rule)
+    words = [f"<p>{line}</p>" for line in explained(mathematics)] if mathematics else []
     return (
         f'<div class="rule" id="{rule.name}"><div><code>{call(rule)}</code>'
-        f"<p>{as_html(summary(described(rule)))}</p></div>"
-        f"<div>{''.join(formula.mathml for formula in written)}"
+        f"<p>{as_html(summary(described(rule)))}</p>"
+        f"{defined(mathematics) if mathematics else ''}</div>"
+        f"<div>{''.join(formula.mathml for formula in written)}{''.join(words)}"
         f"{''.join(f'<p>{as_html(text)}</p>' for text in (*remarks, note) if text)}"
         f"{python(written)}</div></div>"
     )
@@ -235,19 +234,6 @@ def comments(module: ModuleType) -> dict[Rule, str]:
                 rule = RULES[eval(compile(ast.Expression(fn), "", "eval"), vars(module))]
                 found[rule] = " ".join(line[2:] for line in lines[above : node.lineno - 1])
     return found
-
-
-def helpers(module: ModuleType, rules: list[Rule]) -> list[tuple[str, Any]]:
-    """Find the functions that formulas name, and that have no rule themselves."""
-    written = "".join(formula.mathml for rule in rules for formula in formulas(rule))
-    return [
-        (name, fn)
-        for name, fn in sorted(vars(module).items())
-        if inspect.isfunction(fn)
-        and fn.__doc__
-        and fn not in RULES
-        and f"<mi>{name.lstrip('_')}</mi>" in written
-    ]
 
 
 # -- the examples -----------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import numpy as np
 from gradlite.draw.boxes import operands, small
 from gradlite.draw.formulas import mathml
 from gradlite.draw.latex import decimal, latex, number
-from gradlite.draw.mathematics import Elementwise, Entry, entry_of
+from gradlite.draw.mathematics import Arraywise, Elementwise, Entry, entry_of
 from gradlite.errors import GraphError
 from gradlite.node import Node
 from gradlite.rule import RULES, Rule
@@ -80,6 +80,12 @@ def rule_of(item: Any) -> Rule | None:
     return item.rule if isinstance(item, Node) and not isinstance(item, Bridge) else None
 
 
+def is_variadic(item: Any) -> bool:
+    """Tell whether the operation that made an item takes any number of arrays."""
+    rule = rule_of(item)
+    return rule is not None and rule.variadic is not None
+
+
 def params_of(item: Any) -> dict[str, Any]:
     """Return the parameters of the operation that made an item, with their defaults."""
     rule = rule_of(item)
@@ -113,8 +119,14 @@ def backward(item: Any, x: Any, g: Any, amount: Any, known: Known) -> Chain | No
     entry = formula_of(item)
     places = [i for i, operand in enumerate(operands(item)) if operand is x]
     left = f"{attribute(known.names[id(x)])}.grad"
-    if not isinstance(entry, Elementwise) or not places:
+    if entry is None or not places or is_variadic(item):
         return None
+    if not isinstance(entry, Elementwise):
+        terms = [entry.code.get(entry.arguments[i], "") for i in places]
+        if not all(terms) or not fits(item, entry, g):
+            return None
+        texts = named(item, entry, known)
+        return Chain(f"{left} += {' + '.join(with_names(term, texts) for term in terms)}")
     terms = [entry.derivatives[entry.arguments[i]] for i in places]
     texts = named(item, entry, known)
     code = f"{left} += {' + '.join(with_names(term, texts) for term in terms)}"
@@ -132,6 +144,13 @@ def backward(item: Any, x: Any, g: Any, amount: Any, known: Known) -> Chain | No
     return Chain(code, put, mathml(written), where)
 
 
+def fits(item: Any, entry: Arraywise, g: Any) -> bool:
+    """Tell whether capitals stand for matrices in a call, and another result for a number."""
+    symbols = zip(entry.arguments, operands(item), strict=False)
+    matrices = all(getattr(x, "ndim", 0) == 2 for symbol, x in symbols if symbol.isupper())
+    return matrices and np.ndim(g) == (2 if entry.result.isupper() else 0)
+
+
 def first(x: Any, shape: tuple[int, ...]) -> float:
     """Return the first element of what broadcasts to a shape.
 
@@ -146,13 +165,14 @@ def first(x: Any, shape: tuple[int, ...]) -> float:
 # -- symbols and what they stand for ------------------------------------------------------------
 
 
-def named(item: Any, entry: Elementwise, known: Known) -> Texts:
+def named(item: Any, entry: Entry, known: Known) -> Texts:
     """Map the symbols of a formula to names."""
     texts = {"g": f"{attribute(known.names[id(item)])}.grad", "n": "n"}
     texts[entry.result] = attribute(known.names[id(item)])
     for symbol, x in zip(entry.arguments, operands(item), strict=False):
         texts[symbol] = attribute(known.names.get(id(x)) or small(x))
-    for name, symbol in entry.params.items():
+    params = entry.params if isinstance(entry, Elementwise) else {}
+    for name, symbol in params.items():
         texts[symbol] = small(params_of(item).get(name)) if np.ndim(name) == 0 else symbol
     return texts
 

@@ -12,6 +12,7 @@ from gradlite.draw.boxes import is_array, small
 from gradlite.draw.names import names_of
 from gradlite.draw.picture import Picture, one_of
 from gradlite.draw.scene import Box, Kind, Scene, scene
+from gradlite.node import Node
 
 FONT = 'fontname="Helvetica,Arial,sans-serif"'
 GRAPH = f"graph [{FONT}, nodesep=0.2, ranksep=0.25, pad=0.15]"
@@ -52,6 +53,7 @@ LARGE = 40  # boxes
 NEAR = 2  # arrows from a box that are laid out with care
 CARELESS = "graph [nslimit=2, nslimit1=2, mclimit=0.5]"
 
+PLACE = "grad norm 0.0000"  # as wide as most that will stand there
 NEWLINE = "\\n"
 LONGEST = 60  # characters of a label
 CODE = 36  # characters of a line of code
@@ -121,7 +123,7 @@ class Look(NamedTuple):
     nodes : str
         The defaults of nodes.
     box : callable
-        Returns the attributes of a box by a name.
+        Returns the attributes of a box, of its name and what is written in it.
     oval : callable
         Returns the label of an operation.
     legend : callable
@@ -129,25 +131,32 @@ class Look(NamedTuple):
     """
 
     nodes: str
-    box: Callable[[Box, str], str]
+    box: Callable[[Box, str, list[str]], str]
     oval: Callable[[list[str]], str]
     legend: Callable[[Scene], list[str]]
 
 
-def record(box: Box, name: str) -> str:
+def with_place(box: Box) -> list[str]:
+    """List what is written in a box, and a place for the gradient that a page will show."""
+    fields = box.fields
+    waits = isinstance(box.item, Node) and not any(field.startswith("grad") for field in fields)
+    return [*fields, PLACE] if waits else fields
+
+
+def record(box: Box, name: str, fields: list[str]) -> str:
     """Show a box as micrograd's notebooks do: as a record of its fields."""
     if is_array(box.item):
         lines = [name] * (name != box.name) + [small(box.item)]
         return f'label="{NEWLINE.join(map(written, lines))}", {ARRAY}'
     look = RESULT if box.op or box.inputs else LEAF
-    fields = [name, *box.fields] if name else box.fields
+    fields = [name, *fields] if name else fields
     thick = ROOT if box.kind == "root" else ""
     return f'label="{{{" | ".join(map(written, fields))}}}", {look}{thick}'
 
 
-def detailed(box: Box, name: str) -> str:
+def detailed(box: Box, name: str, fields: list[str]) -> str:
     """Show a box with its name and the line of code, in the look of its kind."""
-    lines = [marked_up(line) for line in box.fields]
+    lines = [marked_up(line) for line in fields]
     if name:
         lines.insert(0, f"<b>{marked_up(name)}</b>")
     if box.where:
@@ -208,7 +217,8 @@ def source(scene: Scene, look: Look, rankdir: str, names: Mapping[str, str]) -> 
     for box in scene.boxes.values():
         end, op = box.id, box.op
         name = box.name or names.get(box.id, "") if box.kind != "repeats" else ""
-        nodes.append(f'{box.id} [{look.box(box, name)}, id="{box.id}"]')
+        fields = with_place(box) if names else box.fields
+        nodes.append(f'{box.id} [{look.box(box, name, fields)}, id="{box.id}"]')
         if op:
             end = f"{box.id}made"
             nodes.append(f'{end} [{look.oval(op)}, {OPERATION}, id="{box.id}-op"]')

@@ -12,3 +12,8 @@ def plt():
 
     yield pyplot
     pyplot.close("all")
+
+
+@pytest.fixture
+def graphviz():
+    pytest.importorskip("pygraphviz", reason="pygraphviz draws the pictures: extra viz")

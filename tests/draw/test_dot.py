@@ -33,11 +33,6 @@ from tests.specs import SPECS
 OLD_NUMPY = np.lib.NumpyVersion(np.__version__) < "2.4.0"
 
 
-@pytest.fixture
-def graphviz():
-    return pytest.importorskip("pygraphviz", reason="pygraphviz draws the pictures: extra viz")
-
-
 def neuron():
     """Make the result of one neuron, with labels, after backward."""
     x, w, b = Value(2.0, label="x"), Value(-3.0, label="w"), Value(6.5, label="b")

@@ -30,11 +30,6 @@ from tests.helpers import leaves
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-@pytest.fixture
-def graphviz():
-    return pytest.importorskip("pygraphviz", reason="pygraphviz draws the pictures: extra viz")
-
-
 @pytest.fixture(scope="module")
 def data():
     rng = np.random.default_rng(0)

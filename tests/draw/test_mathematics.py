@@ -143,6 +143,29 @@ def leading(symbol):
     return symbol.partition("_")[0]
 
 
+def test_the_code_of_formulas_of_arrays_gives_what_they_give():
+    checked = set()
+    for rule, parents, args, params, ans in calls():
+        entry = entry_of(rule, params)
+        if not getattr(entry, "code", {}):
+            continue
+        given = zip(entry.arguments, args, strict=False)
+        capitals = [np.ndim(x) for name, x in given if name.isupper()]
+        matrices = np.ndim(ans) == (2 if entry.result.isupper() else 0) and set(capitals) <= {2}
+        if not matrices:
+            continue
+        g = cotangent(ans)
+        names = {**dict(zip(entry.arguments, args, strict=False)), "g": g, "n": np.size(args[0])}
+        for symbol, code in entry.code.items():
+            i = entry.arguments.index(symbol)
+            if parents[i] is not None:
+                expected = rule.vjps[i](g, ans, *args, **params)
+                np.testing.assert_allclose(eval(code, {}, names) * np.ones_like(expected), expected)
+                checked.add((rule.name, symbol))
+    wanted = {(r.name, s) for r in OURS for s in getattr(entry_of(r), "code", {})}
+    assert wanted == checked != set()
+
+
 @pytest.mark.parametrize("rule", OURS, ids=lambda rule: rule.name)
 def test_every_rule_has_a_formula_for_every_derivative(rule):
     entry = entry_of(rule)

@@ -10,11 +10,16 @@ import pytest
 import gradlite as gl
 from gradlite.draw import draw_dot
 from gradlite.draw.boxes import number
+from gradlite.draw.dot import KINDS
 from gradlite.draw.folding import fold
+from gradlite.draw.formulas import defined, explained, formulas_of
+from gradlite.draw.mathematics import entry_of
 from gradlite.draw.page import described, page, summary
+from gradlite.draw.page import part as part_of_page
 from gradlite.draw.scene import scene
 from gradlite.engine import Value
 from gradlite.nn import MLP
+from gradlite.rule import RULES
 from tests.draw.browser import chromium, complaints, requests, resize
 from tests.helpers import leaves
 from tests.specs import SPECS
@@ -339,16 +344,16 @@ def test_gradients_add_up_in_their_boxes(show):
     assert shown == [("grad",), ("grad 1.0000", "arriving"), ("grad -2.0000", "complete")]
 
 
-def test_a_tensor_without_a_field_for_it_shows_its_gradient_too(show):
+def test_the_box_of_a_tensor_has_a_place_for_its_gradient(show):
     loss, (W1, *_) = network()
     screen = show(loss)
-    screen.press("0")
-    slot = screen.box(W1).find_element("css selector", ".slot")
-    assert not slot.is_displayed()
+    field = screen.box(W1).find_element("css selector", ".gradient")
+    assert field.text == "grad"
     screen.press(KEYS["end"], "0")
     loss.backward()
-    assert slot.is_displayed()
-    assert slot.get_attribute("textContent") == f"norm {np.linalg.norm(W1.grad):.4f}"
+    assert field.text == f"grad norm {np.linalg.norm(W1.grad):.4f}"
+    inside, box = field.rect, screen.box(W1).find_element("css selector", "path").rect
+    assert box["x"] <= inside["x"] <= box["x"] + box["width"] - inside["width"]
 
 
 def test_everything_can_be_done_with_keys(show):
@@ -604,3 +609,203 @@ def test_a_result_without_a_gradient_has_nothing_to_step_through(show):
     assert "does not require a gradient" in screen.text("#said")
     assert not screen.find("#next").is_enabled()
     assert not screen.find("#play").is_enabled()
+
+
+# -- forward, and the chain rule --------------------------------------------------------------
+
+
+def test_the_steps_begin_with_the_forward_pass(show):
+    out, _ = neuron()
+    screen = show(out)
+    assert screen.run("return document.querySelectorAll('.pending').length") == 0
+    screen.press(KEYS["right"])
+    assert screen.text("#said") == "Forward t1 = x * w = 2 * -3 = -6.0000"
+    assert screen.run("return document.querySelectorAll('[role=button].pending').length") == 2
+    hidden = "[...document.querySelectorAll('.pending .figure')]"
+    seen = f"return {hidden}.every((x) => getComputedStyle(x).visibility === 'hidden')"
+    assert screen.run(seen)
+    screen.press(KEYS["right"], KEYS["right"], KEYS["right"])
+    assert screen.text("#said").startswith("Backward The gradient of out with respect to itself")
+    assert screen.run("return document.querySelectorAll('.pending').length") == 0
+
+
+def test_the_panel_says_the_chain_rule_with_the_numbers_once_they_are_known(show):
+    out, (_, w, _) = neuron()
+    screen = show(out)
+    screen.run("choose(steps.at(-1).box)")
+    codes = "return [...document.querySelectorAll('#rule .derivative pre')].map((x) => x.innerText)"
+    assert screen.run(codes) == ["x.grad += t1.grad * w", "w.grad += t1.grad * x"]
+    assert screen.run("return document.querySelector('#rule .numbers')") is None
+    screen.press(KEYS["end"])
+    assert screen.run(codes)[1] == "w.grad += t1.grad * x = 0.7864 * 2 = 1.573"
+    assert screen.run("return document.querySelectorAll('#rule .numbers math').length") == 2
+    screen.choose(w)
+    assert "w.grad += t1.grad * x = 0.7864 * 2 = 1.573" in screen.text("#gradient")
+
+
+def test_a_constant_is_asked_for_no_derivative(show):
+    screen = show(Value(3.0, label="x") ** 2)
+    screen.press(KEYS["end"])
+    assert screen.run("return document.querySelectorAll('#rule .derivative').length") == 1
+
+
+# -- what is seen -----------------------------------------------------------------------------
+
+
+def mlp():
+    random.seed(0)
+    return (MLP(3, [4, 4, 1])([1.0, 2.0, 3.0]) - 1) ** 2
+
+
+OUTSIDE = """
+    const { left, right, top, bottom } = canvas.getBoundingClientRect();
+    return [...drawing.querySelectorAll('.node')].filter((node) => {
+        const box = node.getBoundingClientRect();
+        return box.left < left || box.right > right || box.top < top || box.bottom > bottom;
+    }).length;
+"""
+
+
+@pytest.mark.parametrize("size", [(1280, 900), (390, 844)])
+@pytest.mark.parametrize("make", [lambda: neuron()[0], lambda: network()[0]], ids=["neuron", "net"])
+def test_at_first_the_whole_of_a_small_graph_is_seen(show, browser, make, size):
+    screen = show(make())
+    resize(browser, *size)
+    browser.refresh()
+    assert screen.run(OUTSIDE) == 0
+    assert not screen.find("#map").is_displayed()
+
+
+@pytest.mark.parametrize("size", [(1280, 900), (390, 844)])
+def test_of_a_large_graph_the_result_is_seen_first_and_a_map_of_all(show, browser, size):
+    screen = show(mlp())
+    resize(browser, *size)
+    browser.refresh()
+    assert screen.run("return view.k") >= 0.75
+    canvas, root = screen.find("#canvas").rect, screen.find(".chosen.node").rect
+    assert canvas["x"] <= root["x"] <= canvas["x"] + canvas["width"] - root["width"]
+    assert canvas["y"] <= root["y"] <= canvas["y"] + canvas["height"] - root["height"]
+    assert screen.find("#map").is_displayed()
+    assert screen.find("#map .root").is_displayed()
+    assert screen.run("return map.querySelectorAll('.leaf').length") > 20
+    screen.run("const { left, top } = map.getBoundingClientRect();"
+               "$('map').dispatchEvent(new PointerEvent('pointerdown', {clientX: left + 3,"
+               "clientY: top + 3, bubbles: true}))")  # fmt: skip
+    assert screen.find(".chosen.node").rect["y"] > canvas["y"] + canvas["height"]
+    screen.press("0")
+    assert screen.run(OUTSIDE) == 0
+
+
+def test_a_graph_is_laid_out_the_way_in_which_it_is_seen_larger(graphviz, tmp_path):
+    svg = draw_dot(mlp()).svg()
+    wide, high = map(float, re.search(r'viewBox="0.00 0.00 ([\d.]+) ([\d.]+)"', svg).groups())
+    html = (tmp_path / "graph.html", draw_dot(mlp()).save(tmp_path / "graph.html"))[0].read_text()
+    w, h = map(float, re.search(r'viewBox="0.00 0.00 ([\d.]+) ([\d.]+)"', html).groups())
+    assert min(880 / w, 640 / h) > min(880 / wide, 640 / high)
+
+
+@pytest.mark.parametrize("size", [(1280, 900), (390, 844)])
+def test_no_formula_is_cut_off(show, browser, size):
+    screen = show(neuron()[0])
+    resize(browser, *size)
+    lines = []
+    for rule in [r for r in RULES.values() if entry_of(r)]:
+        entry = entry_of(rule)
+        lines += [defined(entry), *(f.mathml for f in formulas_of(rule, entry))]
+        lines += [f"<span>{line}</span>" for line in explained(entry)]
+    cut = screen.run(
+        "panel.replaceChildren(...arguments[0].map((line) => math(line,"
+        " line.startsWith('<span>') ? 'words' : 'formula'))); shrink();"
+        "return [...panel.children].filter((x) => x.scrollWidth > x.clientWidth + 1)"
+        ".map((x) => x.textContent)",
+        lines,
+    )
+    assert cut == []
+    assert len(lines) > 350
+
+
+@pytest.mark.parametrize("size", [(1280, 900), (390, 844)])
+def test_nothing_in_the_panel_is_cut_off(show, browser, size):
+    loss, _ = network()
+    screen = show(loss * 1e-9)
+    resize(browser, *size)
+    screen.press(KEYS["end"])
+    for id in screen.run("return order"):
+        screen.run("choose(arguments[0])", id)
+        cut = "[...panel.querySelectorAll('*')].filter((x) => x.scrollWidth > x.clientWidth + 1"
+        cut += " && getComputedStyle(x).display !== 'inline' && x.clientWidth)"
+        assert screen.run(f"return {cut}.map((x) => x.outerHTML)") == []
+        assert screen.run("return panel.scrollWidth <= panel.clientWidth")
+
+
+def test_rings_lie_below_the_heads_of_arrows(show):
+    screen = show(neuron()[0])
+    after = "a.compareDocumentPosition(b) & Node.DOCUMENT_POSITION_FOLLOWING"
+    assert screen.run(
+        "const rings = [...drawing.querySelectorAll('.ring')];"
+        "const heads = [...drawing.querySelectorAll('.edge polygon')];"
+        f"return heads.length > 4 && rings.every((a) => heads.every((b) => {after}))"
+    )
+
+
+def test_playing_has_a_speed(show):
+    screen = show(neuron()[0])
+    screen.run("window.waits = []; setInterval = (f, wait) => waits.push(wait)")
+    for speed in ("1", "2", "0.5"):
+        screen.run("$('speed').value = arguments[0]", speed)
+        screen.find("#play").click()
+        screen.find("#play").click()
+    one, two, half = screen.run("return waits")
+    assert (two, half) == (one / 2, one * 2)
+
+
+def luminance(colour):
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return np.dot(linear, [0.2126, 0.7152, 0.0722])
+
+
+def contrast(a, b):
+    """The ratio of WCAG 2.2."""
+    low, high = sorted([luminance(a), luminance(b)])
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_the_contrast_is_as_the_colours_promise():
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    light, dark = re.findall(r":root \{(.*?)\}", part_of_page("page.css"), re.S)
+    known = dict(re.findall(r"--(\w+): (#\w{6})", light))
+    for colours in (known, {**known, **dict(re.findall(r"--(\w+): (#\w{6})", dark))}):
+        for text in ("ink", "muted"):
+            for back in ("back", "surface"):
+                assert contrast(colours[text], colours[back]) >= 4.5
+        for line in ("current", "arriving", "complete", "chosen", "arrow"):
+            assert contrast(colours[line], colours["back"]) >= 3
+        assert contrast(colours["edge"], colours["surface"]) >= 3
+
+
+def test_text_is_legible_on_every_box_on_light_and_dark_pages():
+    fills = [re.search(r'fillcolor="(#\w{6})"', look) for look in KINDS.values()]
+    assert all(fills)  # without a fill, the page shows through
+    for fill in [match[1] for match in fills] + ["#dfe8f2", "#fdf1d6"]:
+        for text in ("#000000", "#555555", "#8a4200", "#00573f"):
+            assert contrast(text, fill) >= 4.5
+
+
+def test_two_pages_in_one_notebook_do_not_meet(browser, tmp_path, graphviz):
+    shown = [draw_dot(neuron()[0])._repr_html_() for _ in range(2)]
+    path = tmp_path / "notebook.html"
+    path.write_text(f"<!DOCTYPE html><meta charset='utf-8'><body>{''.join(shown)}</body>")
+    resize(browser, 1280, 1400)
+    browser.get(f"file://{path}")
+    assert browser.execute_script("return document.querySelectorAll('[id]').length") == 0
+    frames = browser.find_elements("css selector", "iframe")
+    counts = []
+    for frame, steps in zip(frames, (1, 3), strict=True):
+        browser.switch_to.frame(frame)
+        for _ in range(steps):
+            browser.find_element("css selector", "#next").click()
+        counts.append(browser.find_element("css selector", "#counter").text)
+        browser.switch_to.default_content()
+    assert counts == ["step 1 of 7", "step 3 of 7"]
+    assert complaints(browser) == []

@@ -11,9 +11,9 @@ from gradlite.draw.mathematics.entry import Arraywise, Entries
 SAME = "The same elements, in the shape of $x$."
 
 
-def reduce(definition: str, derivative: str, *words: str) -> Arraywise:
+def reduce(definition: str, derivative: str, *words: str, **code: str) -> Arraywise:
     """Write a reduction of the elements x_i to y."""
-    return Arraywise("y", ("x",), f"y = {definition}", {"x_i": derivative}, words)
+    return Arraywise("y", ("x",), f"y = {definition}", {"x_i": derivative}, words, code)
 
 
 def moved(definition: str, derivative: str, *words: str, index: str = "i") -> Arraywise:
@@ -22,8 +22,8 @@ def moved(definition: str, derivative: str, *words: str, index: str = "i") -> Ar
 
 
 REDUCTIONS: Entries = {
-    "np.sum": reduce(r"\sum_i x_i", "g"),
-    "np.mean": reduce(r"\frac{1}{n} \sum_i x_i", r"g \cdot \frac{1}{n}"),
+    "np.sum": reduce(r"\sum_i x_i", "g", x="g"),
+    "np.mean": reduce(r"\frac{1}{n} \sum_i x_i", r"g \cdot \frac{1}{n}", x="g / n"),
     "np.var": reduce(
         r"\frac{1}{n - d} \sum_i (x_i - m)^2",
         r"g \cdot \frac{2 \, (x_i - m)}{n - d}",
@@ -65,6 +65,7 @@ PRODUCTS: Entries = {
         r"Z = X \, Y",
         {"X": r"g \, Y^T", "Y": r"X^T \, g"},
         ("A vector is a row on the left and a column on the right.",),
+        {"X": "g @ Y.T", "Y": "X.T @ g"},
     ),
     "np.vecdot": Arraywise(
         "z", ("x", "y"), r"z = \sum_i x_i \, y_i", {"x_i": r"g \cdot y_i", "y_i": r"g \cdot x_i"}
@@ -78,6 +79,7 @@ PRODUCTS: Entries = {
         r"Y = X \, W + b",
         {"X": r"g \, W^T", "W": r"X^T \, g", "b": r"\sum_i g_i"},
         ("$i$ counts the rows.",),
+        {"X": "g @ W.T", "W": "X.T @ g", "b": "g.sum(0)"},
     ),
     "gl.linear": Arraywise(
         "Y",
@@ -85,6 +87,7 @@ PRODUCTS: Entries = {
         r"Y = X \, W^T + b",
         {"X": r"g \, W", "W": r"g^T \, X", "b": r"\sum_i g_i"},
         ("$i$ counts the rows.",),
+        {"X": "g @ W", "W": "g.T @ X", "b": "g.sum(0)"},
     ),
     "np.tensordot": Arraywise(
         "z",

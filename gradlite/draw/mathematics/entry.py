@@ -55,6 +55,8 @@ class Arraywise:
         stands for dL/d of the result, ``g_i`` for that of its element i.
     words : tuple of str
         What else there is to say; LaTeX between dollars.
+    code : mapping of str to str
+        The derivatives of some arguments in NumPy, where that is one short expression.
     """
 
     result: str
@@ -62,6 +64,7 @@ class Arraywise:
     definition: str
     derivatives: Mapping[str, str]
     words: tuple[str, ...] = ()
+    code: Mapping[str, str] = field(default_factory=dict)
 
 
 Entry: TypeAlias = Elementwise | Arraywise

@@ -19,35 +19,22 @@ function makeRings(id, below) {
   }
 }
 
-// Where the gradient of a box is written: in the field that it has, or on its lower edge.
+// Where the gradient of a box is written: in the field that it has for that.
 const slots = {};
 
 function makeSlot(id) {
-  const box = groups[id];
-  const texts = [...box.querySelectorAll("text")];
-  const { x, y, width, height } = box.getBBox();
+  const texts = [...groups[id].querySelectorAll("text")];
   const field = texts.find((text) => /^grad\b/.test(text.textContent));
-  if (field) {
-    const { x: left, width: wide } = field.getBBox();
-    const room = Math.max(wide, width - 24);
-    field.classList.add("gradient");
-    field.setAttribute("x", left + wide / 2);
-    return (text) => {
-      field.removeAttribute("textLength");
-      field.textContent = text ? `grad ${text}` : "grad";
-      if (field.getComputedTextLength() > room) field.setAttribute("textLength", room);
-      field.classList.toggle("empty", !text);
-    };
-  }
-  const widest = Math.max(...arrivals[id].map(({ total }) => brief(total).length));
-  const half = widest * 2.6 + 6;
-  const middle = x + Math.max(half, width - half); // at the right: arrows leave in the middle
-  const slot = shape("g", { class: "slot empty" }, box);
-  shape("rect", { x: middle - half, y: y + height - 1, width: 2 * half, height: 13, rx: 6 }, slot);
-  const label = shape("text", { x: middle, y: y + height + 8.8 }, slot);
+  if (!field) return () => {};
+  const { x, width } = field.getBBox();
+  const room = Math.max(width, groups[id].getBBox().width - 24);
+  field.classList.add("gradient");
+  field.setAttribute("x", x + width / 2);
   return (text) => {
-    label.textContent = text;
-    slot.classList.toggle("empty", !text);
+    field.removeAttribute("textLength");
+    field.textContent = text ? `grad ${text}` : "grad";
+    if (field.getComputedTextLength() > room) field.setAttribute("textLength", room);
+    field.classList.toggle("empty", !text);
   };
 }
 

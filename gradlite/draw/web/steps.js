@@ -17,20 +17,20 @@ function sentence() {
   if (kind === "forward") {
     const { made, value, name } = boxes[box];
     const told = (made || name) + (value ? ` = ${brief(value)}` : "");
-    return [phase("Forward"), element("code", {}, told), ...problemAtEnd()];
+    return [phase("Forward"), " ", element("code", {}, told), ...problemAtEnd()];
   }
   if (kind === "seed") {
     const seed = "number" in data.seed ? "is 1" : "is ones, as for the sum";
     const next = steps.length ? "Step on to pass it back." : "Nothing is behind it.";
     const problem = data.problem ? ` ${data.problem}` : ` ${next}`;
-    return [phase("Backward"), "The gradient of ", named(box), ` with respect to itself ${seed}.`,
+    return [phase("Backward"), " The gradient of ", named(box), ` with respect to itself ${seed}.`,
       problem];
   }
   const to = given.map(({ box: id, amount }, i) => {
     return [i ? " and " : " passes back ", `${brief(amount)} to `, named(id)];
   });
   const end = at === last ? ". Every gradient is complete now." : ".";
-  return [phase("Backward"), named(box), ...to.flat(), end];
+  return [phase("Backward"), " ", named(box), ...to.flat(), end];
 }
 
 function problemAtEnd() {

@@ -2,7 +2,8 @@
 
 const { width: fullWidth, height: fullHeight } = drawing.viewBox.baseVal;
 const LEGIBLE = 0.75; // the scale at which a step is shown, at least
-const WHOLE = 0.3; // the scale down to which a graph is shown as a whole at first
+const SMALL = 40; // boxes: so many are shown as a whole at first, others if they are legible
+const WHOLE = 0.4;
 const view = { x: 0, y: 0, k: 1 };
 const paper = shape("g", {}, drawing);
 paper.append(graph);
@@ -42,7 +43,7 @@ function fit() {
 // At first, all is shown; of a graph too large for that, the result, beside the map of all.
 function begin() {
   fit();
-  if (view.k >= WHOLE) return;
+  if (view.k >= WHOLE || order.length <= SMALL) return;
   zoom(LEGIBLE / view.k);
   const { left, width } = groups[data.root].getBoundingClientRect();
   view.x += (canvas.clientWidth - width) / 2 - left;
