@@ -26,13 +26,13 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
+from gradlite.autodiff.rule import COMPOSITES, RULES, Rule
 from gradlite.cli.app import gradlite
 from gradlite.draw import draw
 from gradlite.draw.formulas import Formula, defined, explained, formulas
 from gradlite.draw.mathematics import entry_of
 from gradlite.engine import Value
 from gradlite.errors import function_name
-from gradlite.rule import COMPOSITES, RULES, Rule
 
 ROOT = Path(__file__).parents[1]
 

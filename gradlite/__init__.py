@@ -14,15 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy
 
-from gradlite import operations  # noqa: F401  # gives Tensor its operators
-from gradlite.checking import check_grads
-from gradlite.debug import debug
-from gradlite.errors import GradliteError
-from gradlite.modes import enable_grad, no_grad
-from gradlite.nn.class_losses import bce_with_logits, cross_entropy, hinge
-from gradlite.nn.losses import gaussian_nll, huber, kl_div, mae, mse, poisson_nll, quantile
-from gradlite.rule import defvjp, primitive
-from gradlite.rules.activations import (
+from gradlite.autodiff.checking import check_grads
+from gradlite.autodiff.debug import debug
+from gradlite.autodiff.modes import enable_grad, no_grad
+from gradlite.autodiff.rule import defvjp, primitive
+from gradlite.autodiff.rules.activations import (
     elu,
     erf,
     gelu,
@@ -32,17 +28,32 @@ from gradlite.rules.activations import (
     silu,
     softplus,
 )
-from gradlite.rules.fused import affine
-from gradlite.rules.reductions import log_softmax, logsumexp, softmax
-from gradlite.tensor import Tensor
-from gradlite.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from gradlite.autodiff.rules.fused import affine
+from gradlite.autodiff.rules.reductions import log_softmax, logsumexp, softmax
+from gradlite.autodiff.tensor import Tensor
+from gradlite.autodiff.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from gradlite.errors import GradliteError
+from gradlite.nn.class_losses import bce_with_logits, cross_entropy, hinge
+from gradlite.nn.losses import gaussian_nll, huber, kl_div, mae, mse, poisson_nll, quantile
 
 if TYPE_CHECKING:
     from gradlite.estimators import MLPClassifier, MLPRegressor, NetClassifier, NetRegressor
 
 __version__ = "0.1.0"
 
-ROOMS = ("data", "draw", "engine", "estimators", "nn", "optim", "persist", "scalar", "schedules")
+SUBMODULES = {
+    "autodiff": "autodiff",
+    "data": "training.data",
+    "draw": "draw",
+    "engine": "engine",
+    "estimators": "estimators",
+    "nn": "nn",
+    "optim": "optim",
+    "persist": "persist",
+    "scalar": "scalar",
+    "schedules": "optim.schedules",
+    "training": "training",
+}
 ESTIMATORS = ("MLPClassifier", "MLPRegressor", "NetClassifier", "NetRegressor")
 
 __all__ = [
@@ -98,11 +109,11 @@ numpy.empty(2**23, numpy.uint8)
 
 
 def __getattr__(name: str) -> Any:
-    """Load rooms, and the estimators with scikit-learn, when they are first asked for."""
+    """Load submodules, and the estimators with scikit-learn, on first access."""
     if name in ESTIMATORS:
         value = getattr(import_module("gradlite.estimators"), name)
-    elif name in ROOMS:
-        value = import_module(f"gradlite.{name}")
+    elif name in SUBMODULES:
+        value = import_module(f"gradlite.{SUBMODULES[name]}")
     else:
         raise AttributeError(f"module 'gradlite' has no attribute {name!r}")
     globals()[name] = value
@@ -110,4 +121,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *ROOMS, *ESTIMATORS})
+    return sorted({*globals(), *SUBMODULES, *ESTIMATORS})

@@ -15,10 +15,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         The arguments; those of the process by default.
     """
     argv = sys.argv[1:] if argv is None else argv
-    if argv[:1] == ["run"] and len(argv) > 1 and not argv[1].startswith("-"):
-        from gradlite.scalar.run import run  # the script finds nothing loaded that it does not use
+    if argv[:1] == ["run"]:
+        is_module = argv[1:2] == ["-m"]
+        program = argv[2:] if is_module else argv[1:]
+        if program and not program[0].startswith("-"):
+            from gradlite.scalar.run import run  # the program finds nothing loaded but what it uses
 
-        return run(argv[1], argv[2:])
+            return run(program[0], program[1:], is_module)
     try:
         from gradlite.cli.app import command_line
     except ModuleNotFoundError as error:

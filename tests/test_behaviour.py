@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 import gradlite as gl
+from gradlite.autodiff.rule import RULES
+from gradlite.autodiff.rules.sparse import embedding
 from gradlite.errors import (
     DetachError,
     GraphError,
@@ -19,8 +21,6 @@ from gradlite.errors import (
     NonFiniteError,
     ShapeError,
 )
-from gradlite.rule import RULES
-from gradlite.rules.sparse import embedding
 
 
 def leaf(data, dtype=np.float64):

@@ -7,7 +7,8 @@ import pytest
 import scipy.sparse as sp
 
 from gradlite import data
-from gradlite.data import (
+from gradlite.errors import ShapeError
+from gradlite.training.data import (
     Rows,
     all_finite,
     batches,
@@ -15,7 +16,6 @@ from gradlite.data import (
     mean_and_scale,
     take_rows,
 )
-from gradlite.errors import ShapeError
 from tests.helpers import LAYOUTS, STRIDE_0
 
 X = np.arange(20.0).reshape(10, 2)

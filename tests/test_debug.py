@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import gradlite as gl
+from gradlite.autodiff.rule import RULES
 from gradlite.engine import Value
 from gradlite.errors import MutationError, NonFiniteError
-from gradlite.rule import RULES
 
 
 def leaf(data, dtype=np.float64):

@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 
 import gradlite
+from gradlite.autodiff.rule import RULES, Rule
 from gradlite.cli.app import gradlite as gradlite_command
-from gradlite.rule import RULES, Rule
 
 ROOT = Path(gradlite.__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 ROOMS = [
-    "gradlite", "gradlite.nn", "gradlite.nn.init", "gradlite.optim", "gradlite.schedules",
-    "gradlite.data", "gradlite.draw", "gradlite.estimators",
+    "gradlite", "gradlite.nn", "gradlite.nn.init", "gradlite.optim", "gradlite.optim.schedules",
+    "gradlite.training.data", "gradlite.draw", "gradlite.estimators",
     "gradlite.engine", "gradlite.persist", "gradlite.scalar", "gradlite.errors",
 ]  # fmt: skip
 

@@ -1,6 +1,7 @@
-"""The house: each file imports only from the rooms above it, and importing gradlite is light."""
+"""The layers: imports run strictly downward, and importing gradlite is light."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,205 +10,111 @@ import pytest
 
 import gradlite
 
-HOUSE = Path(gradlite.__file__).parent
+PACKAGE = Path(gradlite.__file__).parent
 
-# The one place to extend. A file imports only from files above its own line.
-ROOMS = [
-    "errors",
-    "rule",
-    "trees",
-    "notebook",
-    "modes",
-    "node",
-    "cotangents",
-    "tape",
-    "conversions",
-    "debug",
-    "rules/elementwise",
-    "rules/activations",
-    "rules/reductions",
-    "rules/indexing",
-    "rules/shape",
-    "rules/einsum",
-    "rules/products",
-    "rules/linalg",
-    "rules/fused",
-    "rules/losses",
-    "rules/class_losses",
-    "rules/sparse",
-    "rules/convolution",
-    "rules/pooling",
-    "rules/normalization",
-    "rules/__init__",
-    "tensor",
-    "in_place",
-    "operations",
-    "transforms",
-    "checking",
-    "scalar/ops",
-    "scalar/walk",
-    "scalar/bridge",
-    "scalar/engine",
-    "scalar/expand",
-    "scalar/calls",
-    "scalar/network",
-    "scalar/nn",
-    "scalar/neural_net",
-    "scalar/run",
-    "scalar/__init__",
-    "engine",
-    "nn/module",
-    "nn/init",
-    "nn/layers",
-    "nn/embedding",
-    "nn/normalization",
-    "nn/convolution",
-    "nn/weighing",
-    "nn/class_losses",
-    "nn/losses",
-    "nn/__init__",
-    "schedules",
-    "optim/flat",
-    "optim/groups",
-    "optim/optimizer",
-    "optim/momentum",
-    "optim/adaptive",
-    "optim/lbfgs",
-    "optim/clipping",
-    "optim/__init__",
-    "data",
-    "replay",
-    "training",
-    "atomic",
-    "persist",
-    "estimators/_network",
-    "estimators/_parameters",
-    "estimators/_inputs",
-    "estimators/_targets",
-    "estimators/_objectives",
-    "estimators/_solvers",
-    "estimators/_callbacks",
-    "estimators/_random",
-    "estimators/_samples",
-    "estimators/_fitting",
-    "estimators/_persistence",
-    "estimators/_base",
-    "estimators/_classifier",
-    "estimators/_regressor",
-    "estimators/mlp",
-    "estimators/net",
-    "estimators/__init__",
-    "draw/graph",
-    "draw/answers",
-    "draw/boxes",
-    "draw/scene",
-    "draw/folding",
-    "draw/names",
-    "draw/latex",
-    "draw/mathematics/entry",
-    "draw/mathematics/elementwise",
-    "draw/mathematics/losses",
-    "draw/mathematics/arrays",
-    "draw/mathematics/linalg",
-    "draw/mathematics/__init__",
-    "draw/formulas",
-    "draw/chain",
-    "draw/steps",
-    "draw/page",
-    "draw/layout",
-    "draw/picture",
-    "draw/dot",
-    "draw/drawing",
-    "draw/displays/_axes",
-    "draw/displays/loss_curve",
-    "draw/displays/gradient_flow",
-    "draw/displays/weights",
-    "draw/displays/activations",
-    "draw/displays/__init__",
-    "draw/__init__",
-    "__init__",
-    "cli/files",
-    "cli/terminal",
-    "cli/tables",
-    "cli/cells",
-    "cli/columns",
-    "cli/target",
-    "cli/learned",
-    "cli/model",
-    "cli/settings",
-    "cli/figures",
-    "cli/report",
-    "cli/demo",
-    "cli/scoring",
-    "cli/train",
-    "cli/predict",
-    "cli/doctor",
-    "cli/app",
-    "cli/__init__",
-    "__main__",
+# The one place to extend: each folder or file imports only from the layers above its own line.
+LAYERS = [
+    ("errors",),
+    ("autodiff",),
+    ("scalar",),
+    ("engine",),
+    ("nn", "optim"),
+    ("training", "persist"),
+    ("estimators",),
+    ("draw",),
+    ("__init__",),
+    ("cli",),
+    ("__main__",),
 ]
-FILES = sorted(HOUSE.rglob("*.py"))
+LAYER_OF = {box: i for i, boxes in enumerate(LAYERS) for box in boxes}
+FILES = sorted(PACKAGE.rglob("*.py"))
 
 
-def room(path):
-    return path.relative_to(HOUSE).with_suffix("").as_posix()
+def module(path):
+    """The parts of a file's dotted name inside gradlite."""
+    return path.relative_to(PACKAGE).with_suffix("").parts
 
 
-def existing(parts):
-    """The room that a dotted name inside gradlite means, or None."""
-    for candidate in ("/".join(parts), "/".join([*parts, "__init__"])):
-        if candidate and (HOUSE / f"{candidate}.py").exists():
-            return candidate
-    return None
+def exists(parts):
+    return (PACKAGE / "/".join(parts)).with_suffix(".py").exists() and parts
 
 
-def imported_rooms(path):
-    """Every room that a file imports, anywhere in it, with the line."""
-    package = ["gradlite", *path.relative_to(HOUSE).parent.parts]
-    for node in ast.walk(ast.parse(path.read_text())):
+def resolve(parts):
+    """The file that a dotted name inside gradlite means, or None."""
+    return exists(parts) or exists((*parts, "__init__")) if parts else ("__init__",)
+
+
+def imports(path, tree):
+    """Every file of gradlite that a syntax tree imports, with the line."""
+    package = ("gradlite", *module(path)[:-1])
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            modules = [alias.name.split(".") for alias in node.names]
+            names = [tuple(alias.name.split(".")) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) + 1 - node.level] if node.level else []
-            base = base + (node.module.split(".") if node.module else [])
-            # `from gradlite.rules import shape` imports a file; `from gradlite.tape import walk`
-            # a name in one.
-            modules = [
-                [*base, alias.name] if existing([*base, alias.name][1:]) else base
+            base = package[: len(package) + 1 - node.level] if node.level else ()
+            base += tuple(node.module.split(".")) if node.module else ()
+            # `from gradlite.autodiff import tape` imports a file, `... import Tensor` a name in one
+            names = [
+                (*base, alias.name) if resolve((*base, alias.name)[1:]) else base
                 for alias in node.names
             ]
         else:
             continue
-        for parts in modules:
-            if parts[0] == "gradlite":
-                found = existing(parts[1:])
-                assert found, f"{room(path)}:{node.lineno} imports {'.'.join(parts)}: no such file"
+        for name in names:
+            if name[0] == "gradlite":
+                found = resolve(name[1:])
+                assert found, f"{path}:{node.lineno} imports {'.'.join(name)}: no such file"
                 yield found, node.lineno
 
 
-@pytest.mark.parametrize("path", FILES, ids=room)
-def test_every_file_has_its_place_in_the_list(path):
-    assert room(path) in ROOMS, f"Put {room(path)} in ROOMS, below everything it imports."
+def dotted(parts):
+    return ".".join(parts)
 
 
-def test_every_place_in_the_list_has_its_file():
-    rooms = {room(path) for path in FILES}
-    assert [name for name in ROOMS if name not in rooms and name != "__main__"] == []
+@pytest.mark.parametrize("path", FILES, ids=lambda path: dotted(module(path)))
+def test_imports_run_strictly_downward(path):
+    box = module(path)[0]
+    assert box in LAYER_OF, f"Put {box} into LAYERS, below all that it imports."
+    wrong = [
+        f"line {line}: {dotted(name)}"
+        for name, line in imports(path, ast.parse(path.read_text(encoding="utf-8")))
+        if name[0] != box and LAYER_OF[name[0]] >= LAYER_OF[box]
+    ]
+    assert wrong == [], f"{dotted(module(path))} imports from its own layer or from one above"
 
 
-@pytest.mark.parametrize("path", FILES, ids=room)
-def test_a_file_imports_only_from_the_rooms_above_it(path):
-    if room(path) not in ROOMS:
-        pytest.skip("not in the list; another test says so")
-    below = ROOMS[ROOMS.index(room(path)) :]
-    wrong = [f"line {at}: {name}" for name, at in imported_rooms(path) if name in below]
-    assert wrong == [], f"{room(path)} imports from its own room or below"
+def test_no_imports_run_in_a_circle():
+    graph = {}
+    for path in FILES:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        body = ast.Module([n for n in tree.body if isinstance(n, (ast.Import, ast.ImportFrom))], [])
+        graph[module(path)] = {name for name, _ in imports(path, body)} - {module(path)}
+    while graph:
+        free = [name for name, needs in graph.items() if not needs & graph.keys()]
+        assert free, f"a circle among {sorted(map(dotted, graph))}"
+        for name in free:
+            del graph[name]
 
 
-@pytest.mark.parametrize("path", [p for p in FILES if p.parent.name == "rules"], ids=room)
+def test_every_layer_has_its_files():
+    assert {module(path)[0] for path in FILES} == LAYER_OF.keys()
+
+
+RULES = [path for path in FILES if module(path)[:2] == ("autodiff", "rules")]
+
+
+@pytest.mark.parametrize("path", RULES, ids=lambda path: path.stem)
 def test_rules_know_neither_the_tape_nor_tensors(path):
-    engine = {"node", "tape", "modes", "debug", "tensor", "operations", "transforms", "checking"}
-    assert engine.isdisjoint(name for name, _ in imported_rooms(path))
+    known = {name[-1] for name, _ in imports(path, ast.parse(path.read_text(encoding="utf-8")))}
+    assert known <= {"errors", "rule", *(rules.stem for rules in RULES)}
+
+
+def test_readme_lists_the_layers():
+    text = (PACKAGE.parent / "README.md").read_text(encoding="utf-8")
+    table = text[text.index("## How it is made") :]
+    rows = re.findall(r"^\| \d+ \| (.*?) \|", table, flags=re.MULTILINE)
+    listed = [tuple(re.findall(r"`(\w+)(?:/|\.py)`", row)) for row in rows]
+    assert listed == LAYERS
 
 
 def python(code):
@@ -215,8 +122,8 @@ def python(code):
         [sys.executable, "-W", "error", "-c", code],
         capture_output=True,
         text=True,
-        timeout=60,
-        cwd=HOUSE.parent,
+        timeout=120,
+        cwd=PACKAGE.parent,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -231,9 +138,9 @@ def test_importing_gradlite_loads_numpy_alone():
 
 def test_every_file_can_be_imported_first():
     names = [
-        "gradlite." + name.removesuffix("/__init__").replace("/", ".")
-        for name in ROOMS
-        if (HOUSE / f"{name}.py").exists() and name not in ("__init__", "__main__")
+        dotted(("gradlite", *(part for part in module(path) if part != "__init__")))
+        for path in FILES
+        if module(path) not in (("__init__",), ("__main__",))
     ]
     code = (
         "import importlib, sys\n"
@@ -254,4 +161,4 @@ def test_what_is_public_is_listed_once_in_order_and_documented():
 
 
 def test_the_package_says_that_it_is_typed():
-    assert (HOUSE / "py.typed").exists()
+    assert (PACKAGE / "py.typed").exists()

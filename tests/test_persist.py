@@ -17,9 +17,8 @@ import numpy as np
 import pytest
 
 from gradlite import atomic, persist
-from gradlite.atomic import replacing_file
 from gradlite.errors import PersistError
-from gradlite.persist import load, save
+from gradlite.persist import load, replacing_file, save
 from tests import hostile
 
 try:

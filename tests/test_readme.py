@@ -9,7 +9,7 @@ import pytest
 
 import gradlite
 from gradlite.__main__ import main
-from gradlite.rule import RULES, Rule
+from gradlite.autodiff.rule import RULES, Rule
 
 ROOT = Path(gradlite.__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -11,8 +11,8 @@ from gradlite import MLPClassifier, MLPRegressor, NetClassifier, nn
 from gradlite.estimators import _fitting
 from gradlite.estimators._objectives import cross_entropy
 from gradlite.optim import SGD
-from gradlite.replay import Replay, UnsteadyError, is_steady
-from gradlite.training import Trainer
+from gradlite.training.loop import Trainer
+from gradlite.training.replay import Replay, UnsteadyError, is_steady
 from tests.helpers import unaddressed
 
 X, LABELS = make_moons(70, noise=0.2, random_state=0)  # batches of 32: the last has another shape

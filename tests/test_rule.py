@@ -9,8 +9,8 @@ import pytest
 import scipy.special
 
 import gradlite as gl
+from gradlite.autodiff.rule import RULES
 from gradlite.errors import MissingRuleError, ShapeError
-from gradlite.rule import RULES
 
 
 def leaf(data, dtype=np.float64):

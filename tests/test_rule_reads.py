@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import gradlite as gl
+from gradlite.autodiff.rule import Rule
 from gradlite.errors import GraphError
-from gradlite.rule import Rule
 
 X, Y = np.array([0.5, -1.5, 2.0]), np.array([3.0, 0.25, -1.0])
 NOTHING, FIRST, SECOND, BOTH = range(4)

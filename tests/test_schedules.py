@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from gradlite import schedules
-from gradlite.schedules import SCHEDULES, ReduceOnPlateau, one_cycle, warm_up
+from gradlite.optim.schedules import SCHEDULES, ReduceOnPlateau, one_cycle, warm_up
 
 RATES = [
     (schedules.constant(0.3), {0: 0.3, 10**9: 0.3}),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import gradlite as gl
-from gradlite.cotangents import sum_to_shape
+from gradlite.autodiff.cotangents import sum_to_shape
 from gradlite.errors import GraphError, ShapeError
 
 

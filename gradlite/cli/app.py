@@ -58,19 +58,21 @@ def gradlite() -> None:
     context_settings={"allow_interspersed_args": False},  # what follows the script is the script's
     epilog="Example: gradlite run train.py --steps 100",
 )
+@click.option("-m", "module", is_flag=True, help="SCRIPT.py is the name of a module instead.")
 @click.argument("script", metavar="SCRIPT.py")
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
-def run(script: str, args: tuple[str, ...]) -> int:
-    """Run a script written for micrograd, on gradlite's scalar API.
+def run(module: bool, script: str, args: tuple[str, ...]) -> int:
+    """Run a program written for micrograd, on gradlite's scalar API.
 
-    It runs as under plain python, with gradlite's Value, Neuron, Layer and MLP in place of those
-    that it imports from micrograd (micrograd.engine, micrograd.nn) or from the two-file version
-    of it (modules engine and nn or neural_net, if missing or beside the script). A line on stderr
-    says what was replaced.
+    A script runs, or a folder with a __main__.py, as under plain python, with gradlite's Value,
+    Neuron, Layer and MLP in place of those that it imports from micrograd (micrograd.engine,
+    micrograd.nn) or from the two-file version of it (modules engine and nn or neural_net, if
+    missing or beside the script). A line on stderr says what was replaced, or what a micrograd of
+    the program's own has that the original has not: then it stays.
     """
-    from gradlite.scalar.run import run as run_script
+    from gradlite.scalar.run import run as run_program
 
-    return run_script(script, args)
+    return run_program(script, args, module)
 
 
 def command_line(argv: Sequence[str]) -> int:

@@ -11,8 +11,8 @@ from io import TextIOWrapper
 from threading import current_thread, main_thread
 from typing import TextIO
 
-from gradlite.atomic import replacing_file
 from gradlite.errors import GradliteError
+from gradlite.persist import replacing_file
 
 
 class OutputError(GradliteError, OSError):

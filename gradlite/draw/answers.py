@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.node import Node
-from gradlite.rule import Function
+from gradlite.autodiff.node import Node
+from gradlite.autodiff.rule import Function
 from gradlite.scalar.bridge import Bridge
 
-REPEATABLE = ("numpy", "scipy", "_operator", "gradlite.rules", "gradlite.tape")
+REPEATABLE = ("numpy", "scipy", "_operator", "gradlite.autodiff.rules", "gradlite.autodiff.tape")
 
 
 def answers(graph: Iterable[Any]) -> dict[Node, Any]:

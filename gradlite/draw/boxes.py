@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.node import Node
+from gradlite.autodiff.node import Node
 from gradlite.scalar import Value
 from gradlite.scalar.bridge import Bridge
 from gradlite.scalar.engine import RAISE

@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gradlite.autodiff.node import Node
+from gradlite.autodiff.rule import RULES, Rule
 from gradlite.draw.boxes import operands, small
 from gradlite.draw.formulas import mathml
 from gradlite.draw.latex import decimal, latex, number
 from gradlite.draw.mathematics import Arraywise, Elementwise, Entry, entry_of
 from gradlite.errors import GraphError
-from gradlite.node import Node
-from gradlite.rule import RULES, Rule
 from gradlite.scalar import Value
 from gradlite.scalar.bridge import Bridge
 from gradlite.scalar.engine import RAISE

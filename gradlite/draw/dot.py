@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from gradlite.autodiff.node import Node
 from gradlite.draw.boxes import is_array, small
 from gradlite.draw.names import names_of
 from gradlite.draw.picture import Picture, one_of
 from gradlite.draw.scene import Box, Kind, Scene, scene
-from gradlite.node import Node
 
 FONT = 'fontname="Helvetica,Arial,sans-serif"'
 GRAPH = f"graph [{FONT}, nodesep=0.2, ranksep=0.25, pad=0.15]"

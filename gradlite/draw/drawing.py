@@ -10,18 +10,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gradlite.autodiff.modes import enable_grad
+from gradlite.autodiff.rule import Traced
+from gradlite.autodiff.tensor import Tensor
 from gradlite.draw.dot import DETAILED, picture
 from gradlite.draw.folding import fold as folded
 from gradlite.draw.picture import Picture, PictureError
 from gradlite.draw.scene import Kind, scene
 from gradlite.errors import DtypeError
-from gradlite.modes import enable_grad
 from gradlite.nn.module import Module, _found
-from gradlite.rule import Traced
 from gradlite.scalar import Value
 from gradlite.scalar.nn import Module as Neurons
 from gradlite.scalar.ops import short
-from gradlite.tensor import Tensor
 
 
 def draw(
@@ -72,8 +72,8 @@ def draw(
     Notes
     -----
     A box shows shape, dtype, norm and norm of the gradient of an array, data and gradient of a
-    single number, and what was recorded in `gradlite.debug` the line of code. Gradients are
-    those that are there: run ``backward(retain_graph=True)`` first to see them.
+    single number, and what was recorded in `gl.debug()` the line of code. Gradients are those that are
+    there: run ``backward(retain_graph=True)`` first to see them.
 
     Nothing changes: a module or network is copied before it is called, so that neither running
     statistics nor random streams move, and nothing is added to a gradient.

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gradlite.autodiff.node import Node
 from gradlite.draw.scene import Box, Link, Scene
-from gradlite.node import Node
 
 READABLE = 60  # boxes: graphs of up to so many are shown whole
 LONGEST = 1000  # operations in a block, so that the search ends soon

@@ -18,10 +18,10 @@ from functools import cache
 from html import escape
 from typing import Any
 
+from gradlite.autodiff.rule import Function, Rule
 from gradlite.draw.latex import latex
 from gradlite.draw.mathematics import Elementwise, Entry, entry_of
 from gradlite.errors import MissingExtraError
-from gradlite.rule import Function, Rule
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def formulas(rule: Rule, params: Mapping[str, Any] | None = None) -> list[Formul
     Parameters
     ----------
     rule : Rule
-        An entry of `gradlite.rule.RULES`, say, or the rule of a node.
+        An entry of `gradlite.autodiff.rule.RULES`, say, or the rule of a node.
     params : mapping, optional
         The parameters of the call, where they change the formula: a loss may be a mean or a sum.
 
@@ -64,7 +64,7 @@ def formulas(rule: Rule, params: Mapping[str, Any] | None = None) -> list[Formul
     Examples
     --------
     >>> import numpy as np
-    >>> from gradlite.rule import RULES
+    >>> from gradlite.autodiff.rule import RULES
     >>> x, y = formulas(RULES[np.multiply])
     >>> x.argument, x.source
     ('x', 'lambda g, ans, x, y: g * y')

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from gradlite.autodiff.node import Node
+from gradlite.autodiff.tensor import Tensor
 from gradlite.errors import DtypeError, GraphError
-from gradlite.node import Node
 from gradlite.scalar import Value
 from gradlite.scalar.bridge import Bridge
 from gradlite.scalar.ops import short
-from gradlite.tensor import Tensor
 
 Graph = dict[Any, tuple[Any, ...]]
 

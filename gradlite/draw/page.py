@@ -20,7 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.cotangents import OutputCotangents
+from gradlite.autodiff.cotangents import OutputCotangents
+from gradlite.autodiff.node import Node
+from gradlite.autodiff.rule import Rule
 from gradlite.draw.boxes import number, operands, small
 from gradlite.draw.chain import Known, backward, formula_of, forward, rule_of
 from gradlite.draw.folding import in_order
@@ -30,8 +32,6 @@ from gradlite.draw.names import expression, names_of
 from gradlite.draw.scene import Box, Scene
 from gradlite.draw.steps import Arrival, Step, added, steps
 from gradlite.errors import GradliteError
-from gradlite.node import Node
-from gradlite.rule import Rule
 from gradlite.scalar import Value
 from gradlite.scalar.bridge import Bridge
 

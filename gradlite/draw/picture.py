@@ -12,11 +12,11 @@ from pathlib import Path
 from subprocess import run
 from typing import Any
 
-from gradlite.atomic import replacing_file
 from gradlite.draw import layout
 from gradlite.draw.page import page
 from gradlite.draw.scene import Scene
 from gradlite.errors import FolderError, GradliteError, MissingExtraError
+from gradlite.persist import replacing_file
 from gradlite.scalar.ops import short
 
 FORMATS = ("svg", "png", "pdf", "html", "dot", "eps", "gif", "jpeg", "jpg", "ps", "svgz")

@@ -8,14 +8,14 @@ from typing import Any, Literal
 
 import numpy as np
 
+from gradlite.autodiff.node import Node
+from gradlite.autodiff.tensor import Tensor
 from gradlite.draw.answers import answers
 from gradlite.draw.boxes import constants, fields, gradient, operation, role_of
 from gradlite.draw.graph import ancestors
 from gradlite.nn import Parameter
-from gradlite.node import Node
 from gradlite.scalar import Value
 from gradlite.scalar.network import Parameter as Weight
-from gradlite.tensor import Tensor
 
 Kind = Literal["parameter", "input", "constant", "result", "root", "repeats"]
 NAMELESS = ("", None)

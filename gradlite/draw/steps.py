@@ -12,15 +12,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradlite.cotangents import OutputCotangents
+from gradlite.autodiff.cotangents import OutputCotangents
+from gradlite.autodiff.modes import Mode, ModeContext
+from gradlite.autodiff.node import Node
+from gradlite.autodiff.tape import walk
 from gradlite.draw.graph import inputs_of
 from gradlite.errors import DivisionError, RangeError
-from gradlite.modes import Mode, ModeContext
-from gradlite.node import Node
 from gradlite.scalar import Value
 from gradlite.scalar.bridge import Bridge
 from gradlite.scalar.walk import described
-from gradlite.tape import walk
 
 Contributions = Iterator[tuple[Any, Any]]
 
@@ -164,7 +164,7 @@ class Observer(ModeContext):
 
 
 def on_the_tape(root: Node, g: Any) -> Iterator[Step]:
-    """Let `gradlite.tape.walk` walk, and tell what it did.
+    """Let `gradlite.autodiff.tape.walk` walk, and tell what it did.
 
     It stops at the leaves: so it calls no hook, and adds to no gradient.
     """

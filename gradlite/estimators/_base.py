@@ -15,7 +15,9 @@ from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from gradlite import data
+from gradlite.autodiff.modes import no_grad
+from gradlite.autodiff.tensor import Tensor
+from gradlite.autodiff.transforms import vjp
 from gradlite.estimators._callbacks import CallbackSupportMixin
 from gradlite.estimators._fitting import Fitting
 from gradlite.estimators._inputs import check_rows, check_training
@@ -25,12 +27,10 @@ from gradlite.estimators._parameters import TRAINING
 from gradlite.estimators._persistence import PersistenceMixin
 from gradlite.estimators._random import random_state
 from gradlite.estimators._samples import Samples, without_zeros
-from gradlite.modes import no_grad
 from gradlite.nn import Module, Sequential
 from gradlite.nn.module import eval_mode
-from gradlite.tensor import Tensor
-from gradlite.training import Monitor
-from gradlite.transforms import vjp
+from gradlite.training import data
+from gradlite.training.loop import Monitor
 
 BLOCK = 512  # rows predicted at a time: what they become stays in the cache
 

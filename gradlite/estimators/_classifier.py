@@ -11,13 +11,13 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 
+from gradlite.autodiff.rules.activations import sigmoid
+from gradlite.autodiff.rules.reductions import softmax
 from gradlite.errors import PersistError
 from gradlite.estimators._base import BaseNet
 from gradlite.estimators._objectives import CLASS_LOSSES, class_objective
 from gradlite.estimators._samples import Samples
 from gradlite.estimators._targets import ClassTargets, Labels, column_or_matrix
-from gradlite.rules.activations import sigmoid
-from gradlite.rules.reductions import softmax
 
 CLASSIFICATION: dict[str, list[Any]] = {
     "loss": [StrOptions(set(CLASS_LOSSES)), callable],

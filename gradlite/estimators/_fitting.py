@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from gradlite.data import Rows
+from gradlite.autodiff.modes import no_grad
+from gradlite.autodiff.tensor import Tensor
 from gradlite.errors import DivergedError
 from gradlite.estimators._callbacks import Progress, callbacks_of
 from gradlite.estimators._objectives import takes
 from gradlite.estimators._samples import Samples, batch_size_with_variance, split
 from gradlite.estimators._solvers import PLANNED, LearningRate, penalties, ready_optimizer
-from gradlite.modes import no_grad
 from gradlite.nn import BatchNorm1d
-from gradlite.replay import is_steady
-from gradlite.tensor import Tensor
-from gradlite.training import Monitor, Snapshot, Trainer, train
+from gradlite.training.data import Rows
+from gradlite.training.loop import Monitor, Snapshot, Trainer, train
+from gradlite.training.replay import is_steady
 
 
 class Fitting:

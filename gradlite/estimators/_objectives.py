@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from gradlite import nn
+from gradlite.autodiff.tensor import Tensor
 from gradlite.estimators._targets import ClassTargets
-from gradlite.tensor import Tensor
 
 
 def loss_settings(est: Any) -> dict[str, Any]:

@@ -11,13 +11,14 @@ from typing import Any, NamedTuple, Self, cast
 
 import numpy as np
 
-from gradlite import persist, schedules
+from gradlite import persist
 from gradlite.errors import PersistError, printable
 from gradlite.estimators._network import Standardize
 from gradlite.estimators._objectives import loss_settings
 from gradlite.estimators._random import bit_generator, random_state
 from gradlite.estimators._solvers import make_optimizer, make_rate, settings_of
-from gradlite.training import Monitor
+from gradlite.optim import schedules
+from gradlite.training.loop import Monitor
 
 Path = str | os.PathLike[str]
 

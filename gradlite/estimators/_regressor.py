@@ -10,12 +10,12 @@ from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 
-from gradlite.data import mean_and_scale
 from gradlite.errors import PersistError
 from gradlite.estimators._base import BaseNet
 from gradlite.estimators._objectives import REGRESSION_LOSSES, regression_objective
 from gradlite.estimators._samples import Samples
 from gradlite.estimators._targets import column_or_matrix
+from gradlite.training.data import mean_and_scale
 
 REGRESSION: dict[str, list[Any]] = {
     "loss": [StrOptions(set(REGRESSION_LOSSES)), callable],

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from gradlite.data import take_rows
 from gradlite.estimators._random import random_state
+from gradlite.training.data import take_rows
 
 
 @dataclass(frozen=True)

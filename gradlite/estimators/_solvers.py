@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from gradlite import optim, schedules
+from gradlite import optim
 from gradlite.nn.module import Module
-from gradlite.training import L2
+from gradlite.optim import schedules
+from gradlite.training.loop import L2
 
 DECOUPLED = ("adamw", "lion")  # alpha is their weight decay, not a penalty of the loss
 PLANNED = ("cosine", "one_cycle")  # schedules by name that last for max_iter epochs

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from gradlite.autodiff.rules import class_losses as rules
 from gradlite.errors import ShapeError
 from gradlite.nn.weighing import (
     as_array,
@@ -16,7 +17,6 @@ from gradlite.nn.weighing import (
     row_weights,
     weighing,
 )
-from gradlite.rules import class_losses as rules
 
 
 def cross_entropy(

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from gradlite.autodiff.rules.convolution import Size, conv1d, conv2d, for_each_axis
+from gradlite.autodiff.rules.pooling import avg_pool2d, max_pool2d
 from gradlite.errors import ShapeError
 from gradlite.nn.layers import drawn, size
 from gradlite.nn.module import Module, Rng, generator
 from gradlite.nn.normalization import options
-from gradlite.rules.convolution import Size, conv1d, conv2d, for_each_axis
-from gradlite.rules.pooling import avg_pool2d, max_pool2d
 
 
 class _Convolution(Module):
@@ -147,7 +147,7 @@ class Conv2d(_Convolution):
 
 
 class MaxPool2d(Module):
-    """Apply `gradlite.rules.pooling.max_pool2d`: the maximum in a window that slides along images.
+    """Apply a maximum in a window that slides along images.
 
     Parameters
     ----------
@@ -191,7 +191,7 @@ class MaxPool2d(Module):
 
 
 class AvgPool2d(Module):
-    """Apply `gradlite.rules.pooling.avg_pool2d`: the mean in a window that slides along images.
+    """Apply a mean in a window that slides along images.
 
     Padding counts as zeros. The parameters are those of `MaxPool2d`, without `dilation`.
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from gradlite.autodiff.rules.fused import linear
+from gradlite.autodiff.rules.sparse import embedding
+from gradlite.autodiff.tensor import Tensor
 from gradlite.errors import ShapeError
 from gradlite.nn import init
 from gradlite.nn.layers import drawn, size
 from gradlite.nn.module import Module, Parameter, Rng, generator
-from gradlite.rules.fused import linear
-from gradlite.rules.sparse import embedding
-from gradlite.tensor import Tensor
 
 
 class Embedding(Module):

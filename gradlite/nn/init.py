@@ -15,9 +15,9 @@ from typing import TypeVar
 
 import numpy as np
 
+from gradlite.autodiff.tensor import Tensor
 from gradlite.errors import DtypeError, ShapeError
 from gradlite.nn.module import Rng, generator
-from gradlite.tensor import Tensor
 
 A = TypeVar("A", bound=np.ndarray | Tensor)
 

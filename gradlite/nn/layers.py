@@ -13,14 +13,14 @@ from typing import Any, Self, overload
 
 import numpy as np
 
+from gradlite.autodiff.rules.activations import elu, gelu, leaky_relu, relu, sigmoid, silu, softplus
+from gradlite.autodiff.rules.fused import linear
+from gradlite.autodiff.rules.reductions import log_softmax, softmax
+from gradlite.autodiff.rules.sparse import sparse_matmul
+from gradlite.autodiff.tensor import Tensor
 from gradlite.errors import ShapeError
 from gradlite.nn import init
 from gradlite.nn.module import Module, Parameter, Rng, generator
-from gradlite.rules.activations import elu, gelu, leaky_relu, relu, sigmoid, silu, softplus
-from gradlite.rules.fused import linear
-from gradlite.rules.reductions import log_softmax, softmax
-from gradlite.rules.sparse import sparse_matmul
-from gradlite.tensor import Tensor
 
 
 def size(layer: Module, name: str, value: Any) -> int:

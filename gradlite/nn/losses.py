@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from gradlite.autodiff.rules import losses as rules
 from gradlite.errors import ShapeError
 from gradlite.nn.class_losses import bce_with_logits, cross_entropy, hinge
 from gradlite.nn.weighing import as_array, floating, weighing, weighted_mean
-from gradlite.rules import losses as rules
 
 __all__ = [
     "LOSSES",

@@ -14,8 +14,8 @@ from typing import Any, Self, TypeAlias, TypeVar
 
 import numpy as np
 
+from gradlite.autodiff.tensor import Tensor
 from gradlite.errors import DtypeError, GraphError, StateError, compare_names
-from gradlite.tensor import Tensor
 
 T = TypeVar("T")
 Named = tuple[str, T]
@@ -398,7 +398,7 @@ class Module:
         return title, f"{count:,} parameters" if count else "", inside
 
     def _repr_html_(self) -> str:
-        from gradlite.notebook import tree_html
+        from gradlite.autodiff.notebook import tree_html
 
         return tree_html(self._outline())
 

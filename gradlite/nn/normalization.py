@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from gradlite.autodiff.rules.normalization import batch_norm, batch_norm_inference, layer_norm
 from gradlite.errors import ShapeError
 from gradlite.nn.layers import size
 from gradlite.nn.module import Module, Parameter
-from gradlite.rules.normalization import batch_norm, batch_norm_inference, layer_norm
 
 
 def options(layer: Module, usual: dict[str, Any]) -> str:

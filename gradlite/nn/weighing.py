@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from gradlite.autodiff.rule import Traced, narrow
 from gradlite.errors import DtypeError, ShapeError
-from gradlite.rule import Traced, narrow
 
 
 def weighing(

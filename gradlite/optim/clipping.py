@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from gradlite.autodiff.tensor import Tensor
 from gradlite.errors import NonFiniteError
 from gradlite.optim.optimizer import Optimizer
-from gradlite.tensor import Tensor
 
 
 def clip_grad_norm(

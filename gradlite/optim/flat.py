@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gradlite.autodiff.node import GradAccumulator
+from gradlite.autodiff.tensor import Tensor
 from gradlite.errors import DtypeError
-from gradlite.node import GradAccumulator
-from gradlite.tensor import Tensor
 
 Array = np.ndarray
 Scratch = tuple[Array, Array]

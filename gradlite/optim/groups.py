@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
+from gradlite.autodiff.tensor import Tensor
 from gradlite.errors import GraphError
 from gradlite.optim.flat import Named
-from gradlite.tensor import Tensor
 
 Group = dict[str, Any]
 

@@ -7,7 +7,7 @@ matrices. The two-file version's classes are in `gradlite.scalar.neural_net`. In
 
 from gradlite.scalar.engine import Value
 from gradlite.scalar.nn import MLP, Layer, Module, Neuron
-from gradlite.scalar.run import load_ipython_extension, unload_ipython_extension
+from gradlite.scalar.redirect import load_ipython_extension, unload_ipython_extension
 
 __all__ = [
     "MLP",

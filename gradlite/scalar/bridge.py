@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from gradlite.autodiff.node import SEEN, GradAccumulator, Node, Shape
+from gradlite.autodiff.rule import Rule, Traced
+from gradlite.autodiff.tape import walk as walk_tape
 from gradlite.errors import GraphError
-from gradlite.node import SEEN, GradAccumulator, Node, Shape
-from gradlite.rule import Rule, Traced
 from gradlite.scalar.walk import behind, quiet_walk, walk
-from gradlite.tape import walk as walk_tape
 
 FROM_TENSOR = "tensor"  # the name of the operation that takes a Value out of a Tensor
 

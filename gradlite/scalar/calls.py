@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.modes import current_mode
-from gradlite.node import serial
+from gradlite.autodiff.modes import current_mode
+from gradlite.autodiff.node import serial
 from gradlite.scalar.engine import Value, new
 from gradlite.scalar.expand import OPS, expand
 from gradlite.scalar.ops import Op

@@ -14,15 +14,15 @@ from typing import Any
 
 import numpy as np
 
+from gradlite.autodiff.modes import RECORDING, current_mode
+from gradlite.autodiff.node import Node, serial
+from gradlite.autodiff.rule import Function, Traced
+from gradlite.autodiff.tensor import Tensor
 from gradlite.errors import DivisionError, DomainError, DtypeError, RangeError, ShapeError
-from gradlite.modes import RECORDING, current_mode
-from gradlite.node import Node, serial
-from gradlite.rule import Function, Traced
 from gradlite.scalar import ops
 from gradlite.scalar.bridge import FROM_TENSOR, Bridge, back_through_tensors
 from gradlite.scalar.ops import FUNCTIONS, NUMPY_NUMBERS, Op, number, power, quotient, short
 from gradlite.scalar.walk import walk
-from gradlite.tensor import Tensor
 
 new = object.__new__
 Operation = Callable[..., Any]
@@ -451,7 +451,7 @@ class Value(Traced, metaclass=Watched):
         return f"Value(data={self.data}, grad={self.grad})"
 
     def _repr_html_(self) -> str:
-        from gradlite.notebook import number_html
+        from gradlite.autodiff.notebook import number_html
 
         facts = [*([self.label] if self.label else []), *([f"made by {self._op}"] * bool(self._op))]
         return number_html(type(self).__name__, self.data, self.grad, facts)

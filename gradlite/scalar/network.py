@@ -16,15 +16,15 @@ from weakref import ref
 
 import numpy as np
 
+from gradlite.autodiff.node import GradAccumulator, Node
+from gradlite.autodiff.rule import RULES, Traced
+from gradlite.autodiff.rules.activations import relu
+from gradlite.autodiff.rules.fused import affine
+from gradlite.autodiff.tensor import Tensor, as_data
 from gradlite.errors import ShapeError
-from gradlite.node import GradAccumulator, Node
-from gradlite.rule import RULES, Traced
-from gradlite.rules.activations import relu
-from gradlite.rules.fused import affine
 from gradlite.scalar.calls import LIMIT, Batch, result_ops
 from gradlite.scalar.engine import Value
 from gradlite.scalar.ops import FUNCTIONS, number, short
-from gradlite.tensor import Tensor, as_data
 
 FLOAT = frozenset({float})
 

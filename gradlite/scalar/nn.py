@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from gradlite.autodiff.notebook import digits, tree_html
+from gradlite.autodiff.tensor import Tensor
 from gradlite.errors import ShapeError
-from gradlite.notebook import digits, tree_html
 from gradlite.scalar.engine import Value, Watched
 from gradlite.scalar.expand import OPS
 from gradlite.scalar.network import Dense, Network, Parameter
 from gradlite.scalar.ops import short
-from gradlite.tensor import Tensor
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The walk back through a graph of Values.
 
-It does on floats what `gradlite.tape.walk` does on arrays, and leaves ``grad`` on every Value
+It does on floats what `autodiff.tape.walk` does on arrays, and leaves ``grad`` on every Value
 that it passes. Where the graph of Values ends in something else (a Tensor that a Value was
 taken from, the neurons of a network that ran as arrays) the gradients are handed over.
 """
@@ -11,8 +11,8 @@ from collections.abc import Sequence, Set
 from operator import attrgetter
 from typing import Any
 
+from gradlite.autodiff.node import Node
 from gradlite.errors import DivisionError, RangeError
-from gradlite.node import Node
 
 by_age = attrgetter("_serial")
 Seeds = Sequence[tuple[Any, float]]

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 import gradlite as gl
+from gradlite.autodiff.rule import RULES, Rule
+from gradlite.autodiff.rules.class_losses import bce_with_logits
+from gradlite.autodiff.rules.losses import mse
+from gradlite.autodiff.rules.shape import concat
+from gradlite.autodiff.rules.sparse import embedding
 from gradlite.draw.formulas import defined, explained, formulas, with_gradients
 from gradlite.draw.latex import decimal, latex
 from gradlite.draw.mathematics import entry_of
-from gradlite.rule import RULES, Rule
-from gradlite.rules.class_losses import bce_with_logits
-from gradlite.rules.losses import mse
-from gradlite.rules.shape import concat
-from gradlite.rules.sparse import embedding
 
 EVERY = sorted(
     (r for r in RULES.values() if getattr(r.fn, "__module__", "") != __name__), key=lambda r: r.name

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import scipy.special as sp
 
-from gradlite.cotangents import sum_to_shape
+from gradlite.autodiff.cotangents import sum_to_shape
+from gradlite.autodiff.modes import ModeContext
+from gradlite.autodiff.rule import RULES, Rule
+from gradlite.autodiff.tape import ITEM
 from gradlite.draw.mathematics import MATHEMATICS, Elementwise, entry_of
-from gradlite.modes import ModeContext
-from gradlite.rule import RULES, Rule
-from gradlite.tape import ITEM
 from tests.draw.formula_twins import TWINS
 from tests.helpers import leaves
 from tests.specs import SPECS

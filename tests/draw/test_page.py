@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import gradlite as gl
+from gradlite.autodiff.rule import RULES
 from gradlite.draw import draw_dot
 from gradlite.draw.boxes import number
 from gradlite.draw.dot import KINDS
@@ -19,7 +20,6 @@ from gradlite.draw.page import part as part_of_page
 from gradlite.draw.scene import scene
 from gradlite.engine import Value
 from gradlite.nn import MLP
-from gradlite.rule import RULES
 from tests.draw.browser import chromium, complaints, requests, resize
 from tests.helpers import leaves
 from tests.specs import SPECS

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import gradlite as gl
+from gradlite.autodiff.rules.convolution import conv1d, conv2d
+from gradlite.autodiff.rules.pooling import avg_pool2d, max_pool2d
 from gradlite.nn import convolution, layers, normalization
-from gradlite.rules.convolution import conv1d, conv2d
-from gradlite.rules.pooling import avg_pool2d, max_pool2d
 
 torch = pytest.importorskip("torch", reason="torch is not installed: no peer to compare with")
 F = torch.nn.functional

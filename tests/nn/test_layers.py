@@ -13,12 +13,12 @@ import scipy.sparse
 import scipy.special
 
 import gradlite as gl
+from gradlite.autodiff.rule import RULES
+from gradlite.autodiff.rules.fused import linear
 from gradlite.errors import DtypeError, ShapeError
 from gradlite.nn import layers as nn
 from gradlite.nn.embedding import Bilinear, Embedding
 from gradlite.nn.module import Module
-from gradlite.rule import RULES
-from gradlite.rules.fused import linear
 from tests.helpers import nodes_behind, unaddressed
 
 RNG = np.random.default_rng

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import gradlite as gl
+from gradlite.autodiff.rules.normalization import batch_norm, layer_norm
 from gradlite.errors import ShapeError
 from gradlite.nn.layers import Linear, Sequential
 from gradlite.nn.normalization import BatchNorm1d, LayerNorm
-from gradlite.rules.normalization import batch_norm, layer_norm
 from tests.helpers import nodes_behind
 
 RNG = np.random.default_rng

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gradlite as gl
-from gradlite.rule import PLAIN
+from gradlite.autodiff.rule import PLAIN
 from tests.helpers import Draw, few, gradients, leaves
 from tests.specs.elementwise import ELEMENTWISE
 

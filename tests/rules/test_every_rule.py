@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import gradlite as gl
+from gradlite.autodiff.rule import COMPOSITES, PLAIN, RULES
 from gradlite.errors import GradientError, MissingRuleError, function_name
-from gradlite.rule import COMPOSITES, PLAIN, RULES
 from tests.helpers import as_one, gradients, leaves
 from tests.specs import NAMED, NAMED_PLAIN, SPECS, resolve
 from tests.specs.kit import SAME

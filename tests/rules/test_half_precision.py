@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import gradlite as gl
+from gradlite.autodiff.rules.normalization import batch_norm, layer_norm
+from gradlite.autodiff.rules.pooling import avg_pool2d
 from gradlite.nn import losses as L
-from gradlite.rules.normalization import batch_norm, layer_norm
-from gradlite.rules.pooling import avg_pool2d
 from tests.helpers import leaves
 
 N = 70_000

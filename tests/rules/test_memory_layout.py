@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import gradlite as gl
+from gradlite.autodiff.rules.convolution import conv2d
+from gradlite.autodiff.rules.pooling import max_pool2d
+from gradlite.autodiff.rules.sparse import embedding
 from gradlite.errors import MissingRuleError
-from gradlite.rules.convolution import conv2d
-from gradlite.rules.pooling import max_pool2d
-from gradlite.rules.sparse import embedding
 from tests.helpers import LAYOUTS, STRIDE_0, Layout, as_one, gradients, leaves
 from tests.rules.test_every_rule import CALLS
 

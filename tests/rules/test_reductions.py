@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gradlite as gl
+from gradlite.autodiff.rule import RULES
 from gradlite.errors import MissingRuleError
-from gradlite.rule import RULES
 from tests.helpers import few, gradients, leaves
 from tests.specs.kit import R, real
 

@@ -1,4 +1,4 @@
-"""Rows for the rules in gradlite/rules/convolution.py and pooling.py.
+"""Rows for the rules in gradlite/autodiff/rules/convolution.py and pooling.py.
 
 What they must equal is written out entry by entry: which element of the kernel meets which element
 of the input, at which place.
@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.rules.convolution import Window, conv_input, conv_weight, convolve
-from gradlite.rules.pooling import avg_pool, avg_unpool, max_pool
+from gradlite.autodiff.rules.convolution import Window, conv_input, conv_weight, convolve
+from gradlite.autodiff.rules.pooling import avg_pool, avg_unpool, max_pool
 from tests.specs.kit import LACKS, D, R, Spec, at, call
 
 Place = tuple[int, ...]

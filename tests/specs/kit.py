@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from gradlite.autodiff.rule import RULES
 from gradlite.errors import function_name
-from gradlite.rule import RULES
 from tests.helpers import Call, Draw
 
 SAME = "the same name in autograd.numpy"
@@ -26,7 +26,8 @@ def hidden(name: str) -> tuple[Callable[..., Any], ...]:
     return tuple(
         fn
         for fn in RULES
-        if fn.__name__ == name and str(getattr(fn, "__module__", "")).startswith("gradlite.rules")
+        if fn.__name__ == name
+        and str(getattr(fn, "__module__", "")).startswith("gradlite.autodiff.rules")
     )
 
 

@@ -1,4 +1,4 @@
-"""Rows for the rules in gradlite/rules/normalization.py."""
+"""Rows for the rules in gradlite/autodiff/rules/normalization.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.rules.normalization import batch_norm, layer_norm
+from gradlite.autodiff.rules.normalization import batch_norm, layer_norm
 from tests.specs.kit import LACKS, R, Spec, call
 
 

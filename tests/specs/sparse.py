@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse
 
-from gradlite.rules.sparse import embedding, sparse_matmul
+from gradlite.autodiff.rules.sparse import embedding, sparse_matmul
 from tests.specs.kit import LACKS, R, Spec, call
 
 # Small whole numbers, of a type that leaves float32 as it is.

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from gradlite.autodiff.rule import Rule
 from gradlite.draw.mathematics.arrays import ARRAYS
 from gradlite.draw.mathematics.elementwise import ELEMENTWISE
 from gradlite.draw.mathematics.entry import Arraywise, Elementwise, Entries, Entry
 from gradlite.draw.mathematics.linalg import LINALG
 from gradlite.draw.mathematics.losses import LOSSES
-from gradlite.rule import Rule
 
 __all__ = ["MATHEMATICS", "Arraywise", "Elementwise", "Entry", "entry_of"]
 

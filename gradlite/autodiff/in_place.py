@@ -1,0 +1,96 @@
+"""Augmented assignment: ``t += u`` changes the Tensor itself, as it changes an array.
+
+Where nothing is recorded, the memory is written to. Otherwise the object becomes the result, and
+arrays that were saved for derivatives stay what they were.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gradlite.autodiff.modes import current_mode, is_variable
+from gradlite.autodiff.rule import RULES, Traced
+from gradlite.autodiff.tensor import Tensor
+from gradlite.errors import DetachError, DtypeError, GraphError, ShapeError
+
+Operation = Callable[..., Any]
+
+
+def generate(operation: Operation, ufunc: Any, as_operand: Operation) -> Operation:
+    """Generate the augmented assignment of an operation that is a ufunc on arrays."""
+    name = operation.__qualname__
+
+    def change(self: Tensor, other: Any) -> Tensor:
+        node = self._node
+        own = is_variable(node)
+        if not current_mode().record:
+            if own:  # the argument of a transform shares memory with the caller's array
+                self._data = self.data.copy()
+            operand = other._data if isinstance(other, Traced) else as_operand(other, RULES[ufunc])
+            ufunc(self.data, operand, out=self.data)
+            return self
+        if node is not None and node.rule is None and not own:
+            raise GraphError(
+                f"In-place {name} on a leaf that requires a gradient cannot be "
+                f"recorded. To update it, do so under gl.no_grad(); to compute with it, write "
+                f"y = x + ... in place of x += ..."
+            )
+        result = _fitting(operation(self, other), self, name)
+        self._data, self._node = result._data, result._node
+        return self
+
+    change.__qualname__ = name
+    return change
+
+
+def _fitting(result: Tensor, target: Any, name: str) -> Tensor:
+    """Return the result of an augmented assignment in the dtype of `target`, if it fits there."""
+    if result.shape != target.shape:
+        raise ShapeError(
+            f"In-place {name}: the result of shape {result.shape} does not fit into "
+            f"shape {target.shape}."
+        )
+    if result.dtype == target.dtype:
+        return result
+    if not np.can_cast(result.dtype, target.dtype, "same_kind"):
+        raise DtypeError(
+            f"In-place {name}: a {result.dtype} result does not fit into {target.dtype} data."
+        )
+    return result.astype(target.dtype)
+
+
+def of_array(operation: Operation | None, alone: bool, array: Any, tensor: Any) -> Any:
+    """Carry out ``array += tensor``: the name on the left stands for a Tensor from there on.
+
+    That is what NumPy's in-place operation means only where no other name stands for the array,
+    which `alone` says.
+    """
+    name = operation.__qualname__ if operation is not None else "operation"
+    if operation is None or not alone or array.base is not None:
+        raise DetachError(
+            f"In-place {name} of a Tensor to an array that other names, or views, refer to: they "
+            f"would not see the result, which is a Tensor. Write a = a + t in place of a += t, or "
+            f"start with a Tensor: a = gl.Tensor(np.zeros(n))."
+        )
+    return _fitting(operation(array, tensor), array, name)
+
+
+def _references() -> int:
+    """Count the references to an array in ``array += other`` if one name stands for it."""
+
+    class Probe:
+        def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+            out = kwargs.get("out")
+            return sys.getrefcount(inputs[0]) if out is not None else 0
+
+    array: Any = np.zeros(1)
+    array += Probe()
+    return int(array)
+
+
+ALONE = _references()
+"""More references to an array than this, and something else sees it too."""

@@ -1,0 +1,417 @@
+"""Operations: what Python's operators and NumPy's functions do with Tensors.
+
+Each is generated once from its rule, with a fixed number of arguments: compute with the arrays, and
+make a node. Those of the operators become methods of `Tensor` at the end of this file; NumPy's
+protocols (`__array_ufunc__`, `__array_function__`) bring every other NumPy function here. What a
+Tensor cannot do raises an error.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from gradlite.autodiff import in_place
+from gradlite.autodiff.modes import RECORDING, current_mode
+from gradlite.autodiff.node import Node, serial
+from gradlite.autodiff.rule import COMPOSITES, PLAIN, RULES, Function, Rule, Traced, to_data
+from gradlite.autodiff.rules import activations, sparse
+from gradlite.autodiff.tape import items, record
+from gradlite.autodiff.tensor import Tensor, _make
+from gradlite.errors import DtypeError, MissingRuleError, function_name, user_stacklevel
+
+new = object.__new__
+Operation = Callable[..., Any]
+NUMBERS = (float, int, np.floating)
+REDUCTIONS: dict[Any, Function] = {
+    np.add: np.sum,
+    np.multiply: np.prod,
+    np.maximum: np.max,
+    np.minimum: np.min,
+}
+
+
+# NumPy's warnings (overflow, invalid value) name the line that called NumPy, here in this file, and
+# Python shows one for each line: here they are errors, and `_warned` gives them the user's line.
+warnings.filterwarnings("error", category=RuntimeWarning, module=re.escape(__name__))
+
+
+def _warned(warning: RuntimeWarning, fn: Function, *args: Any, **params: Any) -> Any:
+    """Carry out an operation that NumPy warns of, and hand the warning to the user's line."""
+    with np.errstate(all="ignore"):
+        ans = fn(*args, **params)
+    warnings.warn(str(warning), RuntimeWarning, stacklevel=user_stacklevel())
+    return ans
+
+
+def as_operand(x: Any, rule: Rule) -> Any:
+    """Return an operand that is not a Tensor as a number or an array, of real numbers."""
+    if type(x) is not np.ndarray:
+        if isinstance(x, NUMBERS):
+            return x
+        if isinstance(x, np.ndarray) and type(x) is not np.memmap:
+            kind = "masked array" if isinstance(x, np.ma.MaskedArray) else type(x).__name__
+            raise DtypeError(
+                f"{rule.name} of a Tensor and a {kind} would lose what the {kind} means beyond "
+                f"its numbers. Pass a plain array: np.asarray(x) for the numbers alone"
+                f"{', or m.filled(0) and a weight of 0' if kind == 'masked array' else ''}."
+            )
+        if is_sparse(x):
+            raise DtypeError(
+                f"{rule.name} of a Tensor and a sparse matrix has no derivative rule: matrix "
+                f"products have (sparse @ tensor, tensor @ sparse); for the rest, convert it with "
+                f".toarray()."
+            )
+        x = np.asarray(x)
+    if x.dtype.kind not in "fiub":
+        raise DtypeError(
+            f"{rule.name} on a Tensor needs real numbers beside it, not {x.dtype} data."
+        )
+    return x
+
+
+def is_sparse(x: Any) -> bool:
+    """Return whether `x` is a sparse matrix or array of scipy, without loading scipy."""
+    return type(x).__module__.startswith("scipy.sparse")
+
+
+def unary(rule: Rule) -> Operation:
+    """Generate the operation of a rule for one array: `apply` without its detours."""
+    fn = rule.fn
+
+    def operation(x: Any) -> Any:
+        data, node = x._data, x._node
+        try:
+            ans = fn(data)
+        except RuntimeWarning as warning:
+            ans = _warned(warning, fn, data)
+        if node is None or current_mode() is not RECORDING:
+            node = record(rule, (data,), (node,), None, ans)
+        else:
+            keep_ans, keep = rule.keeps[1]
+            parents = (node,)
+            kept = (data,) if keep else parents
+            node = new(Node)
+            node.rule = rule
+            node.parents = parents
+            node.args = kept
+            node.ans = ans if keep_ans else None
+            node.shape = ans.shape
+            node.params = node.sink = node.note = None
+            node.serial = serial()
+        out = new(Tensor)
+        out._data = ans
+        out._node = node
+        return out
+
+    operation.__qualname__ = rule.name
+    return operation
+
+
+def binary(rule: Rule) -> Operation:
+    """Generate the operation of a rule for two arrays, at least one of them a Tensor."""
+    fn = rule.fn
+
+    def operation(x: Any, y: Any) -> Any:
+        if type(x) is Tensor or isinstance(x, Traced):
+            a, p = x._data, x._node
+        else:
+            a, p = as_operand(x, rule), None
+        if type(y) is Tensor or isinstance(y, Traced):
+            b, q = y._data, y._node
+        else:
+            b, q = as_operand(y, rule), None
+        try:
+            ans = fn(a, b)
+        except RuntimeWarning as warning:
+            ans = _warned(warning, fn, a, b)
+        needed = 0 if p is None else 1
+        if q is not None:
+            needed += 2
+        if not needed or current_mode() is not RECORDING:
+            node = record(rule, (a, b), (p, q), None, ans)
+        else:
+            keep_ans, keep = rule.keeps[needed]
+            parents = (p, q)
+            kept = parents
+            if keep or needed != 3:
+                kept = (a if p is None or keep & 1 else p, b if q is None or keep & 2 else q)
+            node = new(Node)
+            node.rule = rule
+            node.parents = parents
+            node.args = kept
+            node.ans = ans if keep_ans else None
+            node.shape = ans.shape
+            node.params = node.sink = node.note = None
+            node.serial = serial()
+        out = new(Tensor)
+        out._data = ans
+        out._node = node
+        return out
+
+    operation.__qualname__ = rule.name
+    return operation
+
+
+def with_sparse(dense: Operation) -> Operation:
+    """Generate the matrix product, in which one factor may be a sparse matrix of scipy."""
+
+    def matmul(x: Any, y: Any) -> Any:
+        if type(x) is not Tensor or type(y) is not Tensor:
+            if is_sparse(x):
+                return sparse.sparse_matmul(y, x=x)
+            if is_sparse(y):
+                return sparse.sparse_matmul(x.T, x=y.T).T
+        return dense(x, y)
+
+    matmul.__qualname__ = dense.__qualname__
+    return matmul
+
+
+def reflected(operation: Operation) -> Operation:
+    """Exchange the operands: ``__radd__`` and its like."""
+    return lambda self, other: operation(other, self)
+
+
+def comparison(fn: Function) -> Operation:
+    """Make a comparison, which returns a plain array."""
+    return lambda self, other: fn(self._data, to_data(other))
+
+
+def refused(operator: str, remedy: str) -> Operation:
+    """Generate an operation that Tensors do not have, and say what to write."""
+
+    def refuse(self: Tensor, *args: Any) -> Any:
+        raise MissingRuleError(f"{operator} is not defined for Tensors: {remedy}.")
+
+    return refuse
+
+
+def method(fn: Function, note: str = "") -> Operation:
+    """Make the method that does what a NumPy function does."""
+
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return self.__array_function__(fn, (), (self, *args), kwargs)
+
+    call.__name__ = fn.__name__
+    call.__doc__ = f"Do what `numpy.{fn.__name__}` does.{note}"
+    return call
+
+
+def function(fn: Function) -> Operation:
+    """Make the method that does what a function of one array does."""
+    call = unary(RULES[fn])
+    call.__name__ = fn.__name__
+    call.__doc__ = f"Do what `{function_name(fn)}` does."
+    return call
+
+
+def generate(rule: Rule) -> Operation:
+    """Generate the operation of a rule."""
+    # A function of the user's may return a float or a list: `apply` makes an array of it.
+    home = (getattr(rule.fn, "__module__", None) or "numpy").partition(".")[0]
+    spelt_out = rule.variadic or rule.params or rule.saves or rule.outputs or None in rule.vjps
+    if home in ("numpy", "scipy", "gradlite") and not spelt_out:
+        if len(rule.vjps) == 1:
+            return unary(rule)
+        if len(rule.vjps) == 2:
+            return binary(rule)
+
+    def operation(*args: Any, **kwargs: Any) -> Any:
+        return apply(rule, args, kwargs)
+
+    operation.__qualname__ = rule.name
+    return operation
+
+
+def apply(rule: Rule, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    """Carry out an operation on Tensors and record it: the general way."""
+    args, params = rule.bind(args, kwargs)
+    for name, value in params.items() if params else ():
+        if isinstance(value, Traced):
+            raise MissingRuleError(
+                f"{rule.name} has no derivative rule for its argument {name!r}, which is a "
+                f"Tensor. Give defvjp one rule for each array argument (None for one without a "
+                f"derivative), or pass {name}.detach().data."
+            )
+    data, nodes = [], []
+    for arg in args:
+        if isinstance(arg, Traced):
+            data.append(arg._data)
+            nodes.append(arg._node)
+        else:
+            data.append(arg if arg is None else as_operand(arg, rule))
+            nodes.append(None)
+    try:
+        ans = rule.fn(*data, **params) if params else rule.fn(*data)
+    except RuntimeWarning as warning:
+        ans = _warned(warning, rule.fn, *data, **params)
+    if rule.saves:
+        ans, saved = ans
+        params = {**params, "saved": saved}
+    if rule.outputs or not isinstance(ans, (np.ndarray, np.generic)):
+        ans = _as_output(rule, ans)
+    node = record(rule, data, nodes, params, ans)
+    if rule.outputs:
+        return items(ans, node, _make)
+    out = new(Tensor)
+    out._data = ans
+    out._node = node
+    return out
+
+
+def _as_output(rule: Rule, ans: Any) -> Any:
+    """Return what a function returned as an array, or as the several arrays that it declared."""
+    if rule.outputs:
+        if isinstance(ans, (tuple, list)):
+            arrays = (np.ndarray, np.generic)
+            parts: Any = [part if isinstance(part, arrays) else np.asarray(part) for part in ans]
+            return type(ans)(*parts) if hasattr(ans, "_fields") else tuple(parts)
+        problem = "Its rule was declared with outputs=True: return a tuple of arrays."
+    elif isinstance(ans, (tuple, list)) and not all(isinstance(x, NUMBERS) for x in ans):
+        problem = "For several results, declare them: gl.defvjp(..., outputs=True)."
+    elif isinstance(ans, (*NUMBERS, tuple, list)) and not isinstance(ans, bool):
+        return np.asarray(ans, np.float64)
+    else:
+        problem = "Return an array or a number."
+    raise DtypeError(f"{rule.name} returned {type(ans).__name__}. {problem}")
+
+
+CALLS: dict[Function, Operation] = {
+    fn: binary(RULES[fn])
+    for fn in (
+        np.add, np.subtract, np.multiply, np.divide, np.power, np.remainder, np.floor_divide,
+    )
+}  # fmt: skip
+CALLS[np.matmul] = with_sparse(binary(RULES[np.matmul]))
+"""What a function does with Tensors; the others are generated on first use."""
+
+
+def operation_of(fn: Function) -> Operation | None:
+    """Give what a function does with Tensors, or None if it has no rule."""
+    call = CALLS.get(fn)
+    if call is None and fn in RULES:
+        call = CALLS[fn] = generate(RULES[fn])
+    return call
+
+
+def array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+    """Do what a ufunc does, with Tensors among its inputs (NEP 13)."""
+    if method == "__call__" and not kwargs:
+        call = CALLS.get(ufunc) or operation_of(ufunc)
+        if call is not None:
+            return call(*inputs)
+    if method == "reduce" and ufunc in REDUCTIONS:
+        return self.__array_function__(REDUCTIONS[ufunc], (), inputs, {"axis": 0, **kwargs})
+    if method != "__call__":
+        raise MissingRuleError.for_function(ufunc, method)
+    out = kwargs.get("out")
+    if out is not None:
+        if len(kwargs) == len(out) == 1 and out[0] is inputs[0]:  # array += tensor
+            alone = sys.getrefcount(inputs[0]) <= in_place.ALONE
+            return in_place.of_array(operation_of(ufunc), alone, *inputs)
+        raise MissingRuleError(
+            f"{function_name(ufunc)} with out= cannot be recorded: an operation on Tensors "
+            f"returns a new Tensor. Omit out=, or write to t.data."
+        )
+    return self.__array_function__(ufunc, (), inputs, kwargs)
+
+
+def perform(self: Tensor, fn: Function, args: Any, kwargs: Any) -> Any:
+    """Do what a primitive does."""
+    call = CALLS.get(fn) or operation_of(fn)
+    if call is None or kwargs:
+        return self.__array_function__(fn, (), args, kwargs)
+    return call(*args)
+
+
+def array_function(self: Tensor, fn: Function, types: Any, args: Any, kwargs: Any) -> Any:
+    """Do what another NumPy function does, with Tensors among its arguments (NEP 18)."""
+    if len(types) > 1 and not all(issubclass(kind, (Tensor, np.ndarray)) for kind in types):
+        return NotImplemented  # Values among them: these turn themselves into Tensors
+    rule = RULES.get(fn)
+    if rule is not None:
+        return apply(rule, args, kwargs)
+    definition = COMPOSITES.get(fn)
+    if definition is not None:
+        try:
+            return definition(*args, **kwargs)
+        except TypeError:
+            _check_call(fn, definition, args, kwargs)
+            raise
+    if fn in PLAIN:
+        return fn(*to_data(args), **to_data(kwargs))
+    raise MissingRuleError.for_function(fn)
+
+
+def _check_call(fn: Function, definition: Function, args: Any, kwargs: Any) -> None:
+    """Refuse arguments that the definition of a composite does not have."""
+    try:
+        inspect.signature(definition).bind(*args, **kwargs)
+    except TypeError as error:
+        raise MissingRuleError(f"{function_name(fn)} on a Tensor: {error}.") from None
+
+
+# -- what becomes of it: the methods of Tensor -------------------------------------------------
+
+OPERATORS = {
+    "add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.divide,
+    "pow": np.power, "matmul": np.matmul, "mod": np.remainder, "floordiv": np.floor_divide,
+}  # fmt: skip
+COMPARISONS = {
+    "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal,
+    "eq": np.equal, "ne": np.not_equal,
+}  # fmt: skip
+REFUSED = {
+    "and or xor rand ror rxor": refused(
+        "&, | or ^", "combine comparisons, which are plain arrays: (t > 0) & (t < 1)"
+    ),
+    "lshift rshift rlshift rrshift": refused("<< or >>", "shift t.data"),
+    "invert": refused("~", "negate a comparison: ~(t > 0)"),
+    "divmod rdivmod": refused("divmod()", "write (t // y, t % y)"),
+    "round": refused("round()", "use np.round(t), whose derivative is 0, or round(t.item())"),
+}
+TIES = " Elements that tie share the gradient equally."
+METHODS = (
+    np.sum, np.mean, np.prod, np.var, np.std, np.cumsum, np.cumprod, np.trace, np.diagonal,
+    np.ravel, np.swapaxes, np.squeeze, np.repeat, np.take, np.clip, np.round, np.dot, np.copy,
+    np.argmax, np.argmin, np.argsort, np.searchsorted, np.nonzero, np.any, np.all,
+)  # fmt: skip
+
+
+def methods() -> dict[str, Operation]:
+    """Return the methods of Tensor that are made of rules, by name."""
+    made: dict[str, Operation] = {
+        "__array_ufunc__": array_ufunc,
+        "__array_function__": array_function,
+        "_perform": perform,
+        "__neg__": unary(RULES[np.negative]),
+        "__pos__": unary(RULES[np.positive]),
+        "__abs__": unary(RULES[np.absolute]),
+        "max": method(np.max, note=TIES),
+        "min": method(np.min, note=TIES),
+    }
+    for name, fn in OPERATORS.items():
+        made[f"__{name}__"] = CALLS[fn]
+        made[f"__r{name}__"] = reflected(CALLS[fn])
+        made[f"__i{name}__"] = in_place.generate(CALLS[fn], fn, as_operand)
+    for name, fn in COMPARISONS.items():
+        made[f"__{name}__"] = comparison(fn)
+    for names, refuse in REFUSED.items():
+        made.update((f"__{name}__", refuse) for name in names.split())
+    made.update((fn.__name__, method(fn)) for fn in METHODS)
+    made["abs"] = function(np.absolute)
+    for fn in (np.exp, np.log, np.sqrt, np.sin, np.cos, np.tanh):
+        made[fn.__name__] = function(fn)
+    made["relu"], made["sigmoid"] = function(activations.relu), function(activations.sigmoid)
+    return made
+
+
+for name, operation in methods().items():
+    setattr(Tensor, name, operation)

@@ -1,0 +1,37 @@
+"""The derivative rules: one line a function, siblings beside siblings."""
+
+from gradlite.autodiff.rules import (
+    activations,
+    class_losses,
+    convolution,
+    einsum,
+    elementwise,
+    fused,
+    indexing,
+    linalg,
+    losses,
+    normalization,
+    pooling,
+    products,
+    reductions,
+    shape,
+    sparse,
+)
+
+__all__ = [
+    "activations",
+    "class_losses",
+    "convolution",
+    "einsum",
+    "elementwise",
+    "fused",
+    "indexing",
+    "linalg",
+    "losses",
+    "normalization",
+    "pooling",
+    "products",
+    "reductions",
+    "shape",
+    "sparse",
+]

@@ -1,0 +1,276 @@
+"""The tape: what is recorded of a computation, and the walk back through it.
+
+`record` makes a node of each operation. `walk` visits the nodes from the last made to the first,
+hands each rule its cotangent, sums what arrives at an argument to the argument's shape, and lets
+go of everything as it passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Set
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+
+from gradlite.autodiff.cotangents import OutputCotangents, to_argument, zero_masked
+from gradlite.autodiff.modes import current_mode
+from gradlite.autodiff.node import Node
+from gradlite.autodiff.rule import Rule, wide
+from gradlite.errors import DtypeError, GraphError
+
+Wrap = Callable[[Any, Node | None], Any]
+
+
+def item(results: Any, i: int) -> Any:
+    """Pick result `i` of an operation that gives several."""
+    return results[i]
+
+
+ITEM = Rule(
+    item, (lambda g, ans, results, i: OutputCotangents(results.shape, {i: g}),), name="item"
+)
+
+
+def record(
+    rule: Rule, args: Any, nodes: Any, params: dict[str, Any] | None, ans: Any
+) -> Node | None:
+    """Make the node of an operation, or None where nothing wants its gradient.
+
+    Parameters
+    ----------
+    rule : Rule
+        The derivative of the operation.
+    args : sequence
+        Its arguments, Tensors replaced by their arrays.
+    nodes : sequence of (Node or None)
+        The node of each argument.
+    params : dict
+        Its keyword arguments.
+    ans : array or tuple of arrays
+        Its answer.
+    """
+    mode = current_mode()
+    node = None
+    if mode.record:
+        found, bit = 0, 1
+        if rule.variadic is None:
+            for parent in nodes:
+                if parent is not None:
+                    found |= bit
+                bit += bit
+        elif any(parent is not None for parent in nodes):
+            found = -1  # all, whichever they are
+        needed = found & rule.differentiable
+        if needed:
+            if needed != found:
+                nodes = [n if needed >> i & 1 else None for i, n in enumerate(nodes)]
+            keep_ans, keep = rule.keeps[needed]
+            kept = list(args)
+            for i, parent in enumerate(nodes):
+                if parent is not None and not keep >> i & 1:
+                    kept[i] = parent
+                elif rule.saves or not rule.differentiable >> i & 1:  # a loss has classes
+                    kept[i] = _own_selection(kept[i])
+            if params:
+                params = {name: _own_selection(value) for name, value in params.items()}
+            shape = tuple(map(np.shape, ans)) if rule.outputs else ans.shape
+            node = Node(
+                rule, tuple(nodes), tuple(kept), ans if keep_ans else None, shape, params or None
+            )
+    if mode.inspector is not None:
+        mode.inspector.forward(rule, args, ans, node)
+    return node
+
+
+def _own_selection(x: Any) -> Any:
+    """Copy index arrays and masks: programs fill and change them in loops, and they are small."""
+    if isinstance(x, np.ndarray) and x.dtype.kind in "biu":
+        return x.copy()
+    return tuple(map(_own_selection, x)) if type(x) is tuple else x
+
+
+def items(ans: Any, node: Node | None, wrap: Wrap) -> Any:
+    """Wrap each result of an operation with several, so that it knows where it came from."""
+
+    def origin(i: int, part: Any) -> Node | None:
+        if node is None:
+            return None
+        return Node(ITEM, (node,), (node,), None, part.shape, {"i": i})
+
+    wrapped = [wrap(part, origin(i, part)) for i, part in enumerate(ans)]
+    return type(ans)(*wrapped) if hasattr(ans, "_fields") else type(ans)(wrapped)
+
+
+by_age = attrgetter("serial")
+ABSENT = object()
+
+
+def toposort(root: Node, ends: Set[Node]) -> tuple[list[Node], dict[Node, Any]]:
+    """List `root` and the nodes behind it, parents before children, without leaves or `ends`.
+
+    Given `ends`, only what leads to them. Leaves with hooks are listed too: hooks see the whole
+    gradient, so it has to be collected first. The dict holds None for each: no cotangent yet.
+    """
+    found = [root]
+    waiting: dict[Node, Any] = {root: None}
+    oldest = min((end.serial for end in ends), default=0)  # what is older cannot lead there
+    for node in found:
+        parents = node.parents
+        if parents is None:
+            raise GraphError(
+                f"The graph behind {node.rule.name if node.rule else 'this node'} was let go by "
+                f"an earlier backward pass. Pass retain_graph=True to that pass to walk the "
+                f"graph again, or compute the result anew."
+            )
+        for parent in parents:
+            if parent is None or parent in waiting:
+                continue
+            if parent.rule is None and not (parent.sink is not None and parent.sink.hooks):
+                continue
+            if ends and (parent.serial < oldest or parent in ends):
+                continue
+            waiting[parent] = None
+            found.append(parent)
+    found.sort(key=by_age)
+    if ends:
+        waiting = {}
+        for node in found:
+            if any(parent in waiting or parent in ends for parent in node.parents or ()):
+                waiting[node] = None
+        found = list(waiting)
+    return found, waiting
+
+
+def walk(
+    root: Node,
+    g: Any,
+    deliver: Callable[[Node, Any], None] | None = None,
+    ends: Set[Node] = frozenset(),
+    retain: bool = False,
+    wrap: Wrap | None = None,
+) -> None:
+    """Carry the cotangent `g` of `root` back through the graph.
+
+    Parameters
+    ----------
+    root : Node
+        Where to start.
+    g : array or Tensor
+        The cotangent of its answer, of its shape.
+    deliver : callable, optional
+        ``deliver(node, cotangent)`` takes each contribution that reaches a leaf or one of
+        `ends`. By default each leaf's sink takes its own.
+    ends : set of Node, optional
+        Stop at these nodes, and visit only what leads to them.
+    retain : bool
+        Keep what the nodes saved, so that the graph can be walked again.
+    wrap : callable, optional
+        ``wrap(array, node) -> Tensor``: hand the rules Tensors, so that what they do is
+        recorded (create_graph).
+
+    Raises
+    ------
+    GraphError
+        If an earlier walk has let part of the graph go.
+    """
+    if root in ends and deliver is not None:
+        deliver(root, g)
+        return
+    order, cotangents = toposort(root, ends)
+    if not order:
+        return
+    cotangents[root] = wide(g)  # leaves bring their gradient to their own type in the end
+    inspector = current_mode().inspector
+    direct = wrap is None and not ends  # leaves' own buffers are where gradients go
+    special = inspector is not None or wrap is not None
+    summed: set[Node] = set()
+    masked: set[Node] = set()  # nodes to which zeros from a branch not taken may come
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        for node in reversed(order):
+            g = cotangents.pop(node)
+            if g is None:
+                continue
+            rule: Any = node.rule
+            sink: Any = node.sink
+            if sink is not None and not ends:
+                g = sink.observe(g, is_leaf=rule is None)
+            if rule is None:  # a leaf with hooks, or the root itself
+                if deliver is None:
+                    sink.add(g)
+                else:
+                    deliver(node, g)
+                continue
+            args: Any = node.args
+            parents: Any = node.parents
+            params, ans = node.params, node.ans
+            if special:
+                if inspector is not None:
+                    inspector.before(node)
+                if wrap is not None:
+                    args, params, ans = _as_tensors(node, wrap)
+            vjps = rule.vjps or rule.pullbacks(len(parents))
+            arity = rule.arity
+            behind_mask = node in masked
+            feeds_masked = behind_mask or rule.masks
+            i = -1
+            for parent in parents:
+                i += 1
+                if parent is None or (ends and parent not in cotangents and parent not in ends):
+                    continue
+                # Spelt out for one and two arguments, which spares half the cost of the call.
+                if arity == 1:
+                    c = vjps[0](g, ans, args[0])
+                elif arity == 2:
+                    c = vjps[i](g, ans, args[0], args[1])
+                elif direct and rule.into and rule.into[i] and parent.rule is None:
+                    c = vjps[i](g, ans, *args, **(params or {}), out=parent.sink.empty_buffer())
+                else:
+                    c = vjps[i](g, ans, *args, **(params or {}))
+                try:
+                    if behind_mask and rule.singular:
+                        c = zero_masked(g, c)
+                    if c.shape != parent.shape:
+                        c = to_argument(c, node, i)
+                except AttributeError:  # not an array: a rule of the user's
+                    c = to_argument(c, node, i)
+                if inspector is not None:
+                    inspector.backward(node, g, c)
+                # Each contribution is accounted for at once, so that no two multi-megabyte
+                # gradients wait side by side.
+                held = cotangents.get(parent, ABSENT)
+                if feeds_masked:
+                    masked.add(parent)
+                if held is None:
+                    cotangents[parent] = c
+                elif held is ABSENT:
+                    if type(c) is not OutputCotangents and c.dtype.kind == "c":
+                        raise DtypeError(
+                            f"Complex numbers reached argument {i} of {rule.name} on the way back: "
+                            f"a derivative rule returned them. Gradients are real numbers here: "
+                            f"return np.real(...) of what is real."
+                        )
+                    if deliver is not None:
+                        deliver(parent, c)
+                    else:
+                        parent.sink.add(c)
+                elif parent in summed and type(held) is np.ndarray is type(c):
+                    held += c
+                else:  # a rule may have handed out `held` twice: add out of place
+                    cotangents[parent] = held + c
+                    summed.add(parent)
+            if not retain:
+                node.parents = node.args = node.params = node.ans = None
+
+
+def _as_tensors(node: Node, wrap: Wrap) -> tuple[Any, Any, Any]:
+    """Give a node's arguments and answer as Tensors that lead back to where they came from."""
+    args = tuple(
+        arg if parent is None or arg is parent else wrap(arg, parent)
+        for arg, parent in zip(node.args, node.parents or (), strict=True)
+    )
+    params = {k: v for k, v in (node.params or {}).items() if k != "saved"} or None
+    ans = node.ans
+    if ans is not None:
+        ans = items(ans, node, wrap) if isinstance(ans, tuple) else wrap(ans, node)
+    return args, params, ans

@@ -1,0 +1,458 @@
+"""Tensor: a NumPy array that remembers how it was made.
+
+Here is what a Tensor is: its data, its gradient, and the way back to what it was made from. What it
+does, operators and NumPy's functions, is generated from the table of rules, in operations.py.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from gradlite.autodiff.conversions import Conversions
+from gradlite.autodiff.modes import differentiating, enable_grad
+from gradlite.autodiff.node import SEEN, GradAccumulator, Node, serial
+from gradlite.autodiff.rule import Traced, to_data
+from gradlite.autodiff.rules import elementwise, indexing, shape
+from gradlite.autodiff.tape import walk
+from gradlite.errors import DtypeError, GraphError, ShapeError, user_stacklevel
+
+new = object.__new__
+Operation = Callable[..., Any]
+
+
+class Tensor(Conversions):
+    """A NumPy array with a gradient.
+
+    Parameters
+    ----------
+    data : array_like or Tensor
+        Numbers, nested lists of them, an array, or Tensors (alone or in lists: these stay on
+        the tape).
+    requires_grad : bool, default False
+        Whether gradients with respect to this Tensor are wanted. Only floating-point data can.
+    dtype : dtype, optional
+        The type of the data; by default that of `data`, so Python floats give float64.
+    copy : bool, default True
+        False shares memory with an array given as `data`.
+
+    Raises
+    ------
+    DtypeError
+        If `data` does not consist of numbers, or a gradient is asked of integers or booleans.
+
+    Notes
+    -----
+    The operators, NumPy's functions and the methods all record. Do not change ``data`` in place
+    between an operation and its backward pass: rules read the arrays as they are then (`debug`
+    finds such changes).
+
+    These methods do what NumPy's functions by their names do: `sum mean prod var std max min
+    cumsum cumprod trace diagonal ravel swapaxes squeeze repeat take clip round dot copy argmax
+    argmin argsort searchsorted nonzero any all exp log sqrt abs sin cos tanh`; and what gradlite's
+    do: `relu sigmoid`.
+
+    Examples
+    --------
+    >>> import numpy as np, gradlite as gl
+    >>> x = gl.Tensor([0.0, 1.0, 2.0], requires_grad=True)
+    >>> y = (np.sin(x) * x).sum()
+    >>> y.backward()
+    >>> np.allclose(x.grad, np.cos(x.data) * x.data + np.sin(x.data))
+    True
+    """
+
+    __slots__ = ("__weakref__", "_data", "_node")
+
+    _data: Any  # an array, or the NumPy scalar that NumPy made of a 0-d result
+    _node: Node | None  # what it was made from; None where no gradient is wanted
+
+    # Set in operations.py.
+    __array_ufunc__: Operation
+    __array_function__: Operation
+    __add__: Operation
+    __radd__: Operation
+    __sub__: Operation
+    __rsub__: Operation
+    __mul__: Operation
+    __rmul__: Operation
+    __truediv__: Operation
+    __rtruediv__: Operation
+    __pow__: Operation
+    __rpow__: Operation
+    __matmul__: Operation
+    __rmatmul__: Operation
+    __neg__: Operation
+    __pos__: Operation
+    __abs__: Operation
+    __lt__: Operation
+    __le__: Operation
+    __gt__: Operation
+    __ge__: Operation
+    sum: Operation
+    mean: Operation
+    max: Operation
+    ravel: Operation
+    swapaxes: Operation
+    copy: Operation
+
+    __hash__ = object.__hash__
+
+    def __init__(
+        self,
+        data: Any,
+        requires_grad: bool = False,
+        dtype: Any = None,
+        copy: bool = True,
+    ) -> None:
+        if holds_traced(data):
+            made = assemble(data)
+            if dtype is not None:
+                made = made.astype(dtype)
+            self._data, self._node = made._data, made._node
+        else:
+            self._data, self._node = as_data(data, dtype, copy), None
+        if requires_grad:
+            self.requires_grad = True
+
+    @staticmethod
+    def _make(data: Any, node: Node | None) -> Tensor:
+        tensor = new(Tensor)
+        tensor._data = data
+        tensor._node = node
+        return tensor
+
+    def detach(self) -> Tensor:
+        """Give a Tensor of the same data that is not on the tape."""
+        return _make(self._data, None)
+
+    @property
+    def data(self) -> np.ndarray:
+        """The values, an array. Writing to it is not recorded."""
+        if type(self._data) is not np.ndarray:
+            self._data = np.asarray(self._data)
+        data: np.ndarray = self._data
+        return data
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        if value is self._data:  # p.data -= step ends here, its work done in place
+            return
+        value = np.asarray(value, dtype=self._data.dtype)
+        if value.shape != self.shape:
+            raise ShapeError(
+                f"data of shape {value.shape} for a Tensor of shape {self.shape}: make a new "
+                f"Tensor instead."
+            )
+        self._data = value
+        if self.is_leaf and self._node is not None:
+            self._node.ans = value
+
+    @property
+    def _grad(self) -> Any:
+        sink = self._node.sink if self._node is not None else None
+        return sink.buffer if sink is not None and sink.full else None
+
+    @property
+    def grad(self) -> Any:
+        """The gradient, an array of this Tensor's shape and dtype; None before `backward`.
+
+        A Tensor after ``backward(create_graph=True)``. Leaves have one, and Tensors on which
+        `retain_grad` was called. The array is reused: after `zero_grad`, the next `backward`
+        writes to the same memory, so copy what you want to keep (``grad = None`` gives it up).
+        """
+        node = self._node
+        if node is not None and node.rule is not None and not (node.sink and node.sink.retain):
+            warnings.warn(
+                f"The grad of a Tensor that is not a leaf (a result of {node.rule.name}) is "
+                f"None: backward() fills those of leaves. Call retain_grad() on this one first; "
+                f"to update a parameter, write under gl.no_grad(): w -= lr * w.grad, not "
+                f"w = w - lr * w.grad, which makes another Tensor.",
+                stacklevel=user_stacklevel(),
+            )
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        sink = self._own_sink("grad")
+        sink.clear(forget=True)
+        if value is not None:
+            if np.shape(value) not in ((), self.shape):
+                raise ShapeError(
+                    f"a gradient of shape {np.shape(value)} for a Tensor of shape {self.shape}."
+                )
+            sink.add(np.broadcast_to(value, self.shape))
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients flow to this Tensor. Can be set on a leaf."""
+        return self._node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        if wanted and self._node is None:
+            data = self.data
+            if data.dtype.kind != "f":
+                raise DtypeError(
+                    f"Only floating-point data can require a gradient, not {data.dtype}: "
+                    f"write 1.0 in place of 1, or convert with astype(float)."
+                )
+            self._node = Node(None, (), (), data, data.shape)
+            self._node.sink = GradAccumulator(data.dtype)
+        elif not wanted and self._node is not None:
+            if not self.is_leaf:
+                raise GraphError(
+                    "requires_grad can be switched off on leaves only; take detach() of a result."
+                )
+            self._node = None
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether this Tensor is data rather than the result of a recorded operation."""
+        return self._node is None or self._node.rule is None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of each axis."""
+        shape: tuple[int, ...] = self._data.shape
+        return shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self._data.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return int(self._data.size)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the elements."""
+        dtype: np.dtype[Any] = self._data.dtype
+        return dtype
+
+    def __len__(self) -> int:
+        if self.ndim == 0:
+            raise TypeError("len() of a 0-d Tensor")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if self.ndim == 0:
+            raise TypeError("iteration over a 0-d Tensor")
+        rows: tuple[Tensor, ...] = shape.unstack(self)
+        return iter(rows)
+
+    def __getitem__(self, index: Any) -> Tensor:
+        result: Tensor = indexing.getitem(self, index=to_data(index))
+        return result
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise TypeError(
+            "Assigning to entries of a Tensor cannot be recorded. Build the result with np.where "
+            "or np.concatenate, or write to t.data where no gradient should flow. (Augmented "
+            "assignment to part of a Tensor, t[i] += x, is such an assignment too.)"
+        )
+
+    @property
+    def T(self) -> Tensor:
+        """The axes in reverse order."""
+        return self.transpose()
+
+    @property
+    def mT(self) -> Tensor:
+        """The last two axes exchanged."""
+        result: Tensor = self.swapaxes(-1, -2)
+        return result
+
+    def reshape(self, *shape: Any, order: Any = "C") -> Tensor:
+        """Give the same elements in another shape: ``t.reshape(2, 3)`` or ``t.reshape((2, 3))``."""
+        new_shape = shape[0] if len(shape) == 1 else shape
+        result: Tensor = self.__array_function__(
+            np.reshape, (), (self, new_shape), {"order": order}
+        )
+        return result
+
+    def flatten(self) -> Tensor:
+        """Give all elements along one axis, in memory of their own."""
+        return self.ravel().copy()  # type: ignore[no-any-return]
+
+    def transpose(self, *axes: Any) -> Tensor:
+        """Permute the axes; without arguments, reverse them."""
+        order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None
+        result: Tensor = self.__array_function__(np.transpose, (), (self, order), {})
+        return result
+
+    def astype(self, dtype: Any) -> Tensor:
+        """Convert to another type; a gradient comes back in this Tensor's own.
+
+        Integers and booleans have no gradient: converted to those, the result is off the tape.
+        """
+        dtype = np.dtype(dtype)
+        if dtype.kind != "f":
+            return Tensor(self._data.astype(dtype), copy=False)
+        result: Tensor = elementwise.astype(self, dtype=dtype, source=self.dtype)
+        return result
+
+    # -- differentiation ------------------------------------------------------------------
+
+    def backward(
+        self,
+        gradient: Any = None,
+        retain_graph: bool = False,
+        create_graph: bool = False,
+    ) -> None:
+        """Add to ``grad`` of every leaf the derivative of this Tensor with respect to it.
+
+        Parameters
+        ----------
+        gradient : array_like, optional
+            The cotangent to start from, of this Tensor's shape. May be left out for a Tensor
+            of one element.
+        retain_graph : bool, default False
+            Keep the graph for another backward pass. By default its arrays are let go.
+        create_graph : bool, default False
+            Record the pass itself: ``grad`` is then a Tensor that can be differentiated again.
+            Implies `retain_graph`.
+
+        Raises
+        ------
+        GraphError
+            If nothing here requires a gradient, or the graph was let go already.
+        ShapeError
+            If `gradient` has another shape, or is missing for more than one element.
+        """
+        node = self._node
+        if node is None:
+            raise GraphError(
+                "backward() of a Tensor that does not require a gradient: no operation behind "
+                "it was recorded. Make an input with requires_grad=True, and look for no_grad, "
+                "detach() or .data on the way."
+            )
+        if gradient is None:
+            if self.size != 1:
+                raise ShapeError(
+                    f"backward() of a Tensor of shape {self.shape} needs gradient= of that "
+                    f"shape. For the gradient of one number, reduce first: .sum() or .mean()."
+                )
+            gradient = np.ones_like(self._data) if self.ndim else self.dtype.type(1)
+        else:
+            if not isinstance(gradient, Tensor):
+                gradient = np.asarray(gradient, self.dtype)
+            if gradient.shape != self.shape:
+                raise ShapeError(
+                    f"gradient of shape {gradient.shape} for a Tensor of shape {self.shape}."
+                )
+            if not create_graph and isinstance(gradient, Tensor):
+                gradient = gradient._data
+        SEEN.set(set())
+        if create_graph:
+            with enable_grad(), differentiating(None):
+                walk(node, gradient, self._deliver_recorded, retain=True, wrap=self._make)
+        else:
+            walk(node, gradient, retain=retain_graph)
+
+    def zero_grad(self) -> None:
+        """Empty ``grad`` (it reads None); its memory is kept for the next backward pass."""
+        if self._node is not None and self._node.sink is not None:
+            self._node.sink.clear()
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of this intermediate result in ``grad`` at the next `backward`.
+
+        Where leaves add up over several passes, an intermediate result shows the latest.
+        """
+        self._own_sink("retain_grad").retain = True
+
+    def register_hook(self, hook: Callable[[Any], Any]) -> Callable[[], None]:
+        """Call `hook` with the gradient of this Tensor whenever `backward` has computed it.
+
+        Parameters
+        ----------
+        hook : callable
+            Takes the gradient (an array; do not change it in place). What it returns, unless
+            None, takes the gradient's place from there on, and must have its shape.
+
+        Returns
+        -------
+        callable
+            Call it without arguments to remove the hook.
+
+        Examples
+        --------
+        >>> import gradlite as gl
+        >>> x = gl.Tensor(3.0, requires_grad=True)
+        >>> remove = x.register_hook(lambda g: g.clip(-1, 1))
+        >>> (x * x).backward()
+        >>> x.grad
+        array(1.)
+        """
+        hooks = self._own_sink("register_hook", retain=False).hooks
+        key = serial()
+        hooks[key] = hook
+        return lambda: hooks.pop(key, None) and None
+
+    def _deliver_recorded(self, leaf: Node, g: Any) -> None:
+        if leaf.sink is not None:
+            g = g if isinstance(g, Tensor) else self._make(g, None)
+            leaf.sink.add_recorded(g if g.dtype == leaf.sink.dtype else g.astype(leaf.sink.dtype))
+
+    def _own_sink(self, wanted_by: str, retain: bool = True) -> GradAccumulator:
+        if self._node is None:
+            raise GraphError(f"{wanted_by} needs a Tensor that requires a gradient.")
+        if self._node.sink is None:
+            self._node.sink = GradAccumulator(self.dtype, retain=retain)
+        return self._node.sink
+
+
+_make = Tensor._make
+
+
+def holds_traced(data: Any) -> bool:
+    """Tell whether something is, or has inside, a Tensor."""
+    if isinstance(data, (list, tuple)):
+        return any(map(holds_traced, data))
+    return isinstance(data, Traced)
+
+
+def assemble(data: Any) -> Any:
+    """Put nested lists of Tensors, Values and numbers together on the tape."""
+    inside = list(_leaves(data))
+    value = next((x for x in inside if isinstance(x, Traced) and not isinstance(x, Tensor)), None)
+    if value is not None and not any(isinstance(x, (Tensor, np.ndarray)) for x in inside):
+        return value._join(np.array(data, dtype=object))
+    if isinstance(data, (list, tuple)):
+        return np.stack([assemble(part) for part in data])
+    if isinstance(data, Traced):
+        return np.copy(data)  # type: ignore[call-overload]  # a Tensor, by NumPy's dispatch
+    return np.asarray(data)
+
+
+def _leaves(data: Any) -> Iterator[Any]:
+    """Give what is inside nested lists."""
+    if isinstance(data, (list, tuple)):
+        for part in data:
+            yield from _leaves(part)
+    else:
+        yield data
+
+
+def as_data(data: Any, dtype: Any, copy: bool) -> np.ndarray:
+    """Make the array of a new Tensor, of real numbers."""
+    if isinstance(data, np.ma.MaskedArray):
+        raise DtypeError("A masked array would lose its mask here: fill it first, or use np.where.")
+    try:
+        array = np.array(data, dtype=dtype, copy=True if copy else None)
+    except ValueError as error:
+        kind = ShapeError if "inhomogeneous" in str(error) else DtypeError
+        raise kind(f"No array can be made of this data: {error}") from None
+    if array.dtype.kind not in "fiub":
+        raise DtypeError(
+            f"A Tensor holds real numbers, not {array.dtype} data such as "
+            f"{array.flat[0] if array.size else data!r}."
+        )
+    return array

@@ -1,0 +1,552 @@
+"""Transforms: functions that turn a function into its derivatives.
+
+All are built on `vjp`, which runs a function once on Tensors and gives the map from cotangents
+back. They nest to any depth, because a pass over a graph that leads to variables of an outer
+transform (or to any other Tensor that wants a gradient) is recorded itself.
+
+Arguments may be numbers, arrays, Tensors, or tuples, lists and dicts of these; derivatives come
+back in the same structure, as numbers and arrays where numbers and arrays went in.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from gradlite.autodiff.modes import differentiating, enable_grad
+from gradlite.autodiff.node import Node
+from gradlite.autodiff.rule import Traced
+from gradlite.autodiff.tape import walk
+from gradlite.autodiff.tensor import Tensor, _make
+from gradlite.autodiff.trees import flatten, leaves_like
+from gradlite.errors import DtypeError, ShapeError
+
+Function = Callable[..., Any]
+
+
+def _variable(x: Any, i: int) -> Tensor:
+    """Make a new variable of value `x`; if that is on a tape already, the variable is too."""
+    if isinstance(x, Tensor) and x.requires_grad:
+        variable: Tensor = +x
+        return variable
+    if isinstance(x, int) and not isinstance(x, bool):
+        x = float(x)
+    try:
+        # A variable of its own: what happens to it does not touch the caller's array.
+        return Tensor(x, requires_grad=True, copy=False)
+    except DtypeError as error:
+        raise DtypeError(f"Cannot differentiate with respect to argument {i}: {error}") from None
+
+
+def _like(x: Any, derivative: Any, data_shape: tuple[int, ...], dtype: Any) -> Any:
+    """Return a derivative in the form of the argument it belongs to."""
+    if isinstance(derivative, Tensor):
+        if derivative.requires_grad:
+            return derivative if derivative.dtype == dtype else derivative.astype(dtype)
+        derivative = derivative._data
+    if derivative is None:
+        derivative = np.zeros(data_shape, dtype)
+    if isinstance(x, (float, int)):
+        return float(derivative)
+    return np.array(derivative, dtype=dtype)
+
+
+class Output:
+    """What a function returned: one array, or a tree of them joined into one.
+
+    Attributes
+    ----------
+    value : Tensor, array or number
+        All entries; of a tree, along one axis.
+    """
+
+    def __init__(self, f: Function, returned: Any) -> None:
+        self.leaves, self.rebuild = flatten(returned)
+        self.is_tree = isinstance(returned, (tuple, list, dict))
+        self.leaves = [_output_leaf(f, leaf) for leaf in self.leaves]
+        if self.is_tree:
+            parts = [np.ravel(leaf) for leaf in self.leaves]
+            self.value = np.concatenate(parts) if parts else np.zeros(0)
+        else:
+            (self.value,) = self.leaves
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """The shape of each leaf."""
+        return [np.shape(leaf) for leaf in self.leaves]
+
+    def restore(self, joined: Any, axis: int = 0) -> Any:
+        """Return the tree of what stands joined along `axis`, whose other axes it keeps."""
+        if not self.is_tree:
+            return joined
+        sizes = [int(np.prod(shape)) for shape in self.shapes]
+        parts = np.split(joined, np.cumsum(sizes)[:-1], axis=axis) if sizes else []
+        before, after = np.shape(joined)[:axis], np.shape(joined)[axis + 1 :]
+        return self.rebuild(
+            [
+                np.reshape(part, (*before, *shape, *after))
+                for part, shape in zip(parts, self.shapes, strict=True)
+            ]
+        )
+
+    def join(self, tree: Any, name: str) -> Any:
+        """Return a tree built as the output is, joined as the output is."""
+        shapes, leaves = self.shapes, [tree]
+        if self.is_tree:
+            leaves = leaves_like(tree, self.rebuild(self.leaves), name)
+        if [np.shape(leaf) for leaf in leaves] != shapes:
+            given = [np.shape(leaf) for leaf in leaves]
+            raise ShapeError(
+                f"{name} of shape {given if self.is_tree else given[0]} for an output of shape "
+                f"{shapes if self.is_tree else shapes[0]}."
+            )
+        if not self.is_tree:
+            return tree
+        return np.concatenate([np.ravel(leaf) for leaf in leaves]) if leaves else np.zeros(0)
+
+
+def _output_leaf(f: Function, x: Any) -> Any:
+    """Return what a function returned, or raise DtypeError if it cannot have a derivative."""
+    if isinstance(x, Traced) and not isinstance(x, Tensor):
+        return Tensor(x)
+    name = getattr(f, "__name__", "The function")
+    if isinstance(x, (Tensor, np.ndarray, np.generic)):
+        if x.dtype.kind == "f":
+            return x
+        what = f"{x.dtype} data"
+        why = (
+            "Comparisons, argmax and integers have no derivative: return what is differentiable, "
+            "or convert a constant with float()."
+        )
+    elif isinstance(x, (float, int)) and not isinstance(x, bool):
+        return x
+    else:
+        what, why = repr(x) if x is None else type(x).__name__, "Return arrays or numbers."
+    raise DtypeError(f"{name} returned {what}, which cannot be differentiated. {why}")
+
+
+class Pullback:
+    """The map from cotangents of an output to cotangents of the arguments (see `vjp`).
+
+    `local` holds further variables that the caller made for itself.
+    """
+
+    def __init__(
+        self,
+        output: Output,
+        variables: list[tuple[Node, tuple[int, ...], Any]],
+        primals: list[Any],
+        rebuild: Function,
+        local: frozenset[Node] = frozenset(),
+    ) -> None:
+        self.output = output
+        self.primals = primals
+        self.rebuild = rebuild
+        # The function may change its argument (x += 1): what stood there before is kept.
+        self.ends = frozenset(node for node, _, _ in variables)
+        self.variables = variables
+        # Whether a pass leads to yet other variables, and so must be recorded itself.
+        value = output.value
+        self.recorded = isinstance(value, Tensor) and _leads_beyond(value, self.ends | local)
+
+    @property
+    def ans(self) -> Any:
+        """The output for the caller: Tensors only if other variables had a part in it."""
+        return self.output.rebuild([self._plain(leaf) for leaf in self.output.leaves])
+
+    def _plain(self, leaf: Any) -> Any:
+        if self.recorded or not isinstance(leaf, Tensor):
+            return leaf
+        return leaf.data if leaf.ndim else leaf._data
+
+    def __call__(self, cotangent: Any, retain: bool = True) -> Any:
+        """Return the cotangents of the arguments for one of the output."""
+        return self.pull(self.output.join(cotangent, "a cotangent"), retain)
+
+    def pull(self, cotangent: Any, retain: bool = True) -> Any:
+        """Return the cotangents of the arguments for one of the joined output."""
+        value = self.output.value
+        found: dict[Node, Any] = {}
+        if isinstance(value, Tensor) and value._node is not None:
+            if not isinstance(cotangent, Tensor):
+                cotangent = np.asarray(cotangent, value.dtype)
+
+            def deliver(node: Node, g: Any) -> None:
+                if node in self.ends:
+                    found[node] = found[node] + g if node in found else g
+
+            with enable_grad():
+                walk(
+                    value._node,
+                    cotangent,
+                    deliver,
+                    self.ends,
+                    retain=retain or self.recorded,
+                    # Linear in a cotangent that is a Tensor: recorded through it alone.
+                    wrap=_make if self.recorded else None,
+                )
+        return self.rebuild(
+            [
+                _like(x, found.get(node), shape, dtype)
+                for x, (node, shape, dtype) in zip(self.primals, self.variables, strict=True)
+            ]
+        )
+
+
+def _leads_beyond(output: Tensor, variables: frozenset[Node]) -> bool:
+    """Tell whether the graph of `output` reaches anything older than `variables`.
+
+    What is younger was made on the way, like the variables of an inner transform.
+    """
+    if output._node is None:
+        return False
+    oldest = min((node.serial for node in variables), default=0)
+    stack, seen = [output._node], {output._node}
+    while stack:
+        node = stack.pop()
+        if node.serial < oldest:
+            return True
+        for parent in node.parents or ():
+            if parent is not None and parent not in seen:
+                seen.add(parent)
+                stack.append(parent)
+    return False
+
+
+def _run(
+    f: Function,
+    primals: Sequence[Any],
+    positions: Sequence[int] | None = None,
+    local: frozenset[Node] = frozenset(),
+) -> Pullback:
+    """Evaluate `f` on variables made of the primals, whose places in the call errors name."""
+    leaves, rebuild = flatten(tuple(primals))
+    tensors = [
+        _variable(x, i)
+        for i, primal in zip(positions or range(len(primals)), primals, strict=True)
+        for x in flatten(primal)[0]
+    ]
+    variables: list[Any] = [(t._node, t.shape, t.dtype) for t in tensors]
+    with enable_grad(), differentiating(frozenset(node for node, _, _ in variables)):
+        returned = f(*rebuild(tensors))
+        output = Output(f, returned)
+    return Pullback(output, variables, leaves, rebuild, local)
+
+
+def vjp(f: Function, *primals: Any) -> tuple[Any, Pullback]:
+    """Evaluate `f` and give the map from cotangents of its answer back to its arguments.
+
+    Parameters
+    ----------
+    f : callable
+        Takes the `primals` and returns one array or number.
+    *primals : array_like, Tensor, or tuples, lists and dicts of these
+        Where to evaluate; real floating-point (a Python int counts as float).
+
+    Returns
+    -------
+    ans : array or number
+        ``f(*primals)``.
+    pull : callable
+        ``pull(g)``, for `g` of the shape of `ans`, gives a tuple: the vector-Jacobian product
+        for each of the primals, of its shape and dtype. It can be called repeatedly.
+
+    Examples
+    --------
+    >>> import numpy as np, gradlite as gl
+    >>> ans, pull = gl.vjp(np.multiply, np.array([1.0, 2.0]), 3.0)
+    >>> ans
+    array([3., 6.])
+    >>> pull(np.array([1.0, 10.0]))
+    (array([ 3., 30.]), 21.0)
+    """
+    pull = _run(f, primals)
+    return pull.ans, pull
+
+
+def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+    """Evaluate `f` and push tangents of its arguments forward to one of its answer.
+
+    The pullback is linear in its cotangent u; its own vector-Jacobian product with the tangents
+    is the Jacobian-vector product (J. Townsend, "A new trick for calculating Jacobian vector
+    products", 2017). So no second table of rules is needed.
+
+    Parameters
+    ----------
+    f : callable
+        Takes the `primals` and returns one array or number.
+    primals, tangents : sequence
+        The arguments, and a tangent of the same shape for each.
+
+    Returns
+    -------
+    ans, tangent : array or number
+        ``f(*primals)``, and the derivative of `f` in the direction of `tangents`, of the shape
+        of `ans`.
+
+    Examples
+    --------
+    >>> import numpy as np, gradlite as gl
+    >>> ans, tangent = gl.jvp(np.sin, (0.0,), (2.0,))
+    >>> float(ans), float(tangent)
+    (0.0, 2.0)
+    """
+    leaves, _ = flatten(tuple(primals))
+    directions = leaves_like(tuple(tangents), tuple(primals), "jvp, tangents")
+    if [np.shape(x) for x in leaves] != [np.shape(t) for t in directions]:
+        raise ShapeError(
+            f"jvp needs a tangent of the shape of each primal: primals "
+            f"{[np.shape(x) for x in leaves]}, tangents {[np.shape(t) for t in directions]}."
+        )
+    pull = _run(f, primals)
+    output = pull.output
+    if not isinstance(output.value, Tensor):
+        return pull.ans, output.restore(np.zeros_like(output.value))
+
+    def pulled(u: Any) -> Any:
+        back, _ = flatten(pull.pull(u))
+        # One of the terms is 0.0 where there are no directions.
+        return sum((np.sum(x * t) for x, t in zip(back, directions, strict=True)), 0.0)
+
+    u = np.zeros(output.value.shape, output.value.dtype)
+    push = _run(pulled, (u,), local=pull.ends)
+    (tangent,) = push(np.ones(()))
+    tangent = output.restore(tangent)
+    return pull.ans, tangent[()] if isinstance(tangent, np.ndarray) else tangent
+
+
+def _select(
+    argnums: int | Sequence[int], args: tuple[Any, ...], name: str
+) -> tuple[list[int], bool]:
+    """Give the places that `argnums` names, and whether it is one number."""
+    one = isinstance(argnums, (int, np.integer))
+    nums: list[int] = [argnums] if one else list(argnums)  # type: ignore[arg-type, list-item]
+    for i in nums:
+        if not -len(args) <= i < len(args):
+            raise TypeError(f"{name}: argnums={argnums} for a call with {len(args)} arguments.")
+    return [int(i) % len(args) for i in nums], one
+
+
+def _only(f: Function, nums: list[int], args: tuple[Any, ...], kwargs: Any) -> Function:
+    """Make `f` a function of the arguments `nums` alone."""
+
+    @functools.wraps(f, updated=())
+    def of_these(*chosen: Any) -> Any:
+        full = list(args)
+        for i, x in zip(nums, chosen, strict=True):
+            full[i] = x
+        return f(*full, **kwargs)
+
+    return of_these
+
+
+def value_and_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
+    """Make the function that gives both the value of `f` and its gradient.
+
+    Parameters
+    ----------
+    f : callable
+        Returns one number.
+    argnums : int or sequence of int, default 0
+        The arguments to differentiate by.
+
+    Returns
+    -------
+    callable
+        Of the arguments of `f`; returns ``(value, gradient)``. The gradient has the structure,
+        shapes and dtypes of the argument; for a sequence of `argnums` it is a tuple of those.
+
+    Raises
+    ------
+    ShapeError
+        On the call, if `f` returns more than one number.
+
+    Examples
+    --------
+    >>> import numpy as np, gradlite as gl
+    >>> loss = lambda w, b: np.sum((w * 2.0 + b) ** 2)
+    >>> value, (dw, db) = gl.value_and_grad(loss, argnums=(0, 1))(np.array([1.0, 2.0]), 1.0)
+    >>> float(value), dw, db
+    (34.0, array([12., 20.]), 16.0)
+    """
+
+    @functools.wraps(f, updated=())
+    def both(*args: Any, **kwargs: Any) -> Any:
+        nums, one = _select(argnums, args, "grad")
+        pull = _run(_only(f, nums, args, kwargs), [args[i] for i in nums], nums)
+        output = pull.output
+        if output.is_tree or np.size(output.value) != 1:
+            what = f"a tree of {len(output.leaves)} results" if output.is_tree else "an array"
+            raise ShapeError(
+                f"grad needs a scalar-valued function; {getattr(f, '__name__', 'this one')} "
+                f"returned {what} of shape {output.shapes if output.is_tree else output.shapes[0]}"
+                f". Reduce it with .sum() or .mean(), or use gl.jacobian for the derivative of "
+                f"every entry."
+            )
+        gradients = pull.pull(np.ones(np.shape(output.value)), retain=False)
+        return pull.ans, gradients[0] if one else gradients
+
+    return both
+
+
+def grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
+    """Make the gradient of a function that returns one number.
+
+    Parameters
+    ----------
+    f : callable
+        Returns one number.
+    argnums : int or sequence of int, default 0
+        The arguments to differentiate by.
+
+    Returns
+    -------
+    callable
+        Of the arguments of `f`; see `value_and_grad`.
+
+    Examples
+    --------
+    >>> import numpy as np, gradlite as gl
+    >>> gl.grad(np.tanh)(0.0)
+    1.0
+    >>> gl.grad(gl.grad(lambda x: x**3))(2.0)
+    12.0
+    >>> gl.grad(lambda p: np.sum(p["w"] ** 2) + p["b"])({"w": np.array([1.0, 2.0]), "b": 3.0})
+    {'w': array([2., 4.]), 'b': 1.0}
+    """
+    both = value_and_grad(f, argnums)
+
+    @functools.wraps(f, updated=())
+    def gradient(*args: Any, **kwargs: Any) -> Any:
+        return both(*args, **kwargs)[1]
+
+    return gradient
+
+
+def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
+    """Make the Jacobian of a function: the derivative of every entry by every entry.
+
+    One backward pass for each entry of the answer.
+
+    Parameters
+    ----------
+    f : callable
+        Returns one array or a tree (tuple, list, dict) of arrays.
+    argnums : int or sequence of int, default 0
+        The arguments to differentiate by.
+
+    Returns
+    -------
+    callable
+        Of the arguments of `f`; returns an array of shape ``output.shape + argument.shape``.
+        For trees, one for each pair of leaves: in the structure of the output, and at each leaf
+        in that of the argument (for a sequence of `argnums`, of a tuple of them).
+
+    Examples
+    --------
+    >>> import numpy as np, gradlite as gl
+    >>> gl.jacobian(lambda x: np.array([1.0, 2.0]) * x)(np.array([5.0, 6.0]))
+    array([[1., 0.],
+           [0., 2.]])
+    """
+
+    @functools.wraps(f, updated=())
+    def jacobian_of(*args: Any, **kwargs: Any) -> Any:
+        nums, one = _select(argnums, args, "jacobian")
+        primals = [args[i] for i in nums]
+        pull = _run(_only(f, nums, args, kwargs), primals, nums)
+        output, (leaves, rebuild) = pull.output, flatten(tuple(primals))
+        size = int(np.size(output.value))
+        basis = np.eye(size).reshape(size, *np.shape(output.value))
+        rows = [flatten(pull.pull(e))[0] for e in basis]
+        columns = [
+            np.stack([row[i] for row in rows]) if rows else np.zeros((0, *np.shape(x)))
+            for i, x in enumerate(leaves)
+        ]
+        blocks, start = [], 0
+        for shape in output.shapes:
+            stop = start + int(np.prod(shape))
+            of_leaf = rebuild(
+                [
+                    np.reshape(column[start:stop], shape + np.shape(x))
+                    for x, column in zip(leaves, columns, strict=True)
+                ]
+            )
+            blocks.append(of_leaf[0] if one else of_leaf)
+            start = stop
+        return output.rebuild(blocks)
+
+    return jacobian_of
+
+
+def hessian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
+    """Return the function that computes the Hessian of a scalar-valued function.
+
+    Parameters
+    ----------
+    f : callable
+        Returns one number.
+    argnums : int or sequence of int, default 0
+        The arguments to differentiate with respect to: arrays, numbers or trees of them.
+
+    Returns
+    -------
+    callable
+        Of the arguments of `f`; returns an array of shape ``x.shape + x.shape``. For a tree, one
+        such block for each pair of its leaves: ``h["w"]["b"]`` holds the derivatives with
+        respect to ``w``, then ``b``. For a sequence of `argnums`, a tuple of tuples.
+
+    Examples
+    --------
+    >>> import numpy as np, gradlite as gl
+    >>> gl.hessian(lambda x: x[0] ** 2 * x[1])(np.array([3.0, 5.0]))
+    array([[10.,  6.],
+           [ 6.,  0.]])
+    >>> blocks = gl.hessian(lambda x, y: x**2 * y, argnums=(0, 1))(1.0, 2.0)
+    >>> [[float(block) for block in row] for row in blocks]
+    [[4.0, 2.0], [2.0, 0.0]]
+    """
+    return jacobian(grad(f, argnums), argnums)
+
+
+def hvp(f: Function, x: Any, v: Any) -> Any:
+    """Return the product of the Hessian of `f` at `x` and `v`, without forming the Hessian.
+
+    Parameters
+    ----------
+    f : callable
+        Takes `x`, returns one number.
+    x, v : array_like, or trees of arrays (tuples, lists, dicts)
+        The point and the vector, of one structure and shape.
+
+    Returns
+    -------
+    array or tree, as `x`
+        The derivative of ``<grad f(x), v>``: two passes, whatever the size of `x`.
+
+    Raises
+    ------
+    ShapeError
+        If `x` and `v` differ in structure or shape.
+
+    Examples
+    --------
+    >>> import numpy as np, gradlite as gl
+    >>> gl.hvp(lambda x: np.sum(x**3), np.array([1.0, 2.0]), np.array([1.0, 10.0]))
+    array([  6., 120.])
+    """
+    directions = leaves_like(v, x, "hvp, v")
+    shapes = [np.shape(leaf) for leaf in flatten(x)[0]]
+    if shapes != [np.shape(d) for d in directions]:
+        raise ShapeError(
+            f"hvp needs v of the shape of x: x has {shapes}, v {[np.shape(d) for d in directions]}."
+        )
+
+    def slope(y: Any) -> Any:
+        parts = flatten(grad(f)(y))[0]
+        return sum((np.sum(g * d) for g, d in zip(parts, directions, strict=True)), 0.0)
+
+    return grad(slope)(x)

@@ -1,0 +1,1 @@
+"""Training: minibatches, and the loop over them."""

@@ -1,0 +1,268 @@
+"""The training loop: batches, loss, backward, step; epoch by epoch.
+
+`Trainer` holds what a step needs. `train` runs epochs until something says stop. `Monitor` says
+it, from the loss or the score of each epoch. Nothing here knows scikit-learn.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from gradlite.autodiff.debug import debug
+from gradlite.autodiff.modes import RECORDING, current_mode
+from gradlite.errors import DivergedError, NonFiniteError
+from gradlite.nn.module import Module
+from gradlite.optim import Optimizer, clip_grad_norm
+from gradlite.training.data import Rows, all_finite
+from gradlite.training.replay import Replay, UnsteadyError
+
+Loss = Callable[[Any, Any, Any], Any]
+"""``loss(output, target, sample_weight or None)``: the weighted mean, a 0-d Tensor."""
+
+
+class L2:
+    """The penalty ``alpha / 2 * |weights|**2``, on the first entries of a flat vector.
+
+    scikit-learn divides it by the weight of the batch (the number of its samples), so that its
+    strength against the loss does not depend on the batch size chosen.
+
+    Parameters
+    ----------
+    weights, grad : array, shape (n,)
+        The penalised part of an optimiser's vector of parameters, and of its gradients.
+    alpha : float
+        The strength.
+    """
+
+    def __init__(self, weights: np.ndarray, grad: np.ndarray, alpha: float) -> None:
+        self.weights = weights
+        self.grad = grad
+        self.alpha = alpha
+        self.scratch = np.empty_like(weights)
+
+    def add(self, total_weight: float) -> float:
+        """Add the gradient of the penalty to ``grad``, and give its value."""
+        strength = self.alpha / total_weight
+        np.multiply(self.weights, strength, out=self.scratch)
+        self.grad += self.scratch
+        return 0.5 * float(self.scratch.dot(self.weights))
+
+
+@dataclass
+class Trainer:
+    """A network, its loss and its optimiser: what a step of training needs.
+
+    Attributes
+    ----------
+    module : Module
+        Takes a batch of rows.
+    loss : callable
+        ``loss(output, target, sample_weight or None)`` gives the weighted mean, a 0-d Tensor.
+    optimizer : Optimizer
+        Holds the parameters.
+    penalties : sequence of L2
+        Added to the loss.
+    max_grad_norm : float, optional
+        Gradients longer than this are shortened to it.
+    steady : bool, default False
+        Whether module and loss do the same operations for all batches of a shape: they are then
+        recorded for the first such batch, and replayed. After a change to the module,
+        `forget` the records.
+    """
+
+    module: Module
+    loss: Loss
+    optimizer: Optimizer
+    penalties: Sequence[L2] = ()
+    max_grad_norm: float | None = None
+    steady: bool = False
+    records: dict[Any, Replay | None] = field(default_factory=dict)
+
+    def step(self, x: Any, y: Any, w: Any = None) -> float:
+        """Take a step on a batch, and give its loss, penalties included.
+
+        A loss that is not finite is returned before anything has moved.
+        """
+        value = self.gradient(x, y, w)
+        if math.isfinite(value):
+            if self.max_grad_norm is not None:
+                clip_grad_norm(self.optimizer, self.max_grad_norm)
+            self.optimizer.step()
+        self.optimizer.zero_grad()
+        return value
+
+    def gradient(self, x: Any, y: Any, w: Any = None) -> float:
+        """Compute the loss of a batch, and leave its gradient in the optimiser's vectors."""
+        replay = self.records.get(x.shape) if w is None and current_mode() is RECORDING else None
+        value = self._recorded(x, y, w) if replay is None else float(replay(x, y))
+        if self.penalties:
+            total = len(y) if w is None else float(w.sum())
+            for penalty in self.penalties:
+                value += penalty.add(total)
+        return value
+
+    def _recorded(self, x: Any, y: Any, w: Any) -> float:
+        """Compute the loss of a batch and its gradient on the tape; record it, if it is steady."""
+        loss = self.loss(self.module(x), y, w)
+        if self.steady and w is None and x.shape not in self.records:
+            try:
+                self.records[x.shape] = Replay(loss, (x, y))
+            except UnsteadyError:
+                self.records[x.shape] = None
+        loss.backward()
+        return float(loss.data)
+
+    def forget(self) -> None:
+        """Let go of the records: module or loss may have been changed."""
+        self.records.clear()
+
+    def epoch(self, rows: Rows, batch_size: int, order: np.ndarray | None = None) -> float:
+        """Take a step on each batch of `rows`, and give the mean loss of a row.
+
+        Raises
+        ------
+        DivergedError
+            At the first batch with a loss that is not finite, or where the last step left such
+            parameters. It names the batch, and the operation or the parameter in which NaN or
+            Inf came up.
+        """
+        total, count = 0.0, 0
+        with np.errstate(over="ignore", invalid="ignore"):  # an error says it better
+            for number, (x, y, w) in enumerate(rows.batches(batch_size, order), 1):
+                value = self.step(x, y, w)
+                if not math.isfinite(value):
+                    raise DivergedError(f"batch {number}: {self.origin(x, y, w)}")
+                total += value * len(y)
+                count += len(y)
+        if not all(all_finite(vector.data) for vector in self.optimizer.vectors):
+            raise DivergedError(f"batch {number}: {self.origin(x, y, w)}")
+        return total / count
+
+    def origin(self, x: Any, y: Any, w: Any) -> str:
+        """Say where the loss of a batch that is not finite comes from: again, in debug mode."""
+        for name, p in self.module.named_parameters():
+            if not np.all(np.isfinite(p.data)):
+                return f"a step left {name} of shape {p.shape} with NaN or Inf."
+        try:
+            with debug():
+                self.loss(self.module(x), y, w)
+        except NonFiniteError as error:
+            return str(error).partition("\n  at ")[0]
+        return "the loss plus its penalty is not finite."
+
+
+@dataclass
+class Monitor:
+    """Watches a figure that should fall, and counts the epochs without improvement.
+
+    Attributes
+    ----------
+    tol : float
+        An epoch counts as an improvement where the figure falls at least this far below the
+        best one.
+    best : float
+        The lowest figure so far.
+    best_epoch : int
+        When that was, counted from 1 over all epochs seen; 0 before the first.
+    waited : int
+        Epochs since the last improvement.
+    """
+
+    tol: float = 0.0
+    best: float = math.inf
+    best_epoch: int = 0
+    waited: int = 0
+    seen: int = 0
+
+    def update(self, figure: float) -> bool:
+        """Take the figure of an epoch, and tell whether it is the lowest so far."""
+        self.seen += 1
+        self.waited = self.waited + 1 if figure > self.best - self.tol else 0
+        if figure < self.best:
+            self.best, self.best_epoch = figure, self.seen
+            return True
+        return False
+
+
+@dataclass
+class Snapshot:
+    """A copy of everything that a network has learned, taken in place each time.
+
+    Parameters lie in an optimiser's flat vectors, so that keeping the best epoch costs one copy
+    of each; buffers (running statistics) are copied beside them.
+    """
+
+    module: Module
+    optimizer: Optimizer
+    kept: list[np.ndarray] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._holders = [part for part in self.module.modules() if part._buffer_names]
+
+    def _views(self) -> list[np.ndarray]:
+        buffers = [array for part in self._holders for _, array in part._buffers()]
+        return [vector.data for vector in self.optimizer.vectors] + buffers
+
+    def arrays(self) -> list[np.ndarray]:
+        """Copy the state as it is now."""
+        return [array.copy() for array in self._views()]
+
+    def take(self) -> None:
+        """Keep the state as it is now."""
+        if not self.kept:
+            self.kept = self.arrays()
+            return
+        for copy, array in zip(self.kept, self._views(), strict=True):
+            np.copyto(copy, array)
+
+    def restore(self) -> None:
+        """Go back to the state that was kept last; nothing happens if none was."""
+        if self.kept:
+            for copy, array in zip(self.kept, self._views(), strict=True):
+                np.copyto(array, copy)
+
+
+def train(
+    trainer: Trainer,
+    rows: Rows,
+    epochs: int,
+    batch_size: int,
+    next_order: Callable[[], np.ndarray | None],
+    at_epoch_end: Callable[[float], bool],
+) -> int:
+    """Run epochs until `at_epoch_end` returns True, and give their number.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        What a step needs.
+    rows : Rows
+        The training data.
+    epochs : int
+        The largest number of epochs.
+    batch_size : int
+        The number of rows of a batch; the last batch of an epoch may have fewer.
+    next_order : callable
+        Gives the order of the rows in the next epoch, or None for the order in which they are.
+    at_epoch_end : callable
+        Takes the mean loss of the epoch.
+
+    Raises
+    ------
+    DivergedError
+        At the first epoch with a loss that is not finite: names the epoch, the batch and the
+        operation.
+    """
+    for epoch in range(1, epochs + 1):
+        try:
+            loss = trainer.epoch(rows, batch_size, next_order())
+        except DivergedError as error:
+            raise DivergedError(f"Training diverged in epoch {epoch}, {error}") from None
+        if at_epoch_end(loss):
+            return epoch
+    return epochs
