@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import gradlite as gl
 from gradlite.autodiff.rule import RULES
-from gradlite.errors import MissingRuleError
+from gradlite.errors import MissingRuleError, ShapeError
 from tests.helpers import few, gradients, leaves
 from tests.specs.kit import R, real
 
@@ -180,6 +180,14 @@ def test_a_soft_maximum_of_nothing_is_nothing(fn: Any, shape: Any, axis: Any) ->
 def test_the_log_of_a_sum_of_nothing() -> None:
     np.testing.assert_array_equal(gl.logsumexp(np.zeros((2, 0)), axis=1), [-np.inf, -np.inf])
     assert gradients(lambda x: gl.logsumexp(x, axis=1), np.zeros((2, 0)))[0].shape == (2, 0)
+
+
+@pytest.mark.parametrize("shape", [(2, 0), ()])
+def test_a_cross_entropy_needs_classes(shape: Any) -> None:
+    (x,) = leaves(np.zeros(shape))
+    for target in (np.zeros(shape), np.zeros(shape[:-1], int)):
+        with pytest.raises(ShapeError, match=r"logits of shape \(.*\) have no classes"):
+            gl.cross_entropy(x, target)
 
 
 @pytest.mark.parametrize("fn", [np.max, np.min, np.ptp, np.argmax, np.argmin])

@@ -42,8 +42,13 @@ def are_classes(logits: Any, target: Any) -> bool:
             f"cross_entropy: logits must be floating-point, not {logits.dtype}: convert them "
             f"with astype(float)."
         )
+    if logits.ndim == 0 or logits.shape[-1] == 0:
+        raise ShapeError(
+            f"cross_entropy: logits of shape {logits.shape} have no classes (the target has shape "
+            f"{target.shape}): the last axis holds a score for each."
+        )
     shape = logits.shape if kind == "f" else logits.shape[:-1]
-    if target.shape != shape or logits.ndim == 0 or logits.shape[-1] == 0:
+    if target.shape != shape:
         raise ShapeError(
             f"cross_entropy: logits of shape {logits.shape} take integer classes of shape "
             f"{logits.shape[:-1]} or probabilities of shape {logits.shape}, not "

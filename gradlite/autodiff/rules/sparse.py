@@ -82,14 +82,14 @@ def embedding(weight: Any, indices: Any, padding_idx: int | None = None) -> Any:
             f"embedding: indices must be from 0 to {len(weight) - 1}, not {indices.min()} to "
             f"{indices.max()}."
         )
-    return weight.take(indices, axis=0)
+    return weight.take(indices.astype(np.intp, copy=False), axis=0)
 
 
 def _selection(indices: Any, n: int, padding_idx: int | None, dtype: Any) -> Any:
     """Make the sparse matrix whose product with a table picks these of its `n` rows."""
     from scipy.sparse import csr_array
 
-    indices = indices.reshape(-1)
+    indices = indices.reshape(-1).astype(np.intp, copy=False)
     entries = np.ones(len(indices), dtype)
     if padding_idx is not None:
         entries[indices == padding_idx] = 0

@@ -42,7 +42,12 @@ ARITHMETIC: Entries = {
     "np.square": unary("x**2", "g * 2 * x"),
     "np.remainder": binary("x - y * floor(x / y)", "g", "-g * floor(x / y)"),
     "np.fmod": binary("x - y * trunc(x / y)", "g", "-g * trunc(x / y)"),
-    "np.power": binary("x**y", "g * y * x**(y - 1)", "g * x**y * log(x)"),
+    "np.power": binary(
+        "x**y",
+        "g * y * x**(y - 1)",
+        "g * x**y * log(x)",
+        "At $x = 0$, where the first is infinite for $0 < y < 1$: 0.",
+    ),
     "np.sqrt": unary("sqrt(x)", "g * (1 / (2 * sqrt(x)))", "At 0, where it is infinite: 0."),
     "np.cbrt": unary("cbrt(x)", "g * (1 / (3 * y**2))"),
     "np.hypot": binary("sqrt(x**2 + y**2)", "g * (x / z)", "g * (y / z)"),
@@ -118,6 +123,7 @@ CORNERS: Entries = {
         ("x", "a", "b"),
         "min(max(x, a), b)",
         {"x": "g * (x == z)", "a": "g * (x < z)", "b": "g * (x > z)"},
+        ("Where $a > b$, so that $z = b$, all of it belongs to $b$.",),
     ),
 }
 

@@ -1,8 +1,8 @@
-"""The formulas of linear algebra, of one matrix each."""
+"""The formulas of linear algebra, of one matrix each (and of one number, between them)."""
 
 from __future__ import annotations
 
-from gradlite.draw.mathematics.entry import Arraywise, Entries
+from gradlite.draw.mathematics.entry import Arraywise, Elementwise, Entries
 
 SYMMETRIC = "$\\operatorname{sym}(M) = \\frac{1}{2} (M + M^T)$"
 
@@ -55,6 +55,7 @@ LINALG: Entries = {
         (
             "$E_{ij} = \\frac{(V^T g)_{ij}}{w_j - w_i}$, and 0 where $i = j$.",
             "Its symmetric part is taken.",
+            "Where eigenvalues are equal, $E$ is NaN.",
         ),
     ),
     "np.linalg.svd": Arraywise(
@@ -69,6 +70,14 @@ LINALG: Entries = {
             "$R = (1 - U U^T) \\frac{dL}{dU} \\operatorname{diag}(s)^{-1} V^T$ of a tall matrix, "
             "$U \\operatorname{diag}(s)^{-1} \\left(\\frac{dL}{dV}\\right)^T (1 - V V^T)$ of a "
             "wide one, and 0 of a square one.",
+            "Where singular values are equal, $E$ is NaN, and where one is 0, $R$.",
         ),
+    ),
+    "gl.over_gap": Elementwise(
+        "z",
+        ("x", "d", "v"),
+        "x / d",
+        {"x": "g * (1 / d)", "d": "-g * (x / d**2)"},
+        ("NaN where the gap d of the values v is nothing but rounding.",),
     ),
 }
