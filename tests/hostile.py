@@ -6,6 +6,7 @@ By hand, for many more damaged files than a test has time for, from any seed::
 """
 
 import collections
+import contextlib
 import faulthandler
 import io
 import json
@@ -51,7 +52,8 @@ def load(path, how):
     name, _, module = how.partition(" ")
     code = {"module": build} if module else {}
     est = getattr(gradlite, name).load(path, **code)
-    with warnings.catch_warnings():
+    quiet = contextlib.redirect_stdout(io.StringIO())  # a file may ask for verbose=True
+    with warnings.catch_warnings(), quiet:
         warnings.simplefilter("ignore")
         try:
             est.predict(np.zeros((2, est.n_features_in_)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
@@ -12,8 +13,9 @@ from typing import TextIO
 import click
 
 import gradlite as package
+from gradlite.cli.files import Terminated
 from gradlite.cli.terminal import did_you_mean, say
-from gradlite.errors import GradliteError
+from gradlite.errors import GradliteError, printable
 
 COMMANDS = ("demo", "train", "predict", "run", "doctor")
 
@@ -87,7 +89,7 @@ def command_line(argv: Sequence[str]) -> int:
     -------
     int
         0; 1 for a failure, after a line on stderr that says what to do; 2 for wrong arguments;
-        130 after Ctrl-C; 141 where nobody reads the output any more.
+        130 after Ctrl-C, 143 after SIGTERM; 141 where nobody reads the output any more.
 
     Examples
     --------
@@ -107,6 +109,9 @@ def command_line(argv: Sequence[str]) -> int:
             hint = f" See {error.ctx.command_path} --help."
         say(f"error: {error.format_message()}{hint}")
         return error.exit_code
+    except Terminated:
+        say("terminated")
+        return 143
     except (KeyboardInterrupt, click.Abort):
         say("interrupted")
         return 130
@@ -122,6 +127,8 @@ def command_line(argv: Sequence[str]) -> int:
         say(f"error: {place}{error.strerror or error}")
     except MemoryError:
         say("error: there is not enough memory for this table: train on a part of it.")
+    except Exception:  # a fault of ours; what it says may come from a file
+        click.echo("\n".join(map(printable, traceback.format_exc().splitlines())), err=True)
     return 1
 
 

@@ -21,6 +21,7 @@ from rich.table import Table
 from threadpoolctl import threadpool_info
 
 from gradlite.cli.report import versions
+from gradlite.errors import printable
 
 SIZE = 1024  # of the matrices: enough work for all threads
 SECONDS = 0.25  # products are repeated for so long, and the fastest counts
@@ -67,7 +68,8 @@ def machine_table() -> Table:
     for name, version in versions().items():
         table.add_row(name, version)
     table.add_row("platform", f"{platform.platform()}, {os.cpu_count()} cores")
-    found = [describe(library) for library in threadpool_info() if library["user_api"] == "blas"]
+    libraries = [library for library in threadpool_info() if library["user_api"] == "blas"]
+    found = [printable(describe(library)) for library in libraries]
     for line in found or ["none that threadpoolctl knows"]:  # as Apple's Accelerate
         table.add_row("BLAS", line)
     table.add_row(f"{SIZE} x {SIZE} product, float32", f"{gflops():.0f} GFLOP/s")

@@ -25,6 +25,7 @@ INK = "#010203"  # stands for the text colour of the page, light or dark
 BLUE = "#3b82f6"  # legible on both
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "gradlite",  # ids that are the same in every run
     "text.parse_math": False,  # a column may be named "cost in $"
     "font.family": "sans-serif",
     "font.size": 9,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import shlex
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
 from threading import current_thread, main_thread
-from typing import TextIO
+from typing import Any, TextIO
 
 from gradlite.errors import GradliteError
 from gradlite.persist import replacing_file
@@ -88,32 +88,77 @@ def replacing(path: str) -> Iterator[TextIO]:
         text.detach()
 
 
-@contextmanager
-def uninterrupted() -> Iterator[list[int]]:
-    """Hold Ctrl-C back while something is finished.
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came: what is done at Ctrl-C is done."""
 
-    Yields
-    ------
-    list
-        Empty, unless Ctrl-C came inside.
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Let SIGTERM raise `Terminated`, as Ctrl-C raises KeyboardInterrupt.
 
     Examples
     --------
     >>> import signal
-    >>> with uninterrupted() as came:
-    ...     signal.raise_signal(signal.SIGINT)
-    >>> bool(came)
-    True
+    >>> with terminable():
+    ...     signal.raise_signal(signal.SIGTERM)
+    Traceback (most recent call last):
+    gradlite.cli.files.Terminated
     """
     came: list[int] = []
-    if current_thread() is not main_thread():  # Ctrl-C does not come here
-        yield came
-        return
-    before = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
+
+    def end(number: int, frame: Any) -> None:
+        came.append(number)
+        raise Terminated
+
+    with handling({signal.SIGTERM: end}):
+        try:
+            yield
+        except KeyboardInterrupt as error:  # somebody on the way has made another of it
+            if came:
+                raise Terminated from error
+            raise
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C and SIGTERM back while something is finished, and raise them then.
+
+    Examples
+    --------
+    >>> import signal
+    >>> with uninterrupted():
+    ...     signal.raise_signal(signal.SIGINT)
+    ...     print("finished")
+    Traceback (most recent call last):
+    KeyboardInterrupt
+    """
+    came: list[int] = []
+
+    def wait(number: int, frame: Any) -> None:
+        came.append(number)
+
+    with handling({signal.SIGINT: wait, signal.SIGTERM: wait}):
+        yield
+    if came:
+        raise Terminated if signal.SIGTERM in came else KeyboardInterrupt
+
+
+@contextmanager
+def handling(handlers: dict[int, Callable[[int, Any], None]]) -> Iterator[None]:
+    """Handle signals so for a while; other threads than the first get none.
+
+    A signal that this process was told to ignore, as by nohup, stays ignored.
+    """
+    before = {}
+    if current_thread() is main_thread():
+        for number, handler in handlers.items():
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                before[number] = signal.signal(number, handler)
     try:
-        yield came
+        yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 def write_text(path: str, text: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
 from os.path import exists, samefile
@@ -19,10 +19,13 @@ from gradlite.cli.files import OutputError, check_output, replacing
 from gradlite.cli.model import Card, model_path, read_model
 from gradlite.cli.tables import Table, TableError, open_table
 from gradlite.cli.terminal import plural, say, some
+from gradlite.errors import printable
+from gradlite.persist import shortened
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # begin a cell that a spreadsheet runs
 NAMED = 5  # cells that are named; the others are counted
 
 
@@ -145,12 +148,34 @@ def check_place(out: str | None, force: bool, inputs: list[str]) -> None:
             raise OutputError(f"{out!r} is an input: give another name for the predictions.")
 
 
+def unlike_formula(text: str) -> str:
+    """Return a cell that no spreadsheet runs, with ' before what one would take for a formula.
+
+    Examples
+    --------
+    >>> unlike_formula("=HYPERLINK(A1)"), unlike_formula("a=1")
+    ("'=HYPERLINK(A1)", 'a=1')
+    """
+    return f"'{text}" if text.startswith(FORMULAS) else text
+
+
+def retold(answers: DataFrame, tell: Callable[[str], str]) -> DataFrame:
+    """Change the text of predictions, in their cells and the names above them."""
+    import pandas as pd
+
+    answers = answers.rename(columns=tell)
+    for name in answers.columns:
+        if not pd.api.types.is_numeric_dtype(answers[name]):
+            answers[name] = answers[name].map(lambda cell: tell(str(cell)))
+    return answers
+
+
 def destination(out: str | None) -> AbstractContextManager[TextIO]:
     """Open the file for the predictions, or stdout."""
     return nullcontext(sys.stdout) if out is None else replacing(out)
 
 
-def run(model: str, data: str, out: str | None, force: bool) -> None:
+def run(model: str, data: str, out: str | None, force: bool, escape_formulas: bool) -> None:
     """Predict a table, and say what was odd about it."""
     pipeline, card = read_model(model)
     table = open_table(data)
@@ -158,14 +183,20 @@ def run(model: str, data: str, out: str | None, force: bool) -> None:
     check_columns(table, card, model)
     if card.scikit_learn != version("scikit-learn"):
         say(
-            f"{model} was made with scikit-learn {card.scikit_learn}, this is "
+            f"{model} was made with scikit-learn {shortened(card.scikit_learn)}, this is "
             f"{version('scikit-learn')}: compare a few predictions before you rely on them"
         )
     predictor = Predictor(pipeline, card.kinds)
+    on_screen = out is None and sys.stdout.isatty()
     with destination(out) as file:
         for chunk in table.chunks(tables.CHUNK):
             first = predictor.rows == 0
-            predictor.predict(chunk).to_csv(file, index=False, header=first, lineterminator="\n")
+            answers = predictor.predict(chunk)
+            if escape_formulas:
+                answers = retold(answers, unlike_formula)
+            if on_screen:
+                answers = retold(answers, printable)
+            answers.to_csv(file, index=False, header=first, lineterminator="\n")
         if not predictor.rows:
             raise TableError(f"{data} has a header and no rows: there is nothing to predict.")
     for remark in predictor.remarks(table.place):
@@ -178,11 +209,17 @@ def run(model: str, data: str, out: str | None, force: bool) -> None:
 @click.argument("data")
 @click.option("--out", metavar="FILE", help="Where to write them as CSV; by default to stdout.")
 @click.option("--force", is_flag=True, help="Replace FILE, if it is there.")
-def predict(model: str, data: str, out: str | None, force: bool) -> None:
+@click.option(
+    "--escape-formulas",
+    is_flag=True,
+    help="Put ' before predicted classes that begin with = + - @, which spreadsheets run.",
+)
+def predict(model: str, data: str, out: str | None, force: bool, escape_formulas: bool) -> None:
     """Predict every row of the table DATA.
 
     MODEL is a file that `gradlite train` has written, named with or without its .gl. The
     predictions come in the order of the rows, for classes with the probability of each. DATA may
-    be larger than memory.
+    be larger than memory. Classes are written as they are in the table; in a terminal, control
+    characters in them are shown escaped.
     """
-    run(model, data, out, force)
+    run(model, data, out, force, escape_formulas)

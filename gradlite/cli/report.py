@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass, field
-from datetime import datetime
 from importlib import metadata
 from importlib.resources import files
 from typing import Any, Literal
@@ -73,6 +72,8 @@ class Report:
 def report_html(report: Report) -> str:
     """Write the report as one HTML document, which loads nothing and runs nothing.
 
+    Nothing in it depends on the time: the same run writes the same bytes.
+
     Parameters
     ----------
     report : Report
@@ -99,7 +100,6 @@ def report_html(report: Report) -> str:
         mistakes=mistakes(report),
         units=figures.units(report.model, report.images),
         versions=versions(),
-        written=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
     )
     return page.encode(errors="replace").decode()  # a file's name may have bytes that are no text
 

@@ -1,4 +1,7 @@
-"""What the commands say while they work: lines on stderr, so that stdout is for results."""
+"""What the commands say while they work: lines on stderr, so that stdout is for results.
+
+What a file, a path or an option holds reaches a terminal through `gradlite.errors.printable`.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,20 @@ from difflib import get_close_matches
 
 import click
 
+from gradlite.errors import printable
+
 
 def say(text: str) -> None:
-    """Say something in one line."""
-    click.echo(f"gradlite: {' '.join(text.split())}", err=True)
+    r"""Say something in one line, in which nothing is a command to the terminal.
+
+    Examples
+    --------
+    >>> import contextlib, sys
+    >>> with contextlib.redirect_stderr(sys.stdout):
+    ...     say("no column 'red\x1b[31m'\n in a.csv")
+    gradlite: no column 'red\x1b[31m' in a.csv
+    """
+    click.echo(f"gradlite: {printable(' '.join(text.split()))}", err=True)
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -17,7 +17,7 @@ import numpy as np
 from gradlite.cli.cells import Kinds, Problem, read_cells
 from gradlite.cli.columns import describe, is_whole, learn_kinds, preparation
 from gradlite.cli.demo import display
-from gradlite.cli.files import check_output, uninterrupted, write_text
+from gradlite.cli.files import check_output, terminable, uninterrupted, write_text
 from gradlite.cli.model import SUFFIX, Card, assemble, save_model
 from gradlite.cli.report import Report, report_html
 from gradlite.cli.scoring import Scores, compare, importances
@@ -25,7 +25,7 @@ from gradlite.cli.settings import make_network
 from gradlite.cli.tables import TableError, open_table
 from gradlite.cli.target import Task, learn_target
 from gradlite.cli.terminal import did_you_mean, plural, say, some
-from gradlite.errors import GradliteError
+from gradlite.errors import GradliteError, printable
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -177,7 +177,7 @@ def divided(y: np.ndarray, task: str, options: Options) -> tuple[np.ndarray, np.
 def fit(network: Any, X: np.ndarray, y: np.ndarray, quiet: bool) -> list[str]:
     """Train the network, and give what is to be remarked.
 
-    Ctrl-C ends the training: the network then has the weights of its best epoch.
+    Ctrl-C or SIGTERM ends the training: the network then has the weights of its best epoch.
 
     Raises
     ------
@@ -227,17 +227,20 @@ def run(options: Options) -> None:
     show(scores, len(lesson.y_test))
     model = assemble(columns, network)
     card = Card(lesson.task, options.target, lesson.kinds, lesson.unused, scores, options.command())
-    with uninterrupted() as interrupts:
-        save_model(model_file, model, card)
+    written = False
     try:
-        if interrupts:
-            raise KeyboardInterrupt
+        with uninterrupted():
+            save_model(model_file, model, card)
+            written = True
         page = report_html(tell(options, lesson, model, X_test, scores, settings))
         write_text(report_file, page)
     except (KeyboardInterrupt, OSError):
-        say(f"{model_file}, the model, is written; its report is not")
+        if written:
+            say(f"{model_file}, the model, is written; its report is not")
         raise
-    click.echo(f"\nWrote {model_file}, the model, and {report_file}, the report.")
+    click.echo(
+        f"\nWrote {printable(model_file)}, the model, and {printable(report_file)}, the report."
+    )
 
 
 def tell(
@@ -380,6 +383,7 @@ def train(**given: Any) -> None:
 
     DATA is CSV, TSV (both also as .gz) or Parquet. Columns of numbers, categories and dates are
     told apart, and their gaps filled. The network is tested on rows that it has not seen, beside
-    two plain models. Ctrl-C ends the training and keeps the best network so far.
+    two plain models. Ctrl-C (or SIGTERM) ends the training and keeps the best network so far.
     """
-    run(Options(**given))
+    with terminable():
+        run(Options(**given))
