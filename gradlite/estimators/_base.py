@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.base import BaseEstimator, _clone_parametrized, _fit_context
 from sklearn.metrics import check_scoring
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from gradlite.autodiff.modes import no_grad
@@ -20,12 +19,12 @@ from gradlite.autodiff.tensor import Tensor
 from gradlite.autodiff.transforms import vjp
 from gradlite.estimators._callbacks import CallbackSupportMixin
 from gradlite.estimators._fitting import Fitting
-from gradlite.estimators._inputs import check_rows, check_training
+from gradlite.estimators._inputs import check_rows, check_training, refuse_masked
 from gradlite.estimators._network import Standardize
 from gradlite.estimators._objectives import loss_settings
-from gradlite.estimators._parameters import TRAINING
+from gradlite.estimators._parameters import TRAINING, same
 from gradlite.estimators._persistence import PersistenceMixin
-from gradlite.estimators._random import random_state
+from gradlite.estimators._random import noise, own_stream
 from gradlite.estimators._samples import Samples, without_zeros
 from gradlite.nn import Module, Sequential
 from gradlite.nn.module import eval_mode
@@ -50,6 +49,10 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
 
     def _make_module(self, n_features: int, n_outputs: int, dtype: Any) -> Module:
         """Make the network, its weights drawn from ``_rng``."""
+        raise NotImplementedError
+
+    def _structure(self) -> dict[str, Any]:
+        """Return what the parameters say about the network."""
         raise NotImplementedError
 
     def _pack_network(self) -> Any:
@@ -159,6 +162,7 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
             self._loss = loss_settings(self)
             self._learn_targets(y, weight, classes)
         else:
+            self._check_unchanged("partial_fit" if incremental else "warm_start=True")
             self._check_targets(y, exactly=not incremental)
         samples = self._samples(X, y, weight)
         held_out = self._validation(*validation)
@@ -166,6 +170,18 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
             self._start(samples)
         self._check_noise()
         return Fitting(self, samples, held_out, incremental)
+
+    def _check_unchanged(self, mode: str) -> None:
+        """Refuse to go on where what the network was made of has been set to something else."""
+        made_of = {**self._loss, "standardize": self._standardizes() is not None, **self._made_of}
+        now = {**loss_settings(self), "standardize": self.standardize, **self._structure()}
+        changed = [name for name in made_of | now if not same(made_of.get(name), now.get(name))]
+        if changed:
+            raise ValueError(
+                f"{mode} goes on with the network and the loss of the last fit, and after it other "
+                f"values were set for {', '.join(changed)}: set them back, or clone() this "
+                f"{type(self).__name__} and fit the clone."
+            )
 
     def _check_data(self, X: Any, y: Any, reset: bool) -> tuple[Any, np.ndarray]:
         X, y = check_training(self, X, y, reset, self._y_numeric)
@@ -179,6 +195,7 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
     def _check_weight(self, sample_weight: Any, X: Any) -> np.ndarray | None:
         if sample_weight is None:
             return None
+        refuse_masked(sample_weight, "sample_weight")
         weight: np.ndarray = _check_sample_weight(
             sample_weight, X, dtype=X.dtype, ensure_non_negative=True
         )
@@ -224,6 +241,7 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
 
     def _build(self, standardizer: Standardize | None) -> None:
         """Make the network for the features, outputs and dtype that are known by now."""
+        self._made_of = self._structure()
         network = self._make_module(self.n_features_in_, self.n_outputs_, np.dtype(self._dtype))
         self._assemble(network.eval(), standardizer)
 
@@ -365,21 +383,3 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-
-def own_stream(random_state: Any) -> np.random.RandomState:
-    """Give an estimator a random stream of its own.
-
-    An integer gives scikit-learn's stream for it. None seeds one from NumPy's global state, so
-    that ``np.random.seed`` still counts; a RandomState is used as it is.
-    """
-    if random_state is None:
-        return np.random.RandomState(np.random.randint(np.iinfo(np.int32).max))
-    stream: np.random.RandomState = check_random_state(random_state)
-    return stream
-
-
-def noise(rng: np.random.RandomState) -> np.random.Generator:
-    """Derive the stream of dropout, without taking anything from `rng`."""
-    copy = random_state(rng.get_state(legacy=False))
-    return np.random.default_rng(copy.randint(0, 2**31, size=4))

@@ -20,6 +20,7 @@ from gradlite.estimators._objectives import takes
 from gradlite.estimators._samples import Samples, batch_size_with_variance, split
 from gradlite.estimators._solvers import PLANNED, LearningRate, penalties, ready_optimizer
 from gradlite.nn import BatchNorm1d
+from gradlite.nn.module import eval_mode
 from gradlite.training.data import Rows
 from gradlite.training.loop import Monitor, Snapshot, Trainer, train
 from gradlite.training.replay import is_steady
@@ -231,8 +232,7 @@ class Fitting:
         est, samples = self.est, self.validation
         assert samples is not None
         z = est._forward(samples.X)
-        with no_grad():
-            loss = est._objective(Tensor(z), samples.target, samples.weight).item()
+        loss = self._loss(z, samples)
         score = -loss if est._watches_loss() else self._score(z, samples)
         if est.validation_scores_ is None:
             est.validation_scores_, est.validation_loss_curve_ = [], []
@@ -278,9 +278,13 @@ class Fitting:
         finite = bool((z < np.inf).all())  # minus infinity is the logit of a class left out
         if callable(est.loss) or not finite:  # a loss of the user's may count its calls
             return finite
-        with no_grad():
-            loss = est._objective(Tensor(z), samples.target, samples.weight)
-        return math.isfinite(loss.item())
+        return math.isfinite(self._loss(z, samples))
+
+    def _loss(self, z: np.ndarray, samples: Samples) -> float:
+        """Compute the loss of outputs in eval mode, off the tape."""
+        with no_grad(), eval_mode():
+            loss = self.est._objective(Tensor(z), samples.target, samples.weight)
+        return float(loss.item())
 
     def _refuse(self, why: str) -> None:
         """Raise DivergedError; without weights of an earlier fit, the estimator is not fitted."""

@@ -26,9 +26,11 @@ def check_training(est: Any, X: Any, y: Any, reset: bool, y_numeric: bool) -> tu
     ValueError
         In scikit-learn's words.
     DtypeError
-        If a column holds dates, times or durations.
+        If a column holds dates, times or durations, or entries are masked.
     """
     refuse_times(X, "X")
+    refuse_masked(X, "X")
+    refuse_masked(y, "y")
     if y_numeric:
         refuse_times(y, "y")
     X, y = validate_data(
@@ -57,8 +59,25 @@ def check_rows(est: Any, X: Any) -> Any:
     ):
         return X
     refuse_times(X, "X")
+    refuse_masked(X, "X")
     with np.errstate(over="ignore", invalid="ignore"):
         return validate_data(est, X, accept_sparse="csr", dtype=FLOATS, reset=False)
+
+
+def refuse_masked(array: Any, name: str) -> None:
+    """Refuse masked entries, which would be taken as the numbers under the mask.
+
+    Raises
+    ------
+    DtypeError
+        If there are any.
+    """
+    if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
+        count = np.count_nonzero(array.mask)
+        raise DtypeError(
+            f"{name} is a masked array with {count} masked entries: fill them with "
+            f"{name}.filled(...), or drop their rows."
+        )
 
 
 # -- dates, times and durations ---------------------------------------------------------------

@@ -119,6 +119,7 @@ TEXTS = {
         Whether `fit` goes on where the last one ended: weights, optimiser, schedule and random
         streams. ``fit`` twice with ``max_iter=30`` is then ``fit`` with 60, bit for bit; but
         'lbfgs' estimates the curvature anew, and a schedule by name is as long as `max_iter`.
+        What describes the network or the loss cannot be changed in between.
     momentum : float, default=0.9
         Of 'sgd'.
     nesterovs_momentum : bool, default=True
@@ -214,3 +215,11 @@ def per_layer(value: Any, name: str, layers: int, low: float, high: float) -> li
                 f"{name} must be in [{low}, {high}) for every layer, not {x!r}."
             )
     return values
+
+
+def same(a: Any, b: Any) -> bool:
+    """Return whether two values of a parameter, which may be arrays, are equal."""
+    try:
+        return a is b or bool(a == b)
+    except ValueError:
+        return np.array_equal(a, b)

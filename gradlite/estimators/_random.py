@@ -1,4 +1,4 @@
-"""Random generators made of saved states, every field of which is checked: NumPy checks few."""
+"""The random streams of estimators; those of saved states are checked: NumPy checks little."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+from sklearn.utils import check_random_state
 
 from gradlite.errors import PersistError
 from gradlite.persist import shortened
@@ -70,3 +71,24 @@ def _check_random(state: Any, own: Any, name: str = "") -> None:
         fits = fits and (isinstance(own, str) or 0 <= state < LIMITS[name])
     if not fits:
         raise PersistError(f"It has a random state that makes no sense: {name or 'its fields'}.")
+
+
+# -- the streams of an estimator -------------------------------------------------------------
+
+
+def own_stream(seed: Any) -> np.random.RandomState:
+    """Give an estimator a random stream of its own.
+
+    An integer gives scikit-learn's stream for it. None seeds one from NumPy's global state, so
+    that ``np.random.seed`` still counts; a RandomState is used as it is.
+    """
+    if seed is None:
+        return np.random.RandomState(np.random.randint(np.iinfo(np.int32).max))
+    stream: np.random.RandomState = check_random_state(seed)
+    return stream
+
+
+def noise(rng: np.random.RandomState) -> np.random.Generator:
+    """Derive the stream of dropout, without taking anything from `rng`."""
+    copy = random_state(rng.get_state(legacy=False))
+    return np.random.default_rng(copy.randint(0, 2**31, size=4))

@@ -60,25 +60,34 @@ class Layers(BaseNet):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}: integers are expected.")
         return [int(size) for size in sizes]
 
-    def _make_module(self, n_features: int, n_outputs: int, dtype: Any) -> Perceptron:
+    def _structure(self) -> dict[str, Any]:
         hidden = self._hidden_sizes()
-        sizes = [n_features, *hidden, n_outputs]
-        check_size(sizes, dtype)
-        self.n_layers_ = len(sizes)
-        self._layout = {
-            "sizes": sizes,
-            "activations": self._activations(len(hidden)),
+        return {
+            "hidden_layer_sizes": hidden,
+            "activation": self._activations(len(hidden)),
             "dropout": per_layer(self.dropout, "dropout", len(hidden), 0, 1),
             "normalization": self.normalization,
         }
-        return Perceptron(**self._layout, dtype=dtype, rng=self._rng)
+
+    def _make_module(self, n_features: int, n_outputs: int, dtype: Any) -> Perceptron:
+        sizes = [n_features, *self._made_of["hidden_layer_sizes"], n_outputs]
+        check_size(sizes, dtype)
+        self.n_layers_ = len(sizes)
+        return self._perceptron(sizes, dtype, self._rng)
+
+    def _perceptron(self, sizes: list[int], dtype: Any, rng: np.random.RandomState) -> Perceptron:
+        made_of = self._made_of
+        return Perceptron(
+            sizes, made_of["activation"], made_of["dropout"], made_of["normalization"], dtype, rng
+        )
 
     def _pack_network(self) -> dict[str, np.ndarray]:
         return self._network.state_dict()
 
     def _unpack_network(self, arrays: dict[str, np.ndarray]) -> Perceptron:
+        sizes = [self.n_features_in_, *self._made_of["hidden_layer_sizes"], self.n_outputs_]
         rng = np.random.RandomState(0)  # what is drawn is replaced
-        network = Perceptron(**self._layout, dtype=self._dtype, rng=rng).eval()
+        network = self._perceptron(sizes, self._dtype, rng).eval()
         network.load_state_dict(arrays)
         return network
 

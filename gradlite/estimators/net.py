@@ -81,6 +81,10 @@ class Network(BaseNet):
         params = vars(self).items()
         return {name[len(PREFIX) :]: v for name, v in params if name.startswith(PREFIX)}
 
+    def _structure(self) -> dict[str, Any]:
+        params = {PREFIX + name: value for name, value in self._module_params().items()}
+        return {"module": self.module, **params}
+
     def _make_module(self, n_features: int, n_outputs: int, dtype: Any) -> Module:
         given = perceptron if self.module is None else self.module
         params = self._module_params()

@@ -331,3 +331,17 @@ def test_no_label_is_certain():
     model = MLPClassifier(**QUICK).fit(X, labels)
     model.coefs_[-1][:] *= 1e6
     assert 0.999 < model.predict_proba(X).max() < 1
+
+
+def test_a_loss_that_is_a_module_knows_whether_it_trains():
+    seen = []
+
+    class Annealed(nn.Module):
+        def forward(self, output, target):
+            seen.append(self.training)
+            return ((output - target) ** 2).mean()
+
+    model = MLPRegressor(Annealed(), hidden_layer_sizes=(4,), batch_size=30, max_iter=2)
+    X = np.linspace(-1, 1, 60)[:, None]
+    model.fit(X, X[:, 0], X_val=X, y_val=X[:, 0])
+    assert seen == [True, True, False] * 2

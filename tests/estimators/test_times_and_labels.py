@@ -1,4 +1,4 @@
-"""Dates, times and durations are refused by name of their column; odd labels by their type."""
+"""What is refused by name: columns of dates, times, durations; odd labels; masked entries."""
 
 import builtins
 import datetime
@@ -206,3 +206,26 @@ def test_labels_in_partial_fit_are_looked_at_too():
     model = clone(ALL[0]).partial_fit(NUMBERS[:, None], np.arange(N) % 2, classes=[0, 1])
     with pytest.raises(ValueError, match=r"y.astype\(int\)"):
         model.partial_fit(NUMBERS[:, None], (np.arange(N) % 2).astype(object))
+
+
+# -- masked arrays ------------------------------------------------------------------------------
+
+
+@every
+def test_masked_entries_are_refused_and_a_mask_of_nothing_is_not(model):
+    y = y_for(model)
+    X = np.c_[NUMBERS, NUMBERS**2]
+    masked, weight = np.ma.masked_greater(X, 0.5), np.ma.masked_equal(np.arange(float(N)), 7)
+    with pytest.raises(DtypeError, match=r"X is a masked array with \d+ masked entries: fill"):
+        clone(model).fit(masked, y)
+    with pytest.raises(DtypeError, match="y is a masked array with 1 masked"):
+        clone(model).fit(X, np.ma.masked_array(y, mask=np.arange(N) == 3))
+    with pytest.raises(DtypeError, match="sample_weight is a masked array"):
+        clone(model).fit(X, y, sample_weight=weight)
+    with pytest.raises(DtypeError, match="X is a masked array"):
+        clone(model).fit(X, y, X_val=masked, y_val=y)
+    whole = clone(model).fit(X, y)
+    with pytest.raises(DtypeError, match="X is a masked array"):
+        whole.predict(masked)
+    again = clone(model).fit(np.ma.masked_array(X), np.ma.masked_array(y))
+    np.testing.assert_array_equal(again.predict(np.ma.masked_array(X)), whole.predict(X))
