@@ -110,6 +110,8 @@ class Tensor(Conversions):
     ) -> None:
         if holds_traced(data):
             made = assemble(data)
+            if isinstance(data, Traced):
+                made = np.copy(made)
             if dtype is not None:
                 made = made.astype(dtype)
             self._data, self._node = made._data, made._node
@@ -421,24 +423,11 @@ def holds_traced(data: Any) -> bool:
 
 def assemble(data: Any) -> Any:
     """Put nested lists of Tensors, Values and numbers together on the tape."""
-    inside = list(_leaves(data))
-    value = next((x for x in inside if isinstance(x, Traced) and not isinstance(x, Tensor)), None)
-    if value is not None and not any(isinstance(x, (Tensor, np.ndarray)) for x in inside):
-        return value._join(np.array(data, dtype=object))
     if isinstance(data, (list, tuple)):
         return np.stack([assemble(part) for part in data])
     if isinstance(data, Traced):
-        return np.copy(data)  # type: ignore[call-overload]  # a Tensor, by NumPy's dispatch
-    return np.asarray(data)
-
-
-def _leaves(data: Any) -> Iterator[Any]:
-    """Give what is inside nested lists."""
-    if isinstance(data, (list, tuple)):
-        for part in data:
-            yield from _leaves(part)
-    else:
-        yield data
+        return _make(data._data, data._node)
+    return as_data(data, None, copy=False)
 
 
 def as_data(data: Any, dtype: Any, copy: bool) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from gradlite.autodiff.node import Node
 from gradlite.autodiff.rule import Function
-from gradlite.scalar.bridge import Bridge
+from gradlite.scalar.bridge import ValueNode
 
 REPEATABLE = ("numpy", "scipy", "_operator", "gradlite.autodiff.rules", "gradlite.autodiff.tape")
 
@@ -29,22 +29,17 @@ def answers(graph: Iterable[Any]) -> dict[Node, Any]:
     nodes = [node for node in graph if isinstance(node, Node)]
     found: dict[Node, Any] = {}
     for node in nodes:
-        if not isinstance(node, Bridge):
-            for arg, parent in zip(node.args, node.parents or (), strict=True):
-                if parent is not None and arg is not parent:
-                    found[parent] = arg
+        for arg, parent in zip(node.args, node.parents or (), strict=True):
+            if isinstance(parent, ValueNode):
+                found[parent] = np.float64(parent.value.data)
+            elif parent is not None and arg is not parent:
+                found[parent] = arg
     for node in nodes:
         if node.rule is None or node.ans is not None:
             found[node] = node.ans
         elif node not in found:
-            found[node] = joined(node) if isinstance(node, Bridge) else again(node, found)
+            found[node] = again(node, found)
     return found
-
-
-def joined(bridge: Bridge) -> Any:
-    """Put the numbers of Values, and the constants among them, together."""
-    data = [getattr(part, "data", part) for part in bridge.parts]
-    return np.array(data, float).reshape(bridge.shape)
 
 
 def again(node: Node, found: dict[Node, Any]) -> Any:

@@ -11,9 +11,8 @@ import numpy as np
 
 from gradlite.autodiff.node import Node
 from gradlite.scalar import Value
-from gradlite.scalar.bridge import Bridge
-from gradlite.scalar.engine import RAISE
-from gradlite.scalar.network import LiveSink
+from gradlite.scalar.bridge import value_or_node
+from gradlite.scalar.layers import ParameterAccumulator
 from gradlite.scalar.ops import short
 
 COMMUTATIVE = frozenset({np.add, np.multiply})
@@ -61,7 +60,7 @@ def measured(what: str, array: Any) -> list[str]:
 
 def gradient(node: Node) -> Any:
     """Give what has arrived at a node, or None."""
-    if isinstance(node.sink, LiveSink):  # at the weights of neurons: they have it
+    if isinstance(node.sink, ParameterAccumulator):  # at the weights of neurons: they have it
         return np.array([p.grad for p in node.sink.parameters])
     if node.sink is None or not node.sink.full:
         return None
@@ -74,8 +73,6 @@ def operation(item: Any) -> list[str]:
         return [item._op] if item._op else []
     if not isinstance(item, Node) or item.rule is None:
         return []
-    if isinstance(item, Bridge):
-        return [item.rule.name]
     numbers = [(role, small(x)) for role, x in constants(item) if not np.ndim(x)]
     told = [f"{role}={x}" if role else x for role, x in numbers]
     if item.params:
@@ -92,16 +89,18 @@ def operation(item: Any) -> list[str]:
 def operands(item: Any) -> list[Any]:
     """List what the operation that made an item took by position: items and constants."""
     if isinstance(item, Value):
-        return [*item._inputs, item._extra] if item._made_by is RAISE else [*item._inputs]
-    if not isinstance(item, Node) or isinstance(item, Bridge) or item.rule is None:
+        rule = item._made_by.rule if item._made_by is not None else None
+        is_power = rule is not None and len(item._inputs) < len(rule.vjps)  # to a constant exponent
+        return [*item._inputs, item._extra] if is_power else [*item._inputs]
+    if not isinstance(item, Node) or item.rule is None:
         return []
     pairs = zip(item.args, item.parents or (), strict=True)
-    return [arg if parent is None else parent for arg, parent in pairs]
+    return [arg if parent is None else value_or_node(parent) for arg, parent in pairs]
 
 
 def constants(item: Any) -> list[tuple[str, Any]]:
     """List the data that an operation took and that was not on the tape, each with its role."""
-    if not isinstance(item, Node) or isinstance(item, Bridge) or item.rule is None:
+    if not isinstance(item, Node) or item.rule is None:
         return []
     given = zip(roles(item), item.args, item.parents or (), strict=True)
     positional = [(role, x) for role, x, parent in given if parent is None and x is not None]
@@ -121,10 +120,10 @@ def is_sparse(x: Any) -> bool:
 
 def role_of(x: Any, item: Any) -> str:
     """Say as which argument the operation that made an item took `x`, where that matters."""
-    if not isinstance(item, Node) or isinstance(item, Bridge) or item.rule is None:
+    if not isinstance(item, Node) or item.rule is None:
         return ""
     used = zip(roles(item), item.parents or (), strict=True)
-    return ", ".join(role for role, parent in used if parent is x and role)
+    return ", ".join(role for role, parent in used if value_or_node(parent) is x and role)
 
 
 def roles(node: Node) -> list[str]:

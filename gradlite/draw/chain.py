@@ -13,22 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradlite.autodiff.node import Node
-from gradlite.autodiff.rule import RULES, Rule
+from gradlite.autodiff.rule import Rule
 from gradlite.draw.boxes import operands, small
 from gradlite.draw.formulas import mathml
 from gradlite.draw.latex import decimal, latex, number
 from gradlite.draw.mathematics import Arraywise, Elementwise, Entry, entry_of
 from gradlite.errors import GraphError
 from gradlite.scalar import Value
-from gradlite.scalar.bridge import Bridge
-from gradlite.scalar.engine import RAISE
-from gradlite.scalar.ops import FUNCTIONS, unary_op
-
-OPERATORS = {"+": np.add, "*": np.multiply, "**": np.power, RAISE.name: np.power}
-RULES_OF_VALUES: dict[str, Rule] = {
-    **{name: RULES[fn] for name, fn in OPERATORS.items()},
-    **{unary_op(name).name: RULES[fn] for name, (_, fn, _, _) in FUNCTIONS.items()},
-}
 
 Texts = dict[str, str]
 Numbers = dict[str, float]
@@ -73,11 +64,8 @@ class Known(NamedTuple):
 def rule_of(item: Any) -> Rule | None:
     """Return the derivative rule of the operation that made an item."""
     if isinstance(item, Value):
-        op = item._made_by
-        if op is None or op.pull.__module__ != unary_op.__module__:
-            return None  # a leaf, or an operation of the user's own
-        return RULES_OF_VALUES.get(op.name)
-    return item.rule if isinstance(item, Node) and not isinstance(item, Bridge) else None
+        return item._made_by.rule if item._made_by is not None else None
+    return item.rule if isinstance(item, Node) else None
 
 
 def is_variadic(item: Any) -> bool:

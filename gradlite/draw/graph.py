@@ -9,7 +9,7 @@ from gradlite.autodiff.node import Node
 from gradlite.autodiff.tensor import Tensor
 from gradlite.errors import DtypeError, GraphError
 from gradlite.scalar import Value
-from gradlite.scalar.bridge import Bridge
+from gradlite.scalar.bridge import value_or_node
 from gradlite.scalar.ops import short
 
 Graph = dict[Any, tuple[Any, ...]]
@@ -96,8 +96,6 @@ def inputs_of(item: Any) -> tuple[Any, ...]:
         if isinstance(tensor, Node):
             return (tensor,)
         return tuple(dict.fromkeys(x for x in item._inputs if isinstance(x, Value)))
-    if isinstance(item, Bridge):
-        return tuple(dict.fromkeys(value for _, value in item.values))
     if not isinstance(item, Node):
         return ()
     if item.parents is None:
@@ -105,4 +103,5 @@ def inputs_of(item: Any) -> tuple[Any, ...]:
             f"The graph behind {item.rule.name if item.rule else 'this node'} was let go by an "
             f"earlier backward pass: pass retain_graph=True to that pass, or draw before it."
         )
-    return tuple(dict.fromkeys(parent for parent in item.parents if parent is not None))
+    parents = (value_or_node(parent) for parent in item.parents if parent is not None)
+    return tuple(dict.fromkeys(parents))

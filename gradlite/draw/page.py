@@ -33,7 +33,6 @@ from gradlite.draw.scene import Box, Scene
 from gradlite.draw.steps import Arrival, Step, added, steps
 from gradlite.errors import GradliteError
 from gradlite.scalar import Value
-from gradlite.scalar.bridge import Bridge
 
 SCRIPTS = ("state.js", "graph.js", "panel.js", "view.js", "steps.js")
 STYLES = ("page.css", "graph.css", "panel.css")
@@ -259,8 +258,6 @@ def of_rule(rule: Rule, entry: Entry | None) -> Json:
 
 def note_on(item: Any) -> str:
     """Say how gradients go on from an item whose operation has no rule in the table."""
-    if isinstance(item, Bridge):
-        return "An array of Values: each gets its own entry of the gradient."
     if isinstance(item, Value) and item._made_by is not None:
         if isinstance(getattr(item, "_extra", None), Node):
             return "A Value of a Tensor: the Tensor gets the gradient as it is."

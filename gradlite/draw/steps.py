@@ -19,7 +19,7 @@ from gradlite.autodiff.tape import walk
 from gradlite.draw.graph import inputs_of
 from gradlite.errors import DivisionError, RangeError
 from gradlite.scalar import Value
-from gradlite.scalar.bridge import Bridge
+from gradlite.scalar.bridge import value_or_node
 from gradlite.scalar.walk import described
 
 Contributions = Iterator[tuple[Any, Any]]
@@ -99,7 +99,7 @@ def steps(root: Any, g: Any) -> Iterator[Step]:
     -6.0 [(2.0, -3.0, -2.0), (-3.0, 2.0, 2.0)]
     """
     order = results(root)
-    if order and all(isinstance(item, Node) and not isinstance(item, Bridge) for item in order):
+    if order and not any(isinstance(x, Value) for item in order for x in (item, *inputs_of(item))):
         yield from on_the_tape(root, g)
         return
     totals = {root: g}
@@ -196,11 +196,14 @@ def contributions(item: Any, g: Any) -> Contributions:
     """Return what a result passes back to each of its inputs."""
     if isinstance(item, Value):
         return from_value(item, g)
-    if isinstance(item, Bridge):
-        return iter(item.seeds(g))
     given: list[tuple[Any, Any]] = []
+
+    def deliver(node: Node, c: Any) -> None:
+        x = value_or_node(node)
+        given.append((x, float(c) if isinstance(x, Value) else c))
+
     parents = {parent for parent in item.parents if parent is not None}
-    walk(item, g, deliver=lambda x, c: given.append((x, c)), ends=parents, retain=True)
+    walk(item, g, deliver=deliver, ends=parents, retain=True)
     return iter(given)
 
 

@@ -1,130 +1,133 @@
-"""Where Values become Tensors, and Tensors Values: gradients cross in both directions.
+"""Values on the tape of Tensors: where the two meet, gradients cross in both directions.
 
-The tape of Tensors sees any number of Values as one node, a `Bridge`. Its derivative is a walk
-back through the graph of Values; what arrives at Tensors behind them goes on along the tape.
+A Value that an operation on Tensors takes in gets a node there, and so do all Values behind it; the
+rules of the table and the walk of the tape do the rest.
 """
 
 from __future__ import annotations
 
-import sys
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
-from gradlite.autodiff.node import SEEN, GradAccumulator, Node, Shape
-from gradlite.autodiff.rule import Rule, Traced
-from gradlite.autodiff.tape import walk as walk_tape
 from gradlite.errors import GraphError
-from gradlite.scalar.walk import behind, quiet_walk, walk
+from gradlite.autodiff.node import GradAccumulator, Node
+from gradlite.autodiff.rule import Rule
+from gradlite.scalar.ops import Op
 
-FROM_TENSOR = "tensor"  # the name of the operation that takes a Value out of a Tensor
+FIRST_ORDER = (
+    "The grad of a Value is a float, as is what a _backward of your own adds to it: they cannot be "
+    "differentiated again. Omit create_graph, or write the expression in Tensors."
+)
 
 
-class Nowhere(GradAccumulator):
-    """A sink that gradients vanish in."""
+class ValueAccumulator(GradAccumulator):
+    """Brings the gradient of a node to the Value that the node stands for."""
 
-    __slots__ = ()
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        super().__init__(np.dtype(float))
+        self.value = value
+
+    def observe(self, g: Any, is_leaf: bool) -> Any:
+        """Show the complete gradient of a result."""
+        if not is_leaf:
+            self.value.grad = float(getattr(g, "_data", g))
+        return g
 
     def add(self, g: Any) -> None:
-        """Forget `g`."""
+        """Add a contribution to the gradient of a leaf."""
+        self.value.grad += float(g)
 
-    add_recorded = add
-
-
-# The tape asks a rule for the cotangents of its inputs. A Bridge has this one as an input of its
-# own, which is asked for first in a backward pass, and never by the functional transforms:
-# grad(f) must leave no traces in ``grad`` of Values.
-ANCHOR = Node(None, (), (), None, ())
-ANCHOR.sink = Nowhere(np.dtype(float))
-ANCHOR.serial = sys.maxsize  # it is no variable that a derivative may depend on
+    def add_recorded(self, g: Any) -> None:
+        """Raise GraphError: floats cannot remember how they were made."""
+        raise GraphError(FIRST_ORDER)
 
 
-class Bridge(Node):
-    """Values, as the tape of Tensors sees them.
+class ValueNode(Node):
+    """The node of a Value."""
 
-    Parameters
-    ----------
-    values : list
-        Values, and constants where the Tensor has them.
-    shape : tuple of int
-        The shape of the Tensor that they become.
-    """
+    __slots__ = ("__weakref__", "value")
 
-    __slots__ = ("_parents", "arrived", "parts", "values")
-
-    def __init__(self, values: list[Any], shape: Shape) -> None:
-        self._parents: tuple[Node, ...] | None = None
-        self.parts = values
-        self.values = [(i, value) for i, value in enumerate(values) if isinstance(value, Traced)]
-        self.arrived: tuple[Any, dict[Node, float]] | None = None  # for which g, and what
-        super().__init__(CROSS, None, (), None, shape)
-
-    # The nodes behind are looked for when a walk first wants them. The walk lets a node go by
-    # setting its attributes to None; a Bridge holds nothing that would have to be let go, and
-    # no reference to itself either.
-
-    @property
-    def parents(self) -> tuple[Node, ...]:
-        """The anchor, and the nodes of the Tensors behind the Values."""
-        if self._parents is None:
-            order, before = behind([value for _, value in self.values])
-            for value in order:
-                value.grad = before.get(value, 0.0)
-            nodes = [x._made_by.pull(x) for x in order if x._made_by.name == FROM_TENSOR]
-            self._parents = (ANCHOR, *dict.fromkeys(nodes))
-        return self._parents
-
-    @parents.setter
-    def parents(self, value: Any) -> None:
-        self.arrived = None
-
-    @property
-    def args(self) -> tuple[Node, ...]:
-        """The same: no array has to be kept."""
-        return self.parents
-
-    @args.setter
-    def args(self, value: Any) -> None:
-        pass
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """What the rule needs besides."""
-        return {"bridge": self, "saved": True}
-
-    @params.setter
-    def params(self, value: Any) -> None:
-        pass
-
-    def seeds(self, g: Any) -> list[tuple[Any, float]]:
-        """Give each Value its part of the cotangent `g`."""
-        entries = np.ravel(g).tolist()
-        return [(value, entries[i]) for i, value in self.values]
+    value: Any
 
 
-def cross(i: int, g: Any, ans: Any, *args: Any, bridge: Any, saved: Any = None) -> Any:
-    """Walk back through the Values; give what arrives at input `i`."""
+NODES: WeakValueDictionary[int, ValueNode] = WeakValueDictionary()
+"""The nodes of Values, by id; a node keeps its Value alive, so no id comes twice."""
+
+
+def node_of(value: Any) -> Node:
+    """Return the node of a Value on the tape; make it, and those of the Values behind it."""
+    nodes: dict[Any, Any] = {value: live_node(value)}
+    missing = [value] if nodes[value] is None else []
+    for x in missing:
+        for y in x._inputs:
+            if y not in nodes:
+                nodes[y] = live_node(y)
+                if nodes[y] is None:
+                    missing.append(y)
+    for x in sorted(missing, key=age):
+        nodes[x] = NODES[id(x)] = make_node(x, [nodes[y] for y in x._inputs])
+    return nodes[value]  # type: ignore[no-any-return]  # there is one by now
+
+
+def live_node(value: Any) -> ValueNode | None:
+    """Return the node of a Value, unless there is none or a backward pass has freed it."""
+    node = NODES.get(id(value))
+    return None if node is None or node.parents is None else node
+
+
+def age(value: Any) -> float:
+    """Return when a Value was made; for a leaf, before all results."""
+    return -1.0 if value._made_by is None else value._serial
+
+
+def make_node(value: Any, inputs: list[Node]) -> ValueNode:
+    """Make the node of a Value, given those of its inputs."""
+    op = value._made_by
+    if op is None:
+        node = ValueNode(None, (), (), None, ())
+    elif op.source is not None:
+        behind = (inputs[0] if inputs else op.source(value),)
+        node = ValueNode(SAME, behind, behind, None, ())
+    elif op.rule is None:
+        parents = tuple(dict.fromkeys(inputs))
+        node = ValueNode(OWN, parents, parents, None, (), {"value": value, "saved": {}})
+    else:
+        args = [np.float64(x.data) for x in value._inputs]
+        constants = [value._extra] if len(args) < len(op.rule.vjps) else []
+        nodes: tuple[Node | None, ...] = (*inputs, *(None for _ in constants))
+        node = ValueNode(op.rule, nodes, (*args, *constants), np.float64(value.data), ())
+    node.value, node.sink = value, ValueAccumulator(value)
+    return node
+
+
+def value_or_node(node: Any) -> Any:
+    """Return the Value that a node stands for, or the node if it stands for none."""
+    return node.value if isinstance(node, ValueNode) else node
+
+
+def own(i: int, g: Any, ans: Any, *args: Any, value: Any, saved: Any = None) -> Any:
+    """Return what a ``_backward`` that the user wrote adds to the ``grad`` of input `i`."""
     if saved is None:  # the walk is recorded
-        raise GraphError(
-            "Derivatives of Values cannot be differentiated again: leave create_graph away, or "
-            "write the expression in Tensors."
-        )
-    if i == 0:
-        seen = SEEN.get()
-        arrived, order = walk(bridge.seeds(g), seen)
-        seen.update(map(id, order))
-        bridge.arrived = g, arrived
-    elif bridge.arrived is None or bridge.arrived[0] is not g:  # not of this pass
-        bridge.arrived = g, quiet_walk(bridge.seeds(g))
-    return np.float64(bridge.arrived[1].get(args[i], 0.0))
+        raise GraphError(FIRST_ORDER)
+    if saved.get("g") is not g:  # called for the first input: it adds to all at once
+        inputs = list(dict.fromkeys(value._inputs))
+        before = [(x, x.grad) for x in (value, *inputs)]
+        try:
+            for x in inputs:
+                x.grad = 0.0
+            value.grad = float(g)
+            value._made_by.pull(value)
+            saved.update(g=g, arrived=[np.float64(x.grad) for x in inputs])
+        finally:
+            for x, grad in before:
+                x.grad = grad
+    return saved["arrived"][i]
 
 
-CROSS = Rule(cross, (), variadic=cross, name="Values")
-
-
-def back_through_tensors(arrived: dict[Node, float], seen: set[int]) -> None:
-    """Carry on along the tape what a walk through Values brought to Tensors."""
-    SEEN.set(seen)
-    nodes = tuple(arrived)
-    rule = Rule(cross, (), variadic=lambda i, g, ans, *args: np.float64(arrived[nodes[i]]))
-    walk_tape(Node(rule, nodes, nodes, None, ()), np.float64(1.0))
+SAME = Rule(lambda x: x, (lambda g, ans, x: g,), name="Value")
+OWN = Rule(own, (), variadic=own, name="Value")
+UNPACK = Op("tensor", lambda value: None, source=lambda value: value._extra)

@@ -1,256 +1,266 @@
-"""Neurons as arrays: layers as matrices, and networks of layers.
+"""Calls of networks: computed together and carried back together, and still a white box.
 
-The weights and the bias of each neuron of a layer are a row of one matrix, and a layer is a
-product with it and an activation. The parameters stay Values that anybody can read, change and
-compute with; their matrices are made anew after a change.
+A call on plain numbers waits: its results are computed when the data of one is first read, with
+all other calls that wait; and those that a backward pass finds go back together. On first access to
+``_prev``, a result becomes the graph of single operations that the original would have built.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from operator import attrgetter
+from collections.abc import Sequence
 from threading import get_ident
 from typing import Any
-from weakref import ref
 
 import numpy as np
 
-from gradlite.autodiff.node import GradAccumulator, Node
-from gradlite.autodiff.rule import RULES, Traced
-from gradlite.autodiff.rules.activations import relu
-from gradlite.autodiff.rules.fused import affine
-from gradlite.autodiff.tensor import Tensor, as_data
 from gradlite.errors import ShapeError
-from gradlite.scalar.calls import LIMIT, Batch, result_ops
-from gradlite.scalar.engine import Value
-from gradlite.scalar.ops import FUNCTIONS, number, short
+from gradlite.autodiff.modes import MODE, RECORDING, current_mode, enable_grad
+from gradlite.autodiff.node import serial
+from gradlite.autodiff.rule import Traced
+from gradlite.scalar.engine import ADD, Value, new
+from gradlite.scalar.layers import FLOAT, Layers, Read
+from gradlite.scalar.ops import Op, number, short, unary_op
+from gradlite.scalar.walk import toposort, walk
+from gradlite.autodiff.tensor import Tensor, as_data
 
-FLOAT = frozenset({float})
-
-# What follows the weighted sums, on arrays and on Tensors, and what it makes 1 of: a neuron
-# with that bias and no weights gives the 1 that multiplies the biases of the next layer.
-ACTIVATIONS: dict[str, tuple[Callable[..., Any] | None, Callable[..., Any] | None, float]] = {
-    "": (None, None, 1.0),
-    "relu": (partial(np.maximum, np.zeros(())), relu, 1.0),
-    "tanh": (np.tanh, np.tanh, 40.0),
-}
-
-
-class Clock:
-    """Counts the writes to parameters, so that networks know when their matrices are stale."""
-
-    __slots__ = ("ticks",)
-
-    def __init__(self) -> None:
-        self.ticks = 0
-
-
-UNREAD = Clock()  # of parameters that no network has read yet
-
-
-class Parameter(Value):
-    """A Value that is a weight or a bias of neurons; they see it when its data changes."""
-
-    __slots__ = ("_clock", "_number")
-
-    _clock: Clock
-    _number: float
-
-    def __init__(self, data: float) -> None:
-        self._clock = UNREAD
-        super().__init__(data)
-
-    def _write(self, data: Any) -> None:
-        if type(data) is not float:
-            data = float(number(data))
-        self._number = data
-        self._clock.ticks += 1
-
-    data = property(attrgetter("_number"), _write)
-
-
-class LiveSink(GradAccumulator):
-    """Brings the gradient of a weight matrix, a Tensor, to the Parameters."""
-
-    __slots__ = ("parameters",)
-
-    def __init__(self, parameters: Sequence[Parameter]) -> None:
-        super().__init__(np.dtype(float))
-        self.parameters = parameters
-
-    def add(self, g: Any) -> None:
-        """Add a row of gradients for each row of parameters."""
-        for p, slope in zip(self.parameters, g.T.ravel().tolist(), strict=True):
-            p.grad += slope
-
-    def add_recorded(self, g: Any) -> None:
-        """Add the numbers of `g`: floats cannot remember how they were made."""
-        self.add(g._data)
-
-
-class Dense:
-    """The neurons of one layer as a matrix: a row of weights and the bias for each.
-
-    Parameters
-    ----------
-    parameters : sequence of Parameter
-        Weights and bias of the first neuron, then of the next.
-    width : int
-        The number of neurons.
-    activation : str
-        'relu', 'tanh', or '' for none.
-    feeds : bool
-        Whether another layer follows. The matrix then has a row more: with its one entry it
-        makes the 1 by which the next layer multiplies its biases.
-    """
-
-    def __init__(
-        self, parameters: Sequence[Parameter], width: int, activation: str, feeds: bool
-    ) -> None:
-        self.parameters = parameters
-        self.width = width
-        step = len(parameters) // width
-        self.inputs = step - 1
-        self.activation = activation
-        self.feeds = feeds
-        self.function, self.on_tensors, makes_one = ACTIVATIONS[activation]
-        # Both rules read the answer only.
-        self.vjp: Any = RULES[FUNCTIONS[activation][1]].vjps[0] if activation else None
-        row = [Value(0.0)] * self.inputs + [Value(makes_one)]
-        self.entries = [*parameters, *row] if feeds else parameters
-        of_each = [parameters[i::step] for i in range(step)]  # weights of an input, then biases
-        rows = [p for row in zip(*of_each[:-1], strict=True) for p in row]
-        self.sinks = LiveSink(rows), LiveSink(of_each[-1])
-
-    def on_tape(self, x: Any, weights: np.ndarray) -> Any:
-        """Compute the layer for a batch, (n, inputs) to (n, width), on the tape."""
-        of_weights, of_biases = self.sinks
-        W = live_tensor(weights[:, :-1].T, of_weights)
-        b = live_tensor(weights[:, -1], of_biases)
-        z = affine(x, W, b)
-        return z if self.on_tensors is None else self.on_tensors(z)
-
-
-def live_tensor(data: np.ndarray, sink: LiveSink) -> Tensor:
-    """Make a leaf whose gradient goes to Parameters."""
-    node = Node(None, (), (), data, data.shape)
-    node.sink = sink
-    return Tensor._make(data, node)
+LIMIT = 256  # calls that may wait
 
 
 class Network:
-    """Layers of neurons, ready to run as arrays.
+    """Layers that can be called; `name` is how errors call them."""
 
-    Parameters
-    ----------
-    layers : sequence of Dense
-        Each takes what the one before gives.
-    name : str
-        How errors call it.
-    """
-
-    def __init__(self, layers: Sequence[Dense], name: str) -> None:
+    def __init__(self, layers: Layers, name: str) -> None:
         self.layers = layers
         self.name = name
-        self.inputs, self.width = layers[0].inputs, layers[-1].width
-        self.backwards = list(enumerate(layers))[::-1]
-        self.entries = [p for layer in layers for p in layer.entries]
-        self.parameters = [p for layer in layers for p in layer.parameters]
-        clock = Clock()
-        for p in self.parameters:
-            if p._clock is UNREAD:
-                p._clock = clock
-        self.clocks = list(dict.fromkeys(p._clock for p in self.parameters))
-        self.read = -1
-        self.refresh()
-        self.outer_op, self.inner_op = result_ops(layers[-1].activation)
-        # Weak, so that what nobody waits for is forgotten, and nothing goes round in a circle.
-        self.waiting: Callable[[], Batch | None] = lambda: None
-
-    def refresh(self) -> None:
-        """Bring the matrices up to date with the parameters; old ones stay as they are."""
-        now = 0
-        for clock in self.clocks:
-            now += clock.ticks
-        if now == self.read:
-            return
-        self.read = now
-        numbers = np.array([p.data for p in self.entries], float)
-        self.weights = []
-        start = 0
-        for layer in self.layers:
-            end = start + len(layer.entries)
-            self.weights.append(numbers[start:end].reshape(-1, layer.inputs + 1))
-            start = end
+        self.waiting: Batch | None = None
 
     def __call__(self, x: Any) -> Any:
-        """Compute the network: of single numbers as Values, of a batch as a Tensor."""
+        """Compute the layers: for single numbers Values, for a batch a Tensor."""
+        layers = self.layers
         kind = type(x)
         if kind is Tensor or (kind is not list and getattr(x, "ndim", 1) > 1):
             return self.on_tape(x)
         inputs = list(x) if kind is list else self.listed(x)
-        if len(inputs) != self.inputs:
+        if len(inputs) != layers.inputs:
             for x in inputs:
                 self.one(x)
-            raise ShapeError(f"{self.name} takes {self.inputs} inputs, not {len(inputs)}.")
-        numbers = inputs
-        inner: tuple[Value, ...] = ()
-        has_values = False
+            raise ShapeError(f"{self.name} takes {layers.inputs} inputs, not {len(inputs)}.")
+        numbers, has_results = inputs, False
         if not FLOAT.issuperset(map(type, inputs)):
             inputs = [self.one(x) for x in inputs]
-            numbers = [x.data if isinstance(x, Value) else x for x in inputs]
-            inner = tuple([x for x in inputs if type(x) is not float and x._made_by is not None])
-            has_values = True
-        self.refresh()
-        batch = self.waiting()
+            numbers = [x if type(x) is float else x.data for x in inputs]
+            has_results = any(type(x) is not float and x._made_by for x in inputs)
+        if has_results or current_mode().inspector is not None:  # debug mode looks at every Value
+            results = layers.value_by_value(inputs)
+        else:
+            results = self.batch().results(inputs, numbers)
+        return results[0] if len(results) == 1 else results
+
+    def batch(self) -> Batch:
+        """Return the calls that wait to be computed with the parameters of now."""
+        read, batch = self.layers.read(), self.waiting
         if (
             batch is None
-            or batch.weights is not self.weights
+            or batch.read is not read
             or batch.passed
-            or len(batch.rows) >= LIMIT
+            or len(batch.calls) >= LIMIT
             or batch.thread != get_ident()
         ):
-            batch = Batch(self)
-            self.waiting = ref(batch)
-        if has_values:
-            batch.has_values = True
-        results = batch.add(inputs, [*numbers, 1.0], inner)
-        return results[0] if self.width == 1 else results
+            batch = self.waiting = Batch(self.layers, read)
+        return batch
+
+    def on_tape(self, x: Any) -> Any:
+        """Compute a batch of shape (n, inputs) on the tape of Tensors."""
+        layers = self.layers
+        x = x if isinstance(x, Tensor) else Tensor(as_data(x, None, copy=False), copy=False)
+        if x.ndim not in (1, 2) or x.shape[-1] != layers.inputs:
+            raise ShapeError(
+                f"{self.name} takes {layers.inputs} inputs: a batch has the shape "
+                f"(n, {layers.inputs}), not {x.shape}."
+            )
+        return layers.on_tape(x, layers.read()[1])
 
     def listed(self, x: Any) -> list[Any]:
-        """Make a list of the inputs of a call."""
+        """Return the inputs of a call as a list."""
         try:
             if not isinstance(x, (str, bytes)):
                 return x.tolist() if isinstance(x, np.ndarray) and x.ndim else list(x)
         except TypeError:
             pass
+        inputs = self.layers.inputs
         raise ShapeError(
-            f"{self.name} takes a sequence of {self.inputs} numbers or Values, or a batch as an "
-            f"array of shape (n, {self.inputs}), not {short(x)}."
+            f"{self.name} takes a sequence of {inputs} numbers or Values, or a batch as an array "
+            f"of shape (n, {inputs}), not {short(x)}."
         )
 
     def one(self, x: Any) -> Any:
-        """Make one input a float, unless it is a Value or, of a Tensor, can become one."""
+        """Return an input as a float, or as the Value that it is or, of a Tensor, can become."""
         if isinstance(x, (list, tuple)) or (isinstance(x, Tensor) and x.ndim):
+            inputs = self.layers.inputs
             raise ShapeError(
-                f"{self.name} takes {self.inputs} numbers, not {short(x)} among them. A batch is "
-                f"an array of shape (n, {self.inputs}): np.array(...) makes one of nested lists."
+                f"{self.name} takes {inputs} numbers, not {short(x)} among them. A batch is an "
+                f"array of shape (n, {inputs}): np.array(...) makes one of nested lists."
             )
         if isinstance(x, Traced):
             return x if isinstance(x, Value) else Value(x)
         return float(number(x))
 
-    def on_tape(self, x: Any) -> Any:
-        """Compute a batch on the tape: (n, inputs) to (n,), or (n, width) of several results."""
-        if not isinstance(x, Tensor):
-            x = as_data(x, None, copy=False)
-        if x.ndim not in (1, 2) or x.shape[-1] != self.inputs:
-            raise ShapeError(
-                f"{self.name} takes {self.inputs} inputs: a batch has the shape "
-                f"(n, {self.inputs}), not {x.shape}."
-            )
-        self.refresh()
-        for layer, weights in zip(self.layers, self.weights, strict=True):
-            x = layer.on_tape(x, weights[: layer.width])
-        return x.reshape(x.shape[:-1]) if self.width == 1 else x
+
+class Batch:
+    """Calls of the same layers with the same parameters (`read`).
+
+    Attributes
+    ----------
+    calls : list of tuple
+        For each call its inputs (floats and Values), their numbers, and for each of its results
+        the list that is its ``_inputs``: empty until the call is unfolded.
+    passed : list of array
+        The numbers, a row for each call, and what each layer made of them; empty until computed.
+    arrived : dict of int to (Read, list of float)
+        By call: the parameters of its last backward pass, and what arrived at its results.
+    outs : dict of int to list of Value
+        By call: what its results are in the graph of single operations, once it is unfolded.
+    """
+
+    __slots__ = ("arrived", "calls", "layers", "outs", "passed", "read", "thread")
+
+    def __init__(self, layers: Layers, read: Read) -> None:
+        self.layers = layers
+        self.read = read
+        self.thread = get_ident()
+        self.calls: list[tuple[list[Any], list[float], list[list[Value]]]] = []
+        self.passed: list[np.ndarray] = []
+        self.arrived: dict[int, tuple[Read, list[float]]] = {}
+        self.outs: dict[int, list[Any]] = {}
+
+    def results(self, inputs: list[Any], numbers: list[float]) -> list[Any]:
+        """Add a call, and return its results, which are computed later."""
+        call, age = len(self.calls), serial()
+        op = OPS[self.layers.activation] if current_mode().record else None
+        results, behind = [], []
+        for i in range(self.layers.width):
+            found: list[Value] = []
+            value = new(Result)
+            value._number = None
+            value.grad = 0.0
+            value._made_by = op
+            value._inputs = found
+            value._extra = self, call, i
+            value._serial = age
+            results.append(value)
+            behind.append(found)
+        self.calls.append((inputs, numbers, behind))
+        return results
+
+    def computed(self, call: int) -> list[Any]:
+        """Return `passed`, after computing all calls that wait if `call` is among them."""
+        passed = self.passed
+        if not passed or call >= len(passed[0]):
+            rows = [numbers for _, numbers, _ in self.calls]
+            with np.errstate(all="ignore"):
+                passed = self.passed = self.layers.forward(rows, self.read[1])
+        return passed
+
+    @np.errstate(all="ignore")
+    def backward(self, results: Sequence[Any]) -> None:
+        """Carry the gradients of results back, as the original does with the weights of now."""
+        read = self.layers.read()
+        cotangents: dict[int, list[float]] = {}
+        for value in results:
+            _, call, i = value._extra
+            if call not in cotangents:
+                cotangents[call] = [0.0] * self.layers.width
+            cotangents[call][i] += value.grad
+        calls = sorted(cotangents)
+        passed = self.computed(calls[-1])
+        if len(calls) < len(passed[0]):
+            passed = [h[calls] for h in passed]
+        slopes = self.layers.backward(np.array([cotangents[k] for k in calls]), passed, read[1])
+        for call, row in zip(calls, slopes.tolist(), strict=True):
+            self.arrived[call] = read, cotangents[call]
+            inputs, numbers, _ = self.calls[call]
+            if inputs is not numbers:
+                for x, slope in zip(inputs, row, strict=True):
+                    if type(x) is not float:
+                        x.grad += slope
+
+    def unfold(self, call: int, age: float) -> list[Any]:
+        """Build the graph of single operations that the original would have built for a call.
+
+        It has the numbers of that time, and the gradients of the last backward pass.
+        """
+        inputs, numbers, _ = self.calls[call]
+        then = {x: y for x, y in zip(inputs, numbers, strict=True) if type(x) is not float}
+        then.update(zip(self.layers.parameters, self.read[0], strict=True))
+        # Twins hold the numbers of that time; parameters and inputs keep theirs.
+        twins = {x: Value(y) for x, y in then.items()}
+        token = MODE.set(RECORDING)
+        try:
+            outs: list[Any] = self.layers.value_by_value([twins.get(x, x) for x in inputs], twins)
+        finally:
+            MODE.reset(token)
+        order = toposort(outs)
+        if call in self.arrived:
+            (later, _), cotangents = self.arrived[call]
+            for p, y in zip(self.layers.parameters, later, strict=True):
+                twins[p].data = y
+            seeds = [(out, g) for out, g in zip(outs, cotangents, strict=True) if g]
+            walk(toposort([out for out, _ in seeds]), seeds)
+        originals = {twin: x for x, twin in twins.items()}
+        for k, value in enumerate(order, 1):  # younger than the inputs, older than the results
+            value._serial = age - k / (len(order) + 1)
+            value._inputs = tuple([originals.get(x, x) for x in value._inputs])
+        return outs
+
+
+class Result(Value):
+    """A result of a call, whose data is computed when it is first read."""
+
+    __slots__ = ("_number",)
+
+    _number: Any
+
+    @property
+    def data(self) -> Any:
+        """The number."""
+        if self._number is None:
+            batch, call, i = self._extra
+            self._number = batch.computed(call)[-1].item(call, i)
+        return self._number
+
+    @data.setter
+    def data(self, number: Any) -> None:
+        self._number = number
+
+
+def pull(value: Any) -> Any:
+    """Leave the gradient of a result to its batch, or to the graph if the call is unfolded."""
+    batch, call, i = value._extra
+    if call not in batch.outs:
+        return batch
+    batch.outs[call][i].grad += value.grad
+    return None
+
+
+def expand(value: Any) -> None:
+    """Turn a result of a call into a result of single operations."""
+    batch, call, i = value._extra
+    if call not in batch.outs:
+        outs = batch.outs[call] = batch.unfold(call, value._serial)
+        for behind, out in zip(batch.calls[call][2], outs, strict=True):
+            behind.append(out)
+    value._made_by, value._inputs = batch.outs[call][i]._made_by, batch.outs[call][i]._inputs
+
+
+def node_behind(value: Any) -> Any:
+    """Return the node of a result on the tape: the call is computed there once more."""
+    batch, call, i = value._extra
+    with enable_grad():
+        outs = batch.layers.on_tape(Tensor(batch.calls[call][0]), batch.read[1])
+        return outs._node if batch.layers.width == 1 else outs[i]._node
+
+
+OPS = {
+    activation: Op(op.name, pull, source=node_behind, expand=expand)
+    for activation, op in {"": ADD, "relu": unary_op("relu"), "tanh": unary_op("tanh")}.items()
+}

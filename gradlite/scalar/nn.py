@@ -1,89 +1,41 @@
 """Neuron, Layer and MLP, with micrograd's API; they run as arrays.
 
-A module compiles itself to a `Network` at its first call, and again after its structure or a
-method has changed (`Watched.changes` counts that). One that was changed to something that has no
-such form (a Value of one's own among the weights, a subclass with its own ``__call__``) runs Value
-by Value, as the original does.
+A module makes a `Network` of itself at its first call, and again when it has changed: each call
+compares the lists and attributes that the module consists of. A module that has no such form (a
+result among the weights, a subclass with its own ``__call__``) runs Value by Value, as the
+original does.
 """
 
 from __future__ import annotations
 
 import random
-from abc import ABCMeta
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from gradlite.autodiff.notebook import digits, tree_html
 from gradlite.autodiff.tensor import Tensor
 from gradlite.errors import ShapeError
-from gradlite.scalar.engine import Value, Watched
-from gradlite.scalar.expand import OPS
-from gradlite.scalar.network import Dense, Network, Parameter
+from gradlite.scalar.engine import Value
+from gradlite.scalar.layers import ACTIVATIONS, Dense, Layers, Parameter, weighted_sum
+from gradlite.scalar.network import Network
 from gradlite.scalar.ops import short
 
-
-@dataclass(frozen=True)
-class Dialect:
-    """In what the versions of the original differ.
-
-    Attributes
-    ----------
-    hidden, output : str
-        The activation of neurons with ``nonlin=True``, and of others: 'relu', 'tanh' or ''.
-    random_bias : bool
-        Whether biases are drawn like the weights; they are 0 otherwise.
-    """
-
-    hidden: str
-    output: str
-    random_bias: bool
-
-
-DIALECTS = {
-    "micrograd": Dialect("relu", "", random_bias=False),
-    "neural_net": Dialect("tanh", "tanh", random_bias=True),
-}
+# Of each version of the original: the activation of neurons with ``nonlin=True``, that of others,
+# and whether biases are drawn like the weights; they are 0 otherwise.
+DIALECTS = {"micrograd": ("relu", "", False), "neural_net": ("tanh", "tanh", True)}
 NAMES = {"relu": "ReLU", "tanh": "Tanh", "": "Linear"}
 
 
-class Parts(list[Any]):
-    """A list of weights, neurons or layers: changing it changes the structure."""
+class Module:
+    """Base class of everything that has parameters.
 
-
-def _watch(name: str) -> Any:
-    method = getattr(list, name)
-
-    def change(self: Parts, *args: Any, **kwargs: Any) -> Any:
-        Watched.changes += 1
-        return method(self, *args, **kwargs)
-
-    return change
-
-
-for _name in (
-    "__setitem__", "__delitem__", "__iadd__", "__imul__", "append", "extend", "insert", "pop",
-    "remove", "clear", "sort", "reverse",
-):  # fmt: skip
-    setattr(Parts, _name, _watch(_name))
-
-STRUCTURAL = frozenset({"w", "b", "nonlin", "dialect", "neurons", "layers"})
-
-
-class WatchedModule(Watched, ABCMeta):
-    """The class of modules, which may be abstract ones."""
-
-
-class Module(metaclass=WatchedModule):
-    """What has parameters.
-
-    Subclass it for modules of your own, and give `parameters`.
+    Subclass it for modules of your own, and define `parameters`.
     """
 
-    _network: Network | None = None
-    _compiled = -1
-    _assigned: Sequence[tuple[list[Any], list[Any]]] = ()
+    __slots__ = ("__dict__", "__weakref__", "_structure")
+
+    _structure: Structure
 
     def zero_grad(self) -> None:
         """Set the gradient of every parameter to 0."""
@@ -91,12 +43,12 @@ class Module(metaclass=WatchedModule):
             p.grad = 0.0
 
     def parameters(self) -> list[Any]:
-        """Give the parameters, Values, in a fixed order."""
+        """Return the parameters, Values, in a fixed order."""
         return []
 
-    def _neurons(self) -> list[list[Neuron]] | None:
-        """Give the neurons of each layer, or None if a layer is not one of ours."""
-        return None
+    def _parts(self) -> tuple[Sequence[Any], Sequence[Sequence[Any]]]:
+        """Return the layers, and the neurons of each."""
+        return (), ()
 
     def _outline(self, name: str = "") -> Any:
         """Outline this module for a notebook: what it is, its size, and what is in it."""
@@ -117,66 +69,108 @@ class Module(metaclass=WatchedModule):
     def _repr_html_(self) -> str:
         return tree_html(self._outline())
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in STRUCTURAL:
-            Watched.changes += 1
-        object.__setattr__(self, name, value)
-
     def __getstate__(self) -> dict[str, Any]:
-        hidden = ("_network", "_compiled", "_assigned")
-        return {k: v for k, v in self.__dict__.items() if k not in hidden}
-
-    def _compile(self) -> Network | None:
-        """Give the network that does what this module does, or None if there is none."""
-        if self._compiled == Watched.changes and (
-            not self._assigned or all(parts == then for parts, then in self._assigned)
-        ):
-            return self._network
-        layers = self._neurons()
-        self._network = compiled(layers, type(self).__name__)
-        self._assigned = assigned(self, layers or [])
-        self._compiled = Watched.changes
-        return self._network
+        return self.__dict__
 
     def __call__(self, x: Any) -> Any:
-        """Compute the module: for subclasses to define."""
+        """Compute the output for one sample, or for a batch.
+
+        Parameters
+        ----------
+        x : sequence of float or Value, or array of shape (n, nin)
+            One sample, or a batch.
+
+        Returns
+        -------
+        Value, list of Value, or Tensor
+            A bare Value if there is one output. For a batch a Tensor, (n,) or (n, nout), whose
+            ``backward`` fills the ``grad`` of the parameters as that of Values does.
+
+        Raises
+        ------
+        ShapeError
+            If the number of inputs is wrong.
+        """
+        structure = getattr(self, "_structure", None)
+        if structure is None or structure.network is None or structure.has_changed():
+            structure = self._structure = Structure(self)
+        if structure.network is not None:
+            return structure.network(x)
+        if getattr(x, "ndim", 1) == 2:
+            return Tensor([self(row) for row in x])
+        return self._value_by_value(x)
+
+    def _value_by_value(self, x: Any) -> Any:
+        """Compute the output as the original does."""
         raise NotImplementedError(f"{type(self).__name__} has no __call__.")
 
-    def _each_row(self, x: Any) -> Any:
-        """Compute a batch row by row, where the module is no Network."""
-        return Tensor([self(row) for row in x])
+
+class Structure:
+    """What a module consists of, to be compared with what it consists of later.
+
+    Attributes
+    ----------
+    network : Network or None
+        The network that does what the module does, if it has that form.
+    """
+
+    def __init__(self, module: Module) -> None:
+        layers, by_layer = module._parts()
+        parts = (*layers, *(n for neurons in by_layer for n in neurons))
+        self.kinds = list(dict.fromkeys(map(type, parts)))
+        self.methods = methods(self.kinds)
+        self.network: Network | None = None
+        if type(layers) in (list, tuple) and self.is_usual():
+            self.network = network_of(by_layer, type(module).__name__)
+        self.live = [vars(part) for part in (module, *parts) if self.network is not None]
+        self.then = [
+            {name: x.copy() if type(x) is list else x for name, x in attributes.items()}
+            for attributes in self.live
+        ]
+
+    def is_usual(self) -> bool:
+        """Return whether layers, neurons and Values compute with the methods of this package."""
+        return self.methods[-4:] == OF_VALUES and all(
+            issubclass(kind, (Layer, Neuron)) and kind.__call__ is CALL for kind in self.kinds
+        )
+
+    def has_changed(self) -> bool:
+        """Return whether an attribute, a list or a method is another now."""
+        try:
+            # Values and modules are equal to themselves alone: this compares identities.
+            return self.live != self.then or methods(self.kinds) != self.methods
+        except Exception:  # an attribute of the user's cannot be compared: an array, say
+            return True
 
 
-def compiled(layers: list[list[Neuron]] | None, name: str) -> Network | None:
-    """Make the Network of layers of neurons, if they have that form."""
-    if methods() != OURS or not layers or not all(layers):
-        return None
-    neurons = [neuron for layer in layers for neuron in layer]
-    if {(type(n).__call__, type(n).parameters) for n in neurons} != {
-        (Neuron.__call__, Neuron.parameters)
-    }:
-        return None
-    parameters = [p for neuron in neurons for p in (*neuron.w, neuron.b)]
-    if any(type(p) is not Parameter for p in parameters) or len(set(parameters)) < len(parameters):
-        return None
-    inputs = len(layers[0][0].w)
-    dense = []
-    for i, layer in enumerate(layers):
-        activation = layer[0].activation
-        alike = all(len(n.w) == inputs and n.activation == activation for n in layer)
-        if not alike or not inputs or activation not in OPS:
+def methods(kinds: Sequence[Any]) -> list[Any]:
+    """List the methods in whose place a Network of such classes runs."""
+    of_values = [Value.__add__, Value.__mul__, Value.relu, Value.tanh]
+    return [kind.__call__ for kind in kinds] + of_values
+
+
+def network_of(layers: Sequence[Sequence[Any]], name: str) -> Network | None:
+    """Make the Network that does what layers of neurons do, or None if they lack that form."""
+    dense: list[Dense] = []
+    for neurons in layers:
+        if not all(vars(n).keys() >= {"w", "b", "nonlin"} for n in neurons):
             return None
-        inputs = len(layer)
-        rows = [p for neuron in layer for p in (*neuron.w, neuron.b)]
-        dense.append(Dense(rows, len(layer), activation, i < len(layers) - 1))
-    return Network(dense, name)
+        if {type(part) for n in neurons for part in (neurons, n.w)} != {list}:
+            return None
+        rows = [[*n.w, n.b] for n in neurons]
+        if any(type(p) not in PLAIN or p._made_by is not None for row in rows for p in row):
+            return None
+        kinds = {(len(n.w), n.activation) for n in neurons}
+        inputs, activation = kinds.pop()
+        if kinds or not inputs or activation not in ACTIVATIONS:
+            return None
+        if dense and dense[-1].width != inputs:
+            return None
+        dense.append(Dense(rows, activation))
+    return Network(Layers(dense), name) if dense else None
 
 
-def assigned(module: Module, layers: list[list[Neuron]]) -> list[tuple[list[Any], list[Any]]]:
-    """Find lists that were assigned, and may be changed under another name; with copies."""
-    lists = [*module.__dict__.values(), *layers]
-    lists += [part for layer in layers for n in layer for part in n.__dict__.values()]
-    return [(parts, parts.copy()) for parts in lists if type(parts) is list]
+PLAIN = frozenset({Value, Parameter})
 
 
 def count(n: Any, what: str) -> int:
@@ -225,12 +219,12 @@ class Neuron(Module):
     def __init__(self, nin: int, nonlin: bool = True, *, dialect: str | None = None) -> None:
         if dialect is not None:
             self.dialect = dialect
-        kind = self._dialect()
-        self.w = Parts([Parameter(random.uniform(-1, 1)) for _ in range(count(nin, "nin"))])
-        self.b = Parameter(random.uniform(-1, 1) if kind.random_bias else 0.0)
+        _, _, random_bias = self._dialect()
+        self.w = [Parameter(random.uniform(-1, 1)) for _ in range(count(nin, "nin"))]
+        self.b = Parameter(random.uniform(-1, 1) if random_bias else 0.0)
         self.nonlin = nonlin
 
-    def _dialect(self) -> Dialect:
+    def _dialect(self) -> tuple[str, str, bool]:
         if self.dialect not in DIALECTS:
             raise ValueError(
                 f"dialect must be {' or '.join(map(repr, DIALECTS))}, not {short(self.dialect)}."
@@ -240,43 +234,21 @@ class Neuron(Module):
     @property
     def activation(self) -> str:
         """The activation: 'relu', 'tanh' or '' for none."""
-        return self._dialect().hidden if self.nonlin else self._dialect().output
+        hidden, output, _ = self._dialect()
+        return hidden if self.nonlin else output
 
-    def _neurons(self) -> list[list[Neuron]] | None:
-        return [[self]]
+    def _parts(self) -> tuple[Sequence[Any], Sequence[Sequence[Any]]]:
+        return (), [[self]]
 
-    def __call__(self, x: Any) -> Any:
-        """Compute the neuron's answer to a sequence of numbers or Values, or to a batch.
-
-        Parameters
-        ----------
-        x : sequence of float or Value, or array of shape (n, nin)
-            One sample, or a batch.
-
-        Returns
-        -------
-        Value or Tensor
-            For a batch a Tensor of shape (n,), whose ``backward`` fills the parameters'
-            ``grad`` as that of Values does.
-
-        Raises
-        ------
-        ShapeError
-            If the number of inputs is wrong.
-        """
-        network = self._compile()
-        if network is not None:
-            return network(x)
-        if getattr(x, "ndim", 1) == 2:
-            return self._each_row(x)
+    def _value_by_value(self, x: Any) -> Any:
         x = [Value(xi) if isinstance(xi, Tensor) else xi for xi in x]
         if len(x) != len(self.w):
             raise ShapeError(f"{self!r} takes {len(self.w)} inputs, not {len(x)}.")
-        total = sum((w * xi for w, xi in zip(self.w, x, strict=True)), self.b)
+        total = weighted_sum(self.w, self.b, x)
         return getattr(total, self.activation)() if self.activation else total
 
     def parameters(self) -> list[Any]:
-        """Give the weights, then the bias."""
+        """Return the weights, then the bias."""
         return [*self.w, self.b]
 
     def __repr__(self) -> str:
@@ -317,24 +289,15 @@ class Layer(Module):
         kind = dialect or self.dialect
         self.neurons = [self._Neuron(nin, nonlin, dialect=kind) for _ in range(count(nout, "nout"))]
 
-    def _neurons(self) -> list[list[Neuron]] | None:
-        return [self.neurons]
+    def _parts(self) -> tuple[Sequence[Any], Sequence[Sequence[Any]]]:
+        return [self], [self.neurons]
 
-    def __call__(self, x: Any) -> Any:
-        """Compute the answers of the neurons: a list of Values, the Value itself if one.
-
-        Of a batch of shape (n, nin), a Tensor of shape (n, nout), or (n,) for one neuron.
-        """
-        network = self._compile()
-        if network is not None:
-            return network(x)
-        if getattr(x, "ndim", 1) == 2:
-            return self._each_row(x)
+    def _value_by_value(self, x: Any) -> Any:
         out = [neuron(x) for neuron in self.neurons]
         return out[0] if len(out) == 1 else out
 
     def parameters(self) -> list[Any]:
-        """Give the parameters of the first neuron, then of the next."""
+        """Return the parameters of the first neuron, then of the next."""
         return [p for neuron in self.neurons for p in neuron.parameters()]
 
     def __repr__(self) -> str:
@@ -391,12 +354,10 @@ class MLP(Module):
         if not sizes[1:]:
             raise ShapeError("nouts needs the width of one layer at least, as in MLP(3, [1]).")
         kind = dialect or self.dialect
-        self.layers = Parts(
-            [
-                self._Layer(n, m, nonlin=i < len(sizes) - 2, dialect=kind)
-                for i, (n, m) in enumerate(pairwise(sizes))
-            ]
-        )
+        self.layers = [
+            self._Layer(n, m, nonlin=i < len(sizes) - 2, dialect=kind)
+            for i, (n, m) in enumerate(pairwise(sizes))
+        ]
 
     @property
     def layer(self) -> list[Any]:
@@ -407,56 +368,20 @@ class MLP(Module):
     def layer(self, layers: Any) -> None:
         self.layers = layers
 
-    def _neurons(self) -> list[list[Neuron]] | None:
-        own = {(type(layer).__call__, type(layer).parameters) for layer in self.layers}
-        if own != {(Layer.__call__, Layer.parameters)}:
-            return None
-        return [layer.neurons for layer in self.layers]
+    def _parts(self) -> tuple[Sequence[Any], Sequence[Sequence[Any]]]:
+        return self.layers, [getattr(layer, "neurons", ()) for layer in self.layers]
 
-    def __call__(self, x: Any) -> Any:
-        """Compute the last layer's answer to a sequence of numbers or Values, or to a batch.
-
-        Parameters
-        ----------
-        x : sequence of float or Value, or array of shape (n, nin)
-            One sample, or a batch.
-
-        Returns
-        -------
-        Value, list of Value, or Tensor
-            A bare Value if there is one output. For a batch a Tensor, (n,) or (n, nout), whose
-            ``backward`` fills the parameters' ``grad`` as that of Values does.
-
-        Raises
-        ------
-        ShapeError
-            If the number of inputs is wrong.
-        """
-        network = self._compile()
-        if network is not None:
-            return network(x)
-        if getattr(x, "ndim", 1) == 2:
-            return self._each_row(x)
+    def _value_by_value(self, x: Any) -> Any:
         for layer in self.layers:
             x = layer([x] if isinstance(x, Value) else x)
         return x
 
     def parameters(self) -> list[Any]:
-        """Give the parameters of the first layer, neuron by neuron, then of the next."""
-        network = self._compile()
-        if network is not None:
-            return network.parameters.copy()
+        """Return the parameters of the first layer, neuron by neuron, then of the next."""
         return [p for layer in self.layers for p in layer.parameters()]
 
     def __repr__(self) -> str:
         return f"MLP of [{', '.join(map(repr, self.layers))}]"
 
 
-def methods() -> list[Any]:
-    """Give the methods in whose place a Network runs."""
-    of_modules = [getattr(k, n) for k in (Neuron, Layer) for n in ("__call__", "parameters")]
-    names = ("relu", "tanh", "__add__", "__radd__", "__mul__", "__rmul__")
-    return of_modules + [getattr(Value, name) for name in names]
-
-
-OURS = methods()
+CALL, OF_VALUES = Module.__call__, methods(())

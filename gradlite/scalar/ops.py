@@ -1,4 +1,4 @@
-"""How operations on single numbers carry gradients: the rule table at work on Python floats.
+"""Operations on single numbers: the rule table at work on Python floats.
 
 An `Op` is made from a rule of the table and handles plain numbers: the very lambda that serves
 arrays, ``lambda g, ans, x, y: g * y``, is called with floats here.
@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.autodiff.rule import RULES, Function
-from gradlite.autodiff.rules.activations import relu, sigmoid
 from gradlite.errors import DivisionError, DomainError, DtypeError, RangeError
+from gradlite.autodiff.rule import RULES, Function, Rule, Traced
+from gradlite.autodiff.rules.activations import relu, sigmoid
 
 Pull = Callable[[Any], Any]
 NUMPY_NUMBERS = frozenset(np.dtype(code).type for code in np.typecodes["AllInteger"] + "efd")
@@ -30,41 +30,69 @@ class Op:
         The label of the operation.
     pull : callable
         ``pull(value)`` adds to ``grad`` of the inputs what ``value.grad`` contributes. What it
-        returns, unless None, says that the value's gradient leaves the graph of Values there.
+        returns, unless None, takes the gradient of the value over when the walk is done.
+    rule : Rule or None
+        The derivative of the operation in the table, if it is there. Its arguments are the
+        inputs of the Value, and ``_extra`` after them where that is a number.
+    source : callable or None
+        ``source(value)`` is the node, on the tape of Tensors, that the Value was taken from.
     expand : callable or None
-        ``expand(value)`` writes the value as the operations of the original engine would have:
-        a difference as a sum, for one. None where it stands so already.
+        ``expand(value)`` turns the Value into the result of operations on single numbers. None
+        where it is one already.
     closure : callable or None
         A ``_backward`` that the user wrote.
     """
 
-    __slots__ = ("closure", "expand", "name", "pull")
+    __slots__ = ("closure", "expand", "name", "pull", "rule", "source")
 
     def __init__(
         self,
         name: str,
         pull: Pull,
+        rule: Rule | None = None,
+        source: Callable[[Any], Any] | None = None,
         expand: Callable[[Any], None] | None = None,
-        closure: Callable[[], Any] | None = None,
     ) -> None:
         self.name = name
         self.pull = pull
+        self.rule = rule
+        self.source = source
         self.expand = expand
-        self.closure = closure
+        self.closure: Callable[[], Any] | None = None
 
 
-def of_one(vjp: Function) -> Pull:
-    """Pull through a function of one Value."""
+# name: the function on floats, the function whose rule serves, whether that rule is made of
+# operators alone (then it gives floats for floats), and where the function is defined.
+FUNCTIONS: dict[str, tuple[Callable[[float], float], Function, bool, str]] = {
+    "tanh": (math.tanh, np.tanh, True, "a real number"),
+    "relu": (lambda x: 0.0 if x < 0 else x, relu, True, "a real number"),
+    "exp": (math.exp, np.exp, True, "a number below 709.78"),
+    "log": (math.log, np.log, True, "a positive number"),
+    "sigmoid": (lambda x: logistic(x), sigmoid, True, "a real number"),
+    "sin": (math.sin, np.sin, False, "a finite number"),
+    "cos": (math.cos, np.cos, False, "a finite number"),
+    "sqrt": (math.sqrt, np.sqrt, False, "a number that is not negative"),
+    "abs": (abs, np.absolute, False, "a real number"),
+}
+
+
+def unary_op(name: str) -> Op:
+    """Make the Op of a function of one Value."""
+    _, fn, exact, _ = FUNCTIONS[name]
+    rule = RULES[fn]
+    (vjp,) = vjps_on_floats(rule, exact)
 
     def pull(value: Any) -> None:
         (x,) = value._inputs
         x.grad += vjp(value.grad, value.data, x.data)
 
-    return pull
+    return Op("ReLU" if name == "relu" else name, pull, rule)
 
 
-def of_two(vjp_x: Function, vjp_y: Function) -> Pull:
-    """Pull through a function of two Values."""
+def binary_op(name: str, fn: Function, exact: bool = True) -> Op:
+    """Make the Op of a function of two Values."""
+    rule = RULES[fn]
+    vjp_x, vjp_y = vjps_on_floats(rule, exact)
 
     def pull(value: Any) -> None:
         x, y = value._inputs
@@ -72,48 +100,32 @@ def of_two(vjp_x: Function, vjp_y: Function) -> Pull:
         x.grad += vjp_x(g, ans, a, b)
         y.grad += vjp_y(g, ans, a, b)
 
-    return pull
+    return Op(name, pull, rule)
 
 
-def of_first(vjp: Function) -> Pull:
-    """Pull through a function of a Value and a constant."""
+def constant_power_op() -> Op:
+    """Make the Op of a Value to a constant power, which is its ``_extra``."""
+    rule = RULES[np.power]
+    vjp, _ = vjps_on_floats(rule, exact=False)
 
     def pull(value: Any) -> None:
         (x,) = value._inputs
-        value._passed = g = value.grad
-        x.grad += vjp(g, value.data, x.data, value._extra)
+        x.grad += vjp(value.grad, value.data, x.data, value._extra)
 
-    return pull
-
-
-def of_second(vjp: Function) -> Pull:
-    """Pull through a function of a constant and a Value."""
-
-    def pull(value: Any) -> None:
-        (y,) = value._inputs
-        value._passed = g = value.grad
-        y.grad += vjp(g, value.data, value._extra, y.data)
-
-    return pull
+    return Op("**n", pull, rule)
 
 
-def noted(pull: Pull) -> Pull:
-    """Pull, and note what was passed on, for an operation that can be expanded."""
+def vjps_on_floats(rule: Rule, exact: bool) -> list[Function]:
+    """Return the vjps of a rule, so that they return floats where NumPy's functions are in them."""
 
-    def pull_and_note(value: Any) -> None:
-        pull(value)
-        value._passed = value.grad
+    def as_float(vjp: Any) -> Function:
+        return vjp if exact else lambda *args: float(vjp(*args))
 
-    return pull_and_note
-
-
-def as_float(vjp: Function) -> Function:
-    """Make the answer of a rule a Python float where NumPy functions in it make it another."""
-    return lambda *args: float(vjp(*args))
+    return [as_float(vjp) for vjp in rule.vjps]
 
 
 def number(x: Any) -> Any:
-    """Check what a Value is to hold: one real number, as a Python float or int.
+    """Return what a Value is to hold: one real number, as a Python float or int.
 
     Raises
     ------
@@ -141,6 +153,40 @@ def short(x: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
+def comparison(symbol: str, compare: Function) -> Function:
+    """Generate an operator that compares the number of a Value with another."""
+
+    def operation(self: Any, other: Any) -> Any:
+        plain: Any = other
+        try:
+            return compare(self.data, plain.data if isinstance(other, Traced) else plain)
+        except TypeError:
+            raise DtypeError(
+                f"{self!r} {symbol} {short(other)}: a Value is compared with a real number, a "
+                f"Value or a Tensor, not {type(other).__name__}."
+            ) from None
+
+    return operation
+
+
+def coerce_operand(symbol: str, operation: Function, self: Any, other: Any) -> Any:
+    """Take an operand that is neither a Value nor a plain number."""
+    if type(other) in NUMPY_NUMBERS:
+        return operation(self, other.item())
+    if isinstance(other, Traced):
+        return NotImplemented  # a Tensor: its own operator takes the Value in
+    if isinstance(other, np.ndarray) and other.ndim:
+        return np.frompyfunc(lambda x: operation(self, x), 1, 1)(other)
+    if isinstance(other, (numbers.Real, np.generic, np.ndarray)):
+        return operation(self, number(other))
+    if other is None or isinstance(other, (str, bytes, complex, list, tuple, dict, set)):
+        raise DtypeError(
+            f"{self!r} {symbol} {short(other)}: beside a Value there must be a real number, a "
+            f"Value or a Tensor, not {type(other).__name__}."
+        )
+    return NotImplemented
+
+
 def power(x: Any, y: Any) -> Any:
     """Compute x**y, a real number."""
     try:
@@ -154,59 +200,8 @@ def power(x: Any, y: Any) -> Any:
     return ans
 
 
-def quotient(x: Any, y: Any) -> Any:
-    """Compute x / y."""
-    try:
-        return x / y
-    except ZeroDivisionError:
-        raise DivisionError(f"{x!r} / {y!r} is a division by zero.") from None
-
-
 def logistic(x: float) -> float:
     """Compute 1 / (1 + exp(-x)) without overflow."""
     if x >= 0:
         return 1.0 / (1.0 + math.exp(-x))
     return (small := math.exp(x)) / (1.0 + small)
-
-
-def rectify(x: float) -> float:
-    """Compute max(x, 0); NaN stays NaN."""
-    return 0.0 if x < 0 else x
-
-
-# name: the function on floats, the function whose rule serves, whether that rule is made of
-# operators alone (then it gives floats for floats), and where the function is defined.
-FUNCTIONS: dict[str, tuple[Callable[[float], float], Function, bool, str]] = {
-    "tanh": (math.tanh, np.tanh, True, "a real number"),
-    "relu": (rectify, relu, True, "a real number"),
-    "exp": (math.exp, np.exp, True, "a number below 709.78"),
-    "log": (math.log, np.log, True, "a positive number"),
-    "sigmoid": (logistic, sigmoid, True, "a real number"),
-    "sin": (math.sin, np.sin, False, "a finite number"),
-    "cos": (math.cos, np.cos, False, "a finite number"),
-    "sqrt": (math.sqrt, np.sqrt, False, "a number that is not negative"),
-    "abs": (abs, np.absolute, False, "a real number"),
-}
-
-
-def unary_op(name: str) -> Op:
-    """Make the Op of a function of one number."""
-    _, fn, exact, _ = FUNCTIONS[name]
-    (vjp,) = RULES[fn].vjps
-    assert vjp is not None
-    return Op("ReLU" if name == "relu" else name, of_one(vjp if exact else as_float(vjp)))
-
-
-def binary_vjps(fn: Function, exact: bool = True) -> tuple[Function, Function]:
-    """Give the two vjps of a function of two numbers."""
-    first, second = RULES[fn].vjps
-    assert first is not None
-    assert second is not None
-    return (first, second) if exact else (as_float(first), as_float(second))
-
-
-SUM = binary_vjps(np.add)
-DIFFERENCE = binary_vjps(np.subtract)
-PRODUCT = binary_vjps(np.multiply)
-QUOTIENT = binary_vjps(np.divide)
-POWER = binary_vjps(np.power, exact=False)

@@ -1,5 +1,6 @@
 """Neuron, Layer and MLP in both dialects: as arrays underneath, and as the original to the eye."""
 
+import abc
 import copy
 import gc
 import math
@@ -16,7 +17,7 @@ import gradlite as gl
 import gradlite.nn
 import gradlite.scalar
 from gradlite.engine import Value
-from gradlite.errors import DtypeError, GradliteError, ShapeError
+from gradlite.errors import DtypeError, GradliteError, NonFiniteError, ShapeError
 from gradlite.nn import MLP, Layer, Neuron
 from gradlite.scalar import Module, neural_net
 from tests.scalar import reference
@@ -737,19 +738,48 @@ def test_a_weight_may_be_a_plain_number():
     assert (out.data, neuron.w[1].grad) == (31.0, 7.0)
 
 
+class Parts(list):
+    """A list of one's own."""
+
+
+@pytest.mark.parametrize("call_first", [False, True], ids=["never called", "called before"])
+@pytest.mark.parametrize("kind", [list, Parts])
 @pytest.mark.parametrize("what", ["w", "neurons", "layers"])
-def test_a_list_that_was_assigned_can_be_changed_by_its_old_name(what):
+def test_a_list_that_was_assigned_can_be_changed_by_its_old_name(what, kind, call_first):
     def program(net, make):
         owner = {"w": net.layers[0].neurons[0], "neurons": net.layers[0], "layers": net}[what]
-        parts = list(getattr(owner, what))
+        parts = kind(getattr(owner, what))
         setattr(owner, what, parts)
+        net(X)
         parts.reverse()
         if what == "layers":
             parts.reverse()
             parts.append(make.layer(1, 2, True))
 
-    model, twin = changed_twins("neural_net", program)
+    model, twin = changed_twins("neural_net", program, call_first)
     assert_same_behaviour(model, twin, X)
+
+
+@pytest.mark.parametrize("value", [lambda i: [i], lambda i: np.full(3, float(i))])
+def test_attributes_of_ones_own_may_change_at_any_time(value):
+    model, twin = twins("neural_net", 2, [3, 1])
+    for i in range(3):
+        for part in (model, model.layers[0], model.layers[0].neurons[0]):
+            part.own = value(i)
+            assert_same_behaviour(model, twin, X)
+            part.own[0] = 5
+            assert_same_behaviour(model, twin, X)
+
+
+@pytest.mark.parametrize("change", [tie_two_weights, put_a_value_among_the_weights])
+def test_an_updated_network_of_plain_values_has_the_numbers_of_the_reference(change):
+    model, twin = changed_twins("neural_net", change)
+    for _ in range(3):
+        for net in (model, twin):
+            for p in net.parameters():
+                p.data -= 0.1
+        assert_same_behaviour(model, twin, X)
+        close(model(np.array([X])).data, [model(X).data])
 
 
 # -- classes of one's own ---------------------------------------------------------------------
@@ -958,6 +988,23 @@ def test_a_module_of_ones_own_has_zero_grad():
     line.zero_grad()
     assert gradients(line) == [0.0, 0.0]
     assert Module().parameters() == []
+
+
+def test_a_module_may_be_an_abstract_class():
+    class Abstract(Module, abc.ABC):
+        @abc.abstractmethod
+        def __call__(self, x):
+            """Compute the output."""
+
+    class Doubled(Abstract):
+        def __call__(self, x):
+            return 2 * x
+
+    with pytest.raises(TypeError, match="abstract"):
+        Abstract()
+    assert Doubled()(Value(3.0)).data == 6.0
+    with pytest.raises(NotImplementedError, match="Module has no __call__"):
+        Module()([1.0])
 
 
 def test_a_module_made_of_networks_trains_them_all():
@@ -1311,6 +1358,20 @@ def test_many_calls_may_wait(dialect, look):
     close(numbers(waiting), [twin(row).data for row in rows])
 
 
+@both_dialects
+def test_differences_of_results_around_a_weight_approximate_its_gradient(dialect):
+    model, _ = twins(dialect, 2, [3, 1])
+    model(X).backward()
+    h = 1e-6
+    for p in model.parameters():  # p.data is back where it was before a result is read
+        p.data += h
+        above = model(X)
+        p.data -= 2 * h
+        below = model(X)
+        p.data += h
+        assert (above.data - below.data) / (2 * h) == pytest.approx(p.grad, abs=1e-7)
+
+
 def test_results_that_nobody_looks_at_contribute_nothing():
     model, twin = twins("neural_net", 2, [3, 1])
     for row in BATCH:
@@ -1358,13 +1419,6 @@ def test_a_result_serves_wherever_a_value_does():
     named = model(X)
     named.label = "out"
     assert (named.label, named.data) == ("out", pytest.approx(expected))
-
-
-def test_a_result_that_was_looked_at_is_a_value_like_any_other():
-    model, _ = twins("neural_net", 2, [3, 1])
-    y = model(X)
-    assert y.data == float(y)
-    assert type(y) is Value
 
 
 def test_a_result_can_be_written_to():
@@ -1431,6 +1485,18 @@ def test_a_thread_may_look_at_results_of_another():
     thread.start()
     thread.join()
     close(seen, [twin(row).data for row in BATCH])
+
+
+def test_debug_mode_looks_at_every_value_of_a_network():
+    model, twin = twins("micrograd", 2, [3, 1])
+    model.layers[1].neurons[0].w[0].data = 1e200
+    model.layers[0].neurons[0].b.data = 1e200
+    with gl.debug():
+        with pytest.raises(NonFiniteError, match=r"\* gave Inf"):
+            model(X)
+        model.layers[0].neurons[0].b.data = 0.0
+        model.layers[1].neurons[0].w[0].data = twin.layers[1].neurons[0].w[0].data
+        assert_same_behaviour(model, twin, X)
 
 
 def test_nothing_is_recorded_under_no_grad():
@@ -1630,6 +1696,26 @@ def test_looking_at_one_result_leaves_the_gradients_through_the_others():
             nodes(b)
         (a * b + c).backward()
     close(gradients(model), gradients(twin))
+
+
+def test_looking_at_one_result_leaves_the_nodes_behind_the_others_their_gradients():
+    model, twin = twins("neural_net", 2, [3, 3])
+    hidden = []
+    for net, look in ((model, nodes), (twin, lambda y: None)):
+        a, b, c = net(X)
+        look(b)
+        for loss in (a * b + c, a * a):
+            loss.backward()
+        hidden.append(results(a, b, c))
+    assert hidden[0] == hidden[1]
+
+
+def test_children_that_were_assigned_to_a_result_stay():
+    model, _ = twins("neural_net", 2, [3, 1])
+    child = Value(1.0)
+    out = model(X)
+    out._prev = {child}
+    assert out._prev == {child}
 
 
 def test_a_renamed_result_still_shows_what_it_is_made_of():
@@ -1899,11 +1985,14 @@ def test_a_network_that_cannot_be_built_is_an_error_that_names_the_size(make, ki
     ],
     ids=str,
 )
-def test_a_parameter_refuses_what_is_no_number_and_keeps_its_own(data, named):
+def test_a_parameter_that_holds_no_number_is_an_error_at_the_next_call(data, named):
     model, twin = twins("micrograd", 2, [3, 1])
     p = model.parameters()[0]
     before = p.data
-    with pytest.raises(DtypeError, match=named):
+    for x in (X, np.array([X])):
+        model(X)
         p.data = data
-    assert p.data == before
+        with pytest.raises(DtypeError, match=named):
+            model(x)
+        p.data = before
     assert_same_behaviour(model, twin, X)
