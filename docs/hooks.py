@@ -146,7 +146,7 @@ def rule_table(_: object = None) -> str:
     rooms: dict[str, list[Rule]] = {}
     for rule in RULES.values():
         home = next(vjp for vjp in (*rule.vjps, rule.variadic) if vjp is not None).__module__
-        if str(home).startswith("gradlite.rules."):  # and not added by somebody else
+        if str(home).startswith("gradlite.autodiff.rules."):  # and not added by somebody else
             rooms.setdefault(home, []).append(rule)
     order = list(RULE_ROOMS)
     homes = sorted(rooms, key=lambda home: order.index(home.rpartition(".")[2]))

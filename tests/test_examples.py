@@ -19,6 +19,7 @@ NOBODY = "http://127.0.0.1:9"  # a proxy that does not answer: an example asks i
 
 # What the output of each example must contain: a regular expression.
 KEY = {
+    "00_the_engine_on_one_page": r"dy/dx = 6\n(norms of the gradients: [\d. ]+)\n\1\n",
     "01_a_scalar_expression": r"(?s)by hand: +df/da = -2\.0, df/db = 4\.0\n.*df/da = -2\.0, df/db"
     r" = 4\.0\n.*df/da = -2\.0000, df/db = 4\.0000",
     "02_a_neuron": r"(?s)by w1 1\.5729, by w2 -0\.7864, by b 0\.7864.*step 30: out = -0\.79.*"
@@ -38,7 +39,7 @@ KEY = {
     r"not seen before: 0\.9[5-9].*decide\.weight   \(10, 256\)",
     "11_intervals_and_gradients": r"(?s)gaussian_nll +0\.(8[6-9]|9[0-4])"
     r".*quantile +0\.(8[6-9]|9[0-4]).*slope at 1\.5: -(1\.[789]|2\.[01])",
-    "12_saving_and_serving": r"(?s)PersistError: .* is truncated.*more are 60, bit for bit: True\n"
+    "12_saving_and_serving": r"(?s)PersistError: .* is damaged.*more are 60, bit for bit: True\n"
     r'the server says of a 0: {"digit": 0, "sure": 0\.9',
 }
 
@@ -78,6 +79,8 @@ def test_the_example_runs_prints_its_result_and_leaves_its_picture(name, runs):
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert re.search(KEY[name], done.stdout), done.stdout
+    if name.startswith("00"):
+        return  # it draws nothing, to stay on one page
     (picture,) = folder.iterdir()
     assert picture.stem == name
     assert f"{picture.name} shows " in done.stdout  # or one would not know that it is there

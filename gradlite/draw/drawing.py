@@ -72,8 +72,8 @@ def draw(
     Notes
     -----
     A box shows shape, dtype, norm and norm of the gradient of an array, data and gradient of a
-    single number, and what was recorded in `gl.debug()` the line of code. Gradients are those that are
-    there: run ``backward(retain_graph=True)`` first to see them.
+    single number, and what was recorded in `gl.debug()` the line of code. Gradients are those that
+    are there: run ``backward(retain_graph=True)`` first to see them.
 
     Nothing changes: a module or network is copied before it is called, so that neither running
     statistics nor random streams move, and nothing is added to a gradient.

@@ -11,9 +11,9 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from gradlite.errors import GraphError
 from gradlite.autodiff.node import GradAccumulator, Node
 from gradlite.autodiff.rule import Rule
+from gradlite.errors import GraphError
 from gradlite.scalar.ops import Op
 
 FIRST_ORDER = (

@@ -13,16 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.errors import DivisionError, DomainError, DtypeError, RangeError, ShapeError
 from gradlite.autodiff.modes import RECORDING, current_mode
 from gradlite.autodiff.node import Node, serial
 from gradlite.autodiff.rule import Function, Traced
+from gradlite.autodiff.tape import walk as walk_tape
+from gradlite.autodiff.tensor import Tensor
+from gradlite.errors import DivisionError, DomainError, DtypeError, RangeError, ShapeError
 from gradlite.scalar import ops
 from gradlite.scalar.bridge import UNPACK, node_of
 from gradlite.scalar.ops import FUNCTIONS, Op, coerce_operand, comparison, number, power
 from gradlite.scalar.walk import made_by, toposort, walk
-from gradlite.autodiff.tape import walk as walk_tape
-from gradlite.autodiff.tensor import Tensor
 
 new = object.__new__
 Operation = Callable[..., Any]

@@ -17,9 +17,9 @@ from gradlite.autodiff.node import GradAccumulator, Node
 from gradlite.autodiff.rule import RULES
 from gradlite.autodiff.rules.activations import relu
 from gradlite.autodiff.rules.fused import affine
+from gradlite.autodiff.tensor import Tensor
 from gradlite.scalar.engine import Value
 from gradlite.scalar.ops import FUNCTIONS, number
-from gradlite.autodiff.tensor import Tensor
 
 Function = Callable[..., Any]
 Read = tuple[list[Any], list[np.ndarray]]  # the numbers of all parameters, a matrix for each layer

@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.errors import ShapeError
 from gradlite.autodiff.modes import MODE, RECORDING, current_mode, enable_grad
 from gradlite.autodiff.node import serial
 from gradlite.autodiff.rule import Traced
+from gradlite.autodiff.tensor import Tensor, as_data
+from gradlite.errors import ShapeError
 from gradlite.scalar.engine import ADD, Value, new
 from gradlite.scalar.layers import FLOAT, Layers, Read
 from gradlite.scalar.ops import Op, number, short, unary_op
 from gradlite.scalar.walk import toposort, walk
-from gradlite.autodiff.tensor import Tensor, as_data
 
 LIMIT = 256  # calls that may wait
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.errors import DivisionError, DomainError, DtypeError, RangeError
 from gradlite.autodiff.rule import RULES, Function, Rule, Traced
 from gradlite.autodiff.rules.activations import relu, sigmoid
+from gradlite.errors import DivisionError, DomainError, DtypeError, RangeError
 
 Pull = Callable[[Any], Any]
 NUMPY_NUMBERS = frozenset(np.dtype(code).type for code in np.typecodes["AllInteger"] + "efd")

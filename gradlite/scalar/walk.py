@@ -1,7 +1,7 @@
 """The walk back through a graph of Values.
 
-It does on floats what `gradlite.autodiff.tape.walk` does on arrays, and leaves ``grad`` on every Value
-that it passes.
+It does on floats what `autodiff.tape.walk` does on arrays, and leaves ``grad`` on every Value that
+it passes.
 """
 
 from __future__ import annotations
