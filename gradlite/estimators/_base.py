@@ -179,9 +179,9 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         changed = [name for name in made_of | now if not same(made_of.get(name), now.get(name))]
         if changed:
             raise ValueError(
-                f"{mode} goes on with the network and the loss of the last fit, and after it other "
-                f"values were set for {', '.join(changed)}: set them back, or clone() this "
-                f"{type(self).__name__} and fit the clone."
+                f"{mode} takes the network and the loss of the last fit, and after it other values "
+                f"were set for {', '.join(changed)}: set them back, or fit a clone() of this "
+                f"{type(self).__name__}."
             )
 
     def _check_data(self, X: Any, y: Any, reset: bool) -> tuple[Any, np.ndarray]:
