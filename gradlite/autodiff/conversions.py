@@ -140,25 +140,27 @@ class Conversions(Traced):
         # What a derivative that is being computed depends on stays on the tape.
         if is_differentiated(self._node):
             return +self
-        rebuild, state = self.__reduce__()
-        return rebuild(*state)
+        return _rebuild(type(self), self.__getstate__())
 
     def __deepcopy__(self: Any, memo: dict[int, Any]) -> Any:
         if is_differentiated(self._node):
             return +self
-        rebuild, state = self.__reduce__()
-        return rebuild(*copy.deepcopy(state, memo))
+        return _rebuild(type(self), copy.deepcopy(self.__getstate__(), memo))
 
-    def __reduce__(self: Any) -> Any:
-        # Without the graph: it may be deep, and its arrays belong to this process.
+    def __getstate__(self: Any) -> dict[str, Any]:
+        # Without the graph: it may be deep, and its arrays belong to this process. A plain dict,
+        # which skops can write, too.
         self._stay_on_tape("pickle")
-        if self._grad is None:  # as a call of the class alone, which skops can write down, too
-            return type(self), (self.data, self.requires_grad, None, False)
-        return _rebuild, (type(self), self.data, self.requires_grad, self._grad)
+        return {"data": self.data, "requires_grad": self.requires_grad, "grad": self._grad}
+
+    def __setstate__(self: Any, state: dict[str, Any]) -> None:
+        self._data, self._node = state["data"], None
+        self.requires_grad = state["requires_grad"]
+        if state["grad"] is not None:
+            self.grad = state["grad"]
 
 
-def _rebuild(kind: type[Any], data: np.ndarray, requires_grad: bool, grad: Any) -> Any:
-    tensor = kind(data, requires_grad=requires_grad, copy=False)
-    if grad is not None:
-        tensor.grad = grad
+def _rebuild(kind: type[Any], state: dict[str, Any]) -> Any:
+    tensor = object.__new__(kind)
+    tensor.__setstate__(state)
     return tensor

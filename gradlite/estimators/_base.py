@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, _clone_parametrized, _fit_context
 from sklearn.metrics import check_scoring
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from gradlite.autodiff.modes import no_grad
+from gradlite.autodiff.modes import enable_grad, no_grad
 from gradlite.autodiff.tensor import Tensor
 from gradlite.autodiff.transforms import vjp
 from gradlite.estimators._callbacks import CallbackSupportMixin
@@ -132,7 +132,7 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         classes: Any = None,
     ) -> Any:
         before = dict(self.__dict__)
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # an error says more
+        with np.errstate(all="ignore"):  # an error says more
             try:
                 fitting = self._prepare(X, y, sample_weight, validation, incremental, classes)
             except BaseException:  # what was learned before is not to be mixed with what is new
@@ -140,7 +140,8 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
                     del self.__dict__[name]
                 self.__dict__.update(before)
                 raise
-            fitting.run()
+            with enable_grad(), eval_mode(False):
+                fitting.run()
         return self
 
     def _prepare(
@@ -178,9 +179,9 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         changed = [name for name in made_of | now if not same(made_of.get(name), now.get(name))]
         if changed:
             raise ValueError(
-                f"{mode} goes on with the network and the loss of the last fit, and after it other "
-                f"values were set for {', '.join(changed)}: set them back, or clone() this "
-                f"{type(self).__name__} and fit the clone."
+                f"{mode} takes the network and the loss of the last fit, and after it other values "
+                f"were set for {', '.join(changed)}: set them back, or fit a clone() of this "
+                f"{type(self).__name__}."
             )
 
     def _check_data(self, X: Any, y: Any, reset: bool) -> tuple[Any, np.ndarray]:
@@ -327,7 +328,7 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
     def _outputs(self, X: Any) -> np.ndarray:
         X = self._check_X(X)
         z = self._forward(X)
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             if not math.isfinite(z.sum()):
                 self._check_outputs(z, X)
         return z

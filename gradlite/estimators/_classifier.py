@@ -185,7 +185,7 @@ class BaseClassifier(ClassifierMixin, BaseNet):  # type: ignore[misc]
         array, shape (n_samples, n_classes)
         """
         proba = self.predict_proba(X)
-        with np.errstate(divide="ignore"):
+        with np.errstate(all="ignore"):
             if isinstance(proba, list):
                 return [np.log(p, out=p) for p in proba]
             return np.log(proba, out=proba)

@@ -60,7 +60,7 @@ def check_rows(est: Any, X: Any) -> Any:
         return X
     refuse_times(X, "X")
     refuse_masked(X, "X")
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         return validate_data(est, X, accept_sparse="csr", dtype=FLOATS, reset=False)
 
 

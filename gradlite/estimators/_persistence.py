@@ -44,6 +44,8 @@ class PersistenceMixin:
         ------
         NotFittedError
             If there is nothing to save yet.
+        ValueError
+            If parameters that describe the network or the loss were changed after the fit.
 
         Notes
         -----
@@ -54,6 +56,7 @@ class PersistenceMixin:
         from sklearn.utils.validation import check_is_fitted
 
         check_is_fitted(self)
+        cast(Any, self)._check_unchanged("save")
         persist.save(path, self._state(), kind=type(self).__name__)
 
     @classmethod

@@ -131,7 +131,7 @@ class BaseRegressor(MultiOutputMixin, RegressorMixin, BaseNet):  # type: ignore[
         return self._answer(self._outputs(X))
 
     def _answer(self, z: np.ndarray) -> np.ndarray:
-        with np.errstate(over="ignore"):
+        with np.errstate(all="ignore"):
             answer = self._decode(self._objective.predict(z))
         return answer.reshape(-1) if self._one_column else answer
 
@@ -171,7 +171,7 @@ class BaseRegressor(MultiOutputMixin, RegressorMixin, BaseNet):  # type: ignore[
         if not 0 < coverage < 1:
             raise ValueError(f"coverage must be between 0 and 1, not {coverage!r}.")
         z = self._outputs(X)
-        with np.errstate(over="ignore"):
+        with np.errstate(all="ignore"):
             bounds = self._objective.interval(z, coverage)
             low, high = (self._decode(np.ascontiguousarray(bounds[:, :, i])) for i in (0, 1))
         both = np.stack([low, high], axis=2)

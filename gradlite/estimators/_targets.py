@@ -21,7 +21,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 def sigmoid(z: Any) -> Any:
     """Compute the logistic function in place."""
     np.negative(z, out=z)
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
         np.exp(z, out=z)
     z += 1
     np.reciprocal(z, out=z)
@@ -37,7 +37,8 @@ def below_one(dtype: np.dtype[Any]) -> Any:
 def softmax(z: Any) -> Any:
     """Compute the softmax of each row in place."""
     z -= z.max(axis=1, keepdims=True)
-    np.exp(z, out=z)
+    with np.errstate(all="ignore"):
+        np.exp(z, out=z)
     z /= z.sum(axis=1, keepdims=True)
     return z
 

@@ -51,10 +51,11 @@ def random_draws(rng: np.random.Generator) -> Iterator[None]:
 
 
 @contextmanager
-def eval_mode() -> Iterator[None]:
+def eval_mode(mode: bool = True) -> Iterator[None]:
     """Run every module in eval mode inside, in the current context only.
 
     Nothing is written to a module, so one that another thread is training stays in training there.
+    With False, modules are in the mode that `train` and `eval` set, even within `eval_mode`.
 
     Examples
     --------
@@ -65,7 +66,7 @@ def eval_mode() -> Iterator[None]:
     >>> net.training
     True
     """
-    token = EVAL_MODE.set(True)
+    token = EVAL_MODE.set(mode)
     try:
         yield
     finally:

@@ -12,6 +12,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import cross_val_score
 
+import gradlite as gl
 from gradlite import MLPClassifier, MLPRegressor, NetClassifier, NetRegressor, nn, schedules
 from gradlite.estimators._fitting import Monitor
 from tests.estimators.test_persistence import CASES as SAVED
@@ -224,3 +225,28 @@ def test_the_counters_of_early_stopping_are_copied():
     assert isinstance(twin._monitor, Monitor)
     assert twin._monitor == model._monitor
     assert twin._monitor is not model._monitor
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_gradients_that_a_user_left_are_copied_too(way, tmp_path):
+    X, y = digits()
+    model = NetClassifier(Own, **QUICK, max_iter=2).fit(X, y)
+    gl.cross_entropy(model.module_(X), y).backward()
+    twin = way(model, tmp_path)
+    np.testing.assert_array_equal(twin.predict_proba(X), model.predict_proba(X))
+    for p, q in zip(model.module_.parameters(), twin.module_.parameters(), strict=True):
+        np.testing.assert_array_equal(p.grad, q.grad)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_modules_tensors_and_optimisers_are_copied_by_themselves(way, tmp_path):
+    x = np.ones((4, 3), np.float32)
+    network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Residual(nn.Linear(4, 4))).eval()
+    optimizer = gl.optim.Adam(network.parameters(), lr=0.1)
+    network(x).sum().backward()
+    optimizer.step()
+    np.testing.assert_array_equal(way(network, tmp_path)(x).data, network(x).data)
+    assert way(optimizer, tmp_path).state_dict()["step"] == 1
+    tensor = gl.Tensor([1.0, 2.0], requires_grad=True)
+    (tensor * tensor).sum().backward()
+    np.testing.assert_array_equal(way(tensor, tmp_path).grad, [2.0, 4.0])

@@ -12,7 +12,9 @@ from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 
+import gradlite as gl
 from gradlite import MLPClassifier, MLPRegressor, NetClassifier, NetRegressor, nn
+from gradlite.nn.module import eval_mode
 
 X, y = load_iris(return_X_y=True)
 X = StandardScaler().fit_transform(X)
@@ -203,3 +205,46 @@ def test_a_module_stays_in_the_mode_that_its_user_set():
     readings(model)
     assert [module.training for module in frozen.modules()] == before
     assert len(set(before)) == 2
+
+
+def test_gradients_of_the_user_stay():
+    model = NetClassifier(Mixed, **QUICK).fit(X, y)
+    network = model.module_.train()
+    gl.cross_entropy(network(X), y).backward()
+    before = [p.grad.copy() for p in network.parameters()]
+    mean = network.layers[1].running_mean.copy()
+    readings(model)
+    for p, grad in zip(network.parameters(), before, strict=True):
+        np.testing.assert_array_equal(p.grad, grad)
+    np.testing.assert_array_equal(network.layers[1].running_mean, mean)
+    assert network.training
+
+
+# -- the context around a fit ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "context",
+    [gl.no_grad, eval_mode, lambda: np.errstate(all="raise")],
+    ids=["no_grad", "eval", "np"],
+)
+def test_a_fit_does_not_depend_on_the_context_that_it_is_called_in(name, context):
+    alone = clone(MODELS[name]).fit(*data_for(MODELS[name]))
+    with context():
+        model = clone(MODELS[name]).fit(*data_for(MODELS[name]))
+        read = readings(model)
+    assert_untouched(model, alone)
+    for what, array in readings(alone).items():
+        np.testing.assert_array_equal(read[what], array, err_msg=what)
+
+
+def test_numbers_that_underflow_raise_nothing():
+    wide = 1e3 * X
+    with np.errstate(all="raise"):
+        for params in ({}, {"solver": "lbfgs", "activation": "logistic"}, {"loss": "hinge"}):
+            model = MLPClassifier(**params, **QUICK).fit(wide, y)
+            model.predict(wide)
+            if "loss" not in params:
+                model.predict_proba(wide), model.predict_log_proba(wide)
+        MLPRegressor("poisson", **QUICK).fit(X, y).predict(-1000 * X)
