@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import gradlite as gl
-from gradlite.autodiff.rule import Rule
+from gradlite.autodiff.rule import RULES, Rule
 from gradlite.errors import GraphError
 
 X, Y = np.array([0.5, -1.5, 2.0]), np.array([3.0, 0.25, -1.0])
@@ -210,8 +210,11 @@ def gradient(vjp):
     """The gradient by an intermediate result, of which only the graph knows."""
     operation = gl.primitive(lambda x, y: np.sin(x) * y)
     gl.defvjp(operation, vjp, None)
-    x = gl.Tensor(X, requires_grad=True)
-    operation(x * 1.0, gl.Tensor(Y, requires_grad=True) * 1.0).sum().backward()
+    try:
+        x = gl.Tensor(X, requires_grad=True)
+        operation(x * 1.0, gl.Tensor(Y, requires_grad=True) * 1.0).sum().backward()
+    finally:
+        del RULES[operation]
     return x.grad
 
 
