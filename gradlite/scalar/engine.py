@@ -15,7 +15,7 @@ import numpy as np
 
 from gradlite.autodiff.modes import RECORDING, current_mode
 from gradlite.autodiff.node import Node, serial
-from gradlite.autodiff.rule import Function, Traced
+from gradlite.autodiff.rule import Function, Rule, Traced
 from gradlite.autodiff.tape import walk as walk_tape
 from gradlite.autodiff.tensor import Tensor
 from gradlite.errors import DivisionError, DomainError, DtypeError, RangeError, ShapeError
@@ -45,9 +45,9 @@ def in_another_mode(out: Any) -> None:
     """Do what the mode asks for: forget where a result came from, or look at it (debug mode)."""
     mode = current_mode()
     if mode.inspector is not None:
-        seen = Node(None, (), (), None, ())
+        rule, seen = Rule(operator.pos, (), name=out._made_by.name), Node(None, (), (), None, ())
         numbers = [x.data for x in out._inputs]
-        mode.inspector.forward(out._made_by, numbers, np.float64(out.data), seen)
+        mode.inspector.forward(rule, numbers, out.data, seen)
         out._where = getattr(seen.note, "where", "")
     if not mode.record:
         out._made_by, out._inputs = None, ()
