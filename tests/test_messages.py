@@ -11,7 +11,8 @@ import pytest
 import scipy.special as sp
 
 import gradlite as gl
-from gradlite import nn, operations
+from gradlite import nn
+from gradlite.autodiff import operations
 from gradlite.errors import DetachError, GradliteError, GraphError, MissingRuleError
 
 

@@ -16,7 +16,7 @@ import zlib
 import numpy as np
 import pytest
 
-from gradlite import atomic, persist
+from gradlite import persist
 from gradlite.errors import PersistError
 from gradlite.persist import load, replacing_file, save
 from tests import hostile
@@ -695,14 +695,14 @@ def test_what_another_process_is_writing_is_not_taken_for_left_over(tmp_path):
 
 
 def test_a_file_taken_for_left_over_before_it_was_locked_is_made_again(tmp_path, monkeypatch):
-    lock, taken = atomic._lock, []
+    lock, taken = persist._lock, []
 
     def late(file):
         if not taken:
             taken.append(os.unlink(file.name))
         return lock(file)
 
-    monkeypatch.setattr(atomic, "_lock", late)
+    monkeypatch.setattr(persist, "_lock", late)
     save(tmp_path / "f", 1, "k")
     assert load(tmp_path / "f") == 1
     assert os.listdir(tmp_path) == ["f"]
@@ -714,12 +714,12 @@ def test_errors_name_the_file_that_the_user_knows(tmp_path, monkeypatch, failing
         raise PermissionError(13, "Permission denied", path, None, *args[:1])
 
     if failing == "open":  # as in a folder that may not be written to
-        monkeypatch.setattr(atomic, "open", fail, raising=False)
+        monkeypatch.setattr(persist, "open", fail, raising=False)
     elif failing == "replace":
         monkeypatch.setattr(os, "replace", fail)
     else:
         monkeypatch.setattr(os, "fsync", lambda number: fail(None))
-        monkeypatch.setattr(atomic, "FULL", (13,))
+        monkeypatch.setattr(persist, "FULL", (13,))
     with pytest.raises(PermissionError) as error:
         save(tmp_path / "f", 1, "k")
     assert error.value.filename == str(tmp_path / "f")

@@ -180,7 +180,8 @@ def walk(
     order, cotangents = toposort(root, ends)
     if not order:
         return
-    cotangents[root] = wide(g)  # leaves bring their gradient to their own type in the end
+    # Leaves bring their gradient to their own type in the end.
+    cotangents[root] = wide(g) if hasattr(g, "dtype") else g
     inspector = current_mode().inspector
     direct = wrap is None and not ends  # leaves' own buffers are where gradients go
     special = inspector is not None or wrap is not None

@@ -27,10 +27,19 @@ SIZE = 1024  # of the matrices: enough work for all threads
 SECONDS = 0.25  # products are repeated for so long, and the fastest counts
 
 EXTRAS = {
-    "viz": ("pictures of graphs and of training", ("matplotlib", "pygraphviz")),
+    "viz": ("pictures of graphs and of training", ("matplotlib", "pygraphviz", "latex2mathml")),
     "cli": (
         "the command line",
-        ("click", "rich", "jinja2", "pandas", "pyarrow", "matplotlib", "pygraphviz"),
+        (
+            "click",
+            "rich",
+            "jinja2",
+            "pandas",
+            "pyarrow",
+            "matplotlib",
+            "pygraphviz",
+            "latex2mathml",
+        ),
     ),
     "progress": ("a bar while fit runs", ("rich",)),
     "safetensors": ("files that other libraries read", ("safetensors",)),

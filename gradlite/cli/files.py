@@ -99,10 +99,12 @@ def terminable() -> Iterator[None]:
     Examples
     --------
     >>> import signal
-    >>> with terminable():
-    ...     signal.raise_signal(signal.SIGTERM)
-    Traceback (most recent call last):
-    gradlite.cli.files.Terminated
+    >>> try:
+    ...     with terminable():
+    ...         signal.raise_signal(signal.SIGTERM)
+    ... except Terminated:
+    ...     print("ended")
+    ended
     """
     came: list[int] = []
 
@@ -126,11 +128,14 @@ def uninterrupted() -> Iterator[None]:
     Examples
     --------
     >>> import signal
-    >>> with uninterrupted():
-    ...     signal.raise_signal(signal.SIGINT)
-    ...     print("finished")
-    Traceback (most recent call last):
-    KeyboardInterrupt
+    >>> try:
+    ...     with uninterrupted():
+    ...         signal.raise_signal(signal.SIGINT)
+    ...         print("finished")
+    ... except KeyboardInterrupt:
+    ...     print("interrupted")
+    finished
+    interrupted
     """
     came: list[int] = []
 
