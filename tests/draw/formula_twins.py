@@ -404,14 +404,16 @@ TWINS: dict[str, dict[str, Any]] = {
     **{
         f"np.{move.__name__}": by_index(move)
         for move in (
-            np.reshape, np.ravel, np.expand_dims, np.squeeze, np.broadcast_to, np.transpose,
-            np.swapaxes, np.moveaxis, np.flip, np.roll, np.rot90,
+            np.expand_dims, np.squeeze, np.broadcast_to, np.transpose, np.swapaxes, np.moveaxis,
+            np.flip, np.roll, np.rot90,
         )
     },
     "np.tril": triangle(lambda i, j, k: j <= i + k),
     "np.triu": triangle(lambda i, j, k: j >= i + k),
     "np.concatenate": {"x": part},
     "gl.unstack": {"x": lambda g, y, x: np.array(list(g))},
+    # By the method: NumPy 2.0 calls the argument of the function newshape.
+    "np.reshape": by_index(lambda x, shape, order="C": x.reshape(shape, order=order)),
     "getitem": by_index(lambda x, index: x[index]),
     "untake": {"x": lambda g, y, x, index, shape: g[index]},
     "gl.embedding": {"w": embedding},
