@@ -180,3 +180,11 @@ def test_pages_name_real_extras(path):
     text = (ROOT / "pyproject.toml").read_text()
     for extra in re.findall(r"\.\[(\w+)\]'", path.read_text()):
         assert f"\n{extra} = [" in text
+
+
+@pytest.mark.parametrize("name", gradlite.ESTIMATORS)
+def test_shared_texts_keep_their_indentation_in_docstrings(name):
+    doc = inspect.getdoc(getattr(gradlite, name))
+    parameters = doc[doc.index("Parameters\n---") : doc.index("Attributes\n---")].splitlines()[2:]
+    for line in parameters:
+        assert not line or line.startswith("    ") or re.match(r"\*{0,2}\w+(, \w+)*( : |$)", line)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from numbers import Integral, Real
+from textwrap import dedent
 from typing import Any, TypeVar
 
 import numpy as np
@@ -184,7 +185,7 @@ def documented(cls: T) -> T:
     if cls.__doc__:
         doc = inspect.cleandoc(cls.__doc__)  # as Python 3.13 does when it compiles
         for name, text in TEXTS.items():
-            doc = doc.replace(f"{{{name}}}", inspect.cleandoc(text))
+            doc = doc.replace(f"{{{name}}}", dedent(text))
         cls.__doc__ = doc
     return cls
 
