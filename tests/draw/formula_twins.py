@@ -149,6 +149,10 @@ def part(i: int) -> Any:
     return twin
 
 
+def layer_of_pile(i: int) -> Any:
+    return lambda g, y, *xs, axis: np.take(g, i, axis=axis) if i < len(xs) else None
+
+
 def embedding(g: Any, y: Any, w: Any, indices: Any, padding_idx: Any = None) -> Any:
     found = np.zeros(w.shape)
     for place in np.ndindex(indices.shape):
@@ -411,6 +415,7 @@ TWINS: dict[str, dict[str, Any]] = {
     "np.tril": triangle(lambda i, j, k: j <= i + k),
     "np.triu": triangle(lambda i, j, k: j >= i + k),
     "np.concatenate": {"x": part},
+    "np.stack": {"x": layer_of_pile},
     "gl.unstack": {"x": lambda g, y, x: np.array(list(g))},
     "getitem": by_index(lambda x, index: x[index]),
     "untake": {"x": lambda g, y, x, index, shape: g[index]},
