@@ -1,5 +1,8 @@
 """Values among Tensors: gradients cross in both directions, and arrive as in Tensors alone."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -315,6 +318,22 @@ def test_a_long_chain_of_crossings_needs_no_recursion():
         out = gl.Tensor(Value(out) + v)
     out.backward()
     assert (v.grad, t.grad) == (2000.0, 1.0)
+
+
+def test_a_mixed_graph_is_freed_by_reference_counting_alone():
+    gc.collect()
+    gc.disable()
+    try:
+        v, t = Value(2.0), leaf([1.0, 3.0])
+        w = v * 3
+        u = gl.Tensor([w, 1.0]) * t
+        x = Value(u.sum()) * w
+        refs = [weakref.ref(item) for item in (v, t, w, u, x)]
+        gl.Tensor(x).backward()
+        del v, t, w, u, x
+        assert [ref() for ref in refs] == [None] * 5
+    finally:
+        gc.enable()
 
 
 def test_retain_graph_allows_a_second_backward_through_values():
