@@ -81,12 +81,6 @@ class debug(ModeContext):
             node.note = Note(where, [_checksum(saved) for _, saved in _saved(node)])
         self._check(rule.name, args, ans, where, rule.undefined)
 
-    def number(self, name: str, args: Any, ans: Any) -> str:
-        """Check the answer of an operation on single numbers, and give the line that called it."""
-        where = _user_line()
-        self._check(name, args, ans, where)
-        return where
-
     def _check(self, name: str, args: Any, ans: Any, where: str, undefined: str = "") -> None:
         for i, arg in enumerate(args):
             if _has(np.isnan, arg):

@@ -23,9 +23,6 @@ class Inspector(Protocol):
     def forward(self, rule: Rule, args: Any, ans: Any, node: Any) -> None:
         """Look at an operation just carried out."""
 
-    def number(self, name: str, args: Any, ans: Any) -> str:
-        """Look at an operation on single numbers, and say where it was called."""
-
     def before(self, node: Any) -> None:
         """Look at a node that the walk is about to differentiate."""
 

@@ -8,7 +8,6 @@ reference counting alone frees a graph.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextvars import ContextVar
 from itertools import count
 from typing import Any
 
@@ -20,9 +19,6 @@ from gradlite.errors import GraphError, ShapeError
 Shape = tuple[int, ...]
 
 serial = count().__next__
-
-SEEN: ContextVar[set[int]] = ContextVar("gradlite_seen")
-"""The ids of the Values that a backward pass has met: it may reach them in several places."""
 
 
 class Node:

@@ -97,7 +97,7 @@ def number_html(title: str, data: Any, grad: Any, facts: Iterable[str]) -> str:
 
     Examples
     --------
-    >>> "<td>grad</td><td>0.5</td>" in number_html("Value", 2.0, 0.5, [])
+    >>> "<td>grad</td><td>0.5</td>" in number_html("x", 2.0, 0.5, [])
     True
     """
     said = "".join(f"<span>{escape(fact)}</span>" for fact in facts)

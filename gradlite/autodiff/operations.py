@@ -334,7 +334,7 @@ def perform(self: Tensor, fn: Function, args: Any, kwargs: Any) -> Any:
 def array_function(self: Tensor, fn: Function, types: Any, args: Any, kwargs: Any) -> Any:
     """Do what another NumPy function does, with Tensors among its arguments (NEP 18)."""
     if len(types) > 1 and not all(issubclass(kind, (Tensor, np.ndarray)) for kind in types):
-        return NotImplemented  # Values among them: these turn themselves into Tensors
+        return NotImplemented  # these turn themselves into Tensors
     rule = RULES.get(fn)
     if rule is not None:
         return apply(rule, args, kwargs)

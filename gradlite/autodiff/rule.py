@@ -62,7 +62,7 @@ def has_arrived(g: Any, i: int) -> bool:
 
 
 class Traced:
-    """Base of everything whose operations a tape records (Tensor, and the scalar Value).
+    """Base of everything whose operations a tape records: of Tensor, for one.
 
     Attributes
     ----------
@@ -79,11 +79,6 @@ class Traced:
 
     def _perform(self, fn: Function, args: Any, kwargs: Any) -> Any:
         """Carry out `fn` and record it."""
-        raise NotImplementedError
-
-    @staticmethod
-    def _join(parts: Any) -> Any:
-        """Put an array of these and numbers together as a Tensor."""
         raise NotImplementedError
 
 

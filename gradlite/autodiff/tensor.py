@@ -14,7 +14,7 @@ import numpy as np
 
 from gradlite.autodiff.conversions import Conversions
 from gradlite.autodiff.modes import differentiating, enable_grad
-from gradlite.autodiff.node import SEEN, GradAccumulator, Node, serial
+from gradlite.autodiff.node import GradAccumulator, Node, serial
 from gradlite.autodiff.rule import Traced, to_data
 from gradlite.autodiff.rules import elementwise, indexing, shape
 from gradlite.autodiff.tape import walk
@@ -351,7 +351,6 @@ class Tensor(Conversions):
                 )
             if not create_graph and isinstance(gradient, Tensor):
                 gradient = gradient._data
-        SEEN.set(set())
         if create_graph:
             with enable_grad(), differentiating(None):
                 walk(node, gradient, self._deliver_recorded, retain=True, wrap=self._make)
@@ -422,7 +421,7 @@ def holds_traced(data: Any) -> bool:
 
 
 def assemble(data: Any) -> Any:
-    """Put nested lists of Tensors, Values and numbers together on the tape."""
+    """Put nested lists of Tensors and numbers together on the tape."""
     if isinstance(data, (list, tuple)):
         return np.stack([assemble(part) for part in data])
     if isinstance(data, Traced):

@@ -158,10 +158,6 @@ class Observer(ModeContext):
     def forward(self, rule: Any, args: Any, ans: Any, node: Any) -> None:
         """Ignore the operations that rules consist of."""
 
-    def number(self, name: str, args: Any, ans: Any) -> str:
-        """Ignore operations on single numbers."""
-        return ""
-
 
 def on_the_tape(root: Node, g: Any) -> Iterator[Step]:
     """Let `gradlite.autodiff.tape.walk` walk, and tell what it did.

@@ -320,10 +320,7 @@ class Module:
     def zero_grad(self) -> None:
         """Empty the gradients of all parameters."""
         for p in self.parameters():
-            if isinstance(p, Tensor):
-                p.zero_grad()
-            else:  # a Value: a subclass may give such as its parameters, as in micrograd
-                p.grad = 0.0
+            p.zero_grad()
 
     def requires_grad_(self, wanted: bool = True) -> Self:
         """Switch training of all parameters on or off: off freezes them."""

@@ -262,8 +262,7 @@ class Value(Traced):
         """
         order = toposort([self])
         try:
-            # A source that does not expand is a Tensor: then the tape's walk goes through all.
-            if any(op.source and not op.expand for op in set(map(made_by, order))):
+            if any(op.source for op in set(map(made_by, order))):  # a Tensor is behind
                 walk_tape(node_of(self), np.float64(1.0))
             else:
                 walk(order, [(self, 1.0)])

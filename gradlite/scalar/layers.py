@@ -135,9 +135,9 @@ class Layers:
             g = g.dot(matrices[i][:-1, :-1])
         return g
 
-    def on_tape(self, x: Tensor, matrices: Sequence[Any]) -> Any:
+    def on_tape(self, x: Tensor) -> Any:
         """Compute a batch on the tape: (n, inputs) to (n,), or (n, width) of several results."""
-        for layer, matrix in zip(self.layers, matrices, strict=True):
+        for layer, matrix in zip(self.layers, self.read()[1], strict=True):
             W, b = map(live_tensor, (matrix[:-1, :-1].T, matrix[:-1, -1]), layer.sinks)
             x = affine(x, W, b)
             x = x if layer.on_tensors is None else layer.on_tensors(x)

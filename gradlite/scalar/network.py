@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.autodiff.modes import MODE, RECORDING, current_mode, enable_grad
+from gradlite.autodiff.modes import MODE, RECORDING, current_mode
 from gradlite.autodiff.node import serial
 from gradlite.autodiff.rule import Traced
 from gradlite.autodiff.tensor import Tensor, as_data
@@ -78,7 +78,7 @@ class Network:
                 f"{self.name} takes {layers.inputs} inputs: a batch has the shape "
                 f"(n, {layers.inputs}), not {x.shape}."
             )
-        return layers.on_tape(x, layers.read()[1])
+        return layers.on_tape(x)
 
     def listed(self, x: Any) -> list[Any]:
         """Return the inputs of a call as a list."""
@@ -252,15 +252,7 @@ def expand(value: Any) -> None:
     value._made_by, value._inputs = batch.outs[call][i]._made_by, batch.outs[call][i]._inputs
 
 
-def node_behind(value: Any) -> Any:
-    """Return the node of a result on the tape: the call is computed there once more."""
-    batch, call, i = value._extra
-    with enable_grad():
-        outs = batch.layers.on_tape(Tensor(batch.calls[call][0]), batch.read[1])
-        return outs._node if batch.layers.width == 1 else outs[i]._node
-
-
 OPS = {
-    activation: Op(op.name, pull, source=node_behind, expand=expand)
+    activation: Op(op.name, pull, expand=expand)
     for activation, op in {"": ADD, "relu": unary_op("relu"), "tanh": unary_op("tanh")}.items()
 }

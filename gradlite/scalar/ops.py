@@ -35,7 +35,7 @@ class Op:
         The derivative of the operation in the table, if it is there. Its arguments are the
         inputs of the Value, and ``_extra`` after them where that is a number.
     source : callable or None
-        ``source(value)`` is the node, on the tape of Tensors, that the Value was taken from.
+        ``source(value)`` is the node of the Tensor that the Value was taken from.
     expand : callable or None
         ``expand(value)`` turns the Value into the result of operations on single numbers. None
         where it is one already.

@@ -149,6 +149,10 @@ def part(i: int) -> Any:
     return twin
 
 
+def layer_of_pile(i: int) -> Any:
+    return lambda g, y, *xs, axis: np.take(g, i, axis=axis) if i < len(xs) else None
+
+
 def embedding(g: Any, y: Any, w: Any, indices: Any, padding_idx: Any = None) -> Any:
     found = np.zeros(w.shape)
     for place in np.ndindex(indices.shape):
@@ -411,6 +415,7 @@ TWINS: dict[str, dict[str, Any]] = {
     "np.tril": triangle(lambda i, j, k: j <= i + k),
     "np.triu": triangle(lambda i, j, k: j >= i + k),
     "np.concatenate": {"x": part},
+    "np.stack": {"x": layer_of_pile},
     "gl.unstack": {"x": lambda g, y, x: np.array(list(g))},
     # By the method: NumPy 2.0 calls the argument of the function newshape.
     "np.reshape": by_index(lambda x, shape, order="C": x.reshape(shape, order=order)),

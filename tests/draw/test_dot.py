@@ -543,7 +543,7 @@ def test_values_and_tensors_are_drawn_together():
     picture = draw_dot(out)
     names = labels(picture)
     assert names.count("tensor") == 3
-    assert sum(name.startswith("np.concatenate") for name in names) == 1
+    assert sum(name.startswith("np.stack") for name in names) == 1
     assert ("tensor", "{data 8.0000 | grad 0.0000}") in wires(picture)
 
 

@@ -25,7 +25,7 @@ LONG = 100_000
 
 
 def both(expression, *numbers):
-    """Evaluate with Values and with the reference's; give each answer with its arguments."""
+    """Evaluate with Values and with the reference's; return each result with its arguments."""
     found = []
     for kind in (Value, reference.Value):
         xs = [kind(x) for x in numbers]
@@ -436,7 +436,7 @@ def test_backward_of_a_part_and_then_of_the_whole_adds_up_in_leaves_and_shows_th
     assert (a.grad, b.grad, c.grad) == (18.0 + 6.0, 1.0, 1.0)
 
 
-def test_a_gradient_set_to_zero_starts_anew():
+def test_a_gradient_set_to_zero_starts_again():
     a = Value(3.0)
     for _ in range(3):
         a.grad = 0
@@ -635,14 +635,14 @@ def test_an_operator_can_be_replaced(monkeypatch):
     assert a.grad == 6.0
 
 
-@pytest.mark.parametrize("answer", [None, 1, 0, False, [], np.zeros(2)], ids=repr)
-def test_what_an_own_backward_returns_does_not_matter(answer):
+@pytest.mark.parametrize("returned", [None, 1, 0, False, [], np.zeros(2)], ids=repr)
+def test_what_an_own_backward_returns_does_not_matter(returned):
     a = Value(2.0)
     out = Value(4.0, (a,), "double")
 
     def _backward():
         a.grad += 2 * out.grad
-        return answer
+        return returned
 
     out._backward = _backward
     (out * 3).backward()

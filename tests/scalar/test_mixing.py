@@ -1,5 +1,8 @@
 """Values among Tensors: gradients cross in both directions, and arrive as in Tensors alone."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -282,8 +285,9 @@ def test_values_and_tensors_shared_by_both_graphs_get_the_whole_gradient(start):
         np.testing.assert_allclose(a, b, rtol=1e-12)
 
 
-def test_a_value_that_crosses_several_times_shows_its_whole_gradient():
-    a = Value(2.0)
+@pytest.mark.parametrize("start", [Value, lambda x: Value(leaf(x))], ids=["leaf", "of a Tensor"])
+def test_a_value_that_crosses_several_times_shows_its_whole_gradient(start):
+    a = start(2.0)
     b = a * 3
     out = (gl.Tensor([b]) * 5).sum() + (gl.Tensor([b, b]) * 7).sum() + b * 11
     assert type(out) is gl.Tensor
@@ -314,6 +318,22 @@ def test_a_long_chain_of_crossings_needs_no_recursion():
         out = gl.Tensor(Value(out) + v)
     out.backward()
     assert (v.grad, t.grad) == (2000.0, 1.0)
+
+
+def test_a_mixed_graph_is_freed_by_reference_counting_alone():
+    gc.collect()
+    gc.disable()
+    try:
+        v, t = Value(2.0), leaf([1.0, 3.0])
+        w = v * 3
+        u = gl.Tensor([w, 1.0]) * t
+        x = Value(u.sum()) * w
+        refs = [weakref.ref(item) for item in (v, t, w, u, x)]
+        gl.Tensor(x).backward()
+        del v, t, w, u, x
+        assert [ref() for ref in refs] == [None] * 5
+    finally:
+        gc.enable()
 
 
 def test_retain_graph_allows_a_second_backward_through_values():
@@ -368,7 +388,7 @@ def test_own_operations_of_values_are_crossed():
 
 
 def test_the_backward_of_an_own_operation_is_called_once_in_a_pass():
-    x, y, calls = Value(2.0), Value(3.0), []
+    (x, y), calls = map(Value, leaf([2.0, 3.0])), []
     out = Value(6.0, (x, y), "product")
 
     def _backward():
@@ -397,7 +417,28 @@ def test_values_that_a_backward_pass_went_through_can_be_used_again():
     first.sum().backward()
     (gl.Tensor([b]) * 5.0).sum().backward()
     assert (a.grad, b.grad) == (18.0, 5.0)
-    assert second.requires_grad
+    second.sum().backward()
+    assert (a.grad, b.grad) == (21.0, 1.0)
+
+
+def test_values_between_tensors_can_be_used_again_after_a_backward_pass():
+    t = leaf(3.0)
+    v = Value(t) * 2
+    first, second = gl.Tensor([v]), gl.Tensor([v])
+    first.sum().backward()
+    (gl.Tensor([v]) * 5.0).sum().backward()
+    assert (t.grad, v.grad) == (12.0, 5.0)
+    with pytest.raises(GraphError, match="retain_graph"):
+        second.sum().backward()
+
+
+def test_many_tensors_of_a_growing_graph_take_each_value_once():
+    v, total, out = Value(1.0), Value(0.0), leaf(0.0)
+    for _ in range(3000):
+        total = total + v
+        out = out + gl.Tensor(total)
+    out.backward()
+    assert v.grad == 3000 * 3001 / 2
 
 
 def test_shared_results_behind_several_tensors_show_their_whole_gradient():
@@ -483,6 +524,17 @@ def test_grad_leaves_no_trace_in_values():
     expected = gl.grad(lambda x: in_tensors(x, [1.5, -0.5, 3.0]))(POINT)
     np.testing.assert_allclose(found, expected, rtol=1e-12)
     assert (p.grad, q.grad, r.grad) == before
+
+
+def test_values_that_a_tensor_outside_was_made_of_are_constants_of_a_function():
+    p = Value(2.0)
+    q = p * 3
+    kept = gl.Tensor([p, q])
+    slope = gl.grad(lambda x: gl.Tensor(q) * x)(5.0)
+    assert type(slope) is float
+    assert (slope, p.grad, q.grad) == (6.0, 0.0, 0.0)
+    kept.sum().backward()
+    assert (p.grad, q.grad) == (4.0, 1.0)
 
 
 def test_grad_leaves_no_trace_in_the_values_of_the_function_itself():

@@ -1372,7 +1372,7 @@ def test_differences_of_results_around_a_weight_approximate_its_gradient(dialect
         assert (above.data - below.data) / (2 * h) == pytest.approx(p.grad, abs=1e-7)
 
 
-def test_results_that_nobody_looks_at_contribute_nothing():
+def test_results_that_are_never_read_contribute_nothing():
     model, twin = twins("neural_net", 2, [3, 1])
     for row in BATCH:
         model(row)

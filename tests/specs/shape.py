@@ -209,6 +209,7 @@ SHAPE = [
             call([R(), R()]),
             call([R(0), R(0)]),
         ],
+        covers=hidden("pile"),
     ),
     Spec(
         "shape",

@@ -47,7 +47,7 @@ def power_base(g: Any, ans: Any, x: Any, y: Any) -> Any:
     """Differentiate x**y by x: y x**(y-1), and 0 where y = 0 even at x = 0.
 
     For y between 0 and 1 the slope at x = 0 is infinite; the subgradient taken is 0, as of sqrt.
-    (The number of a Value is a float; there it is an error, as micrograd has it.)
+    (Where x is a Python float, it is an error.)
     """
     if isinstance(y, (int, float)):
         if 0 < y < 1 and type(x) is not float:

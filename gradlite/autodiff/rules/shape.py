@@ -142,13 +142,26 @@ def _concatenate(arrays: Any, axis: int | None = 0, dtype: Any = None) -> Any:
     return joined if dtype is None else joined.astype(dtype)
 
 
+@primitive
+def pile(*arrays: Any, axis: int) -> Any:
+    """Join arrays of one shape along a new `axis`."""
+    return np.stack(arrays, axis=axis)
+
+
+defvjp(
+    pile,
+    variadic=lambda i, g, ans, *arrays, axis: g[(*(slice(None),) * axis, i)],
+    name="np.stack",
+)
+
+
 @composite(np.stack)
 def _stack(arrays: Any, axis: int = 0) -> Any:
     arrays = [a if hasattr(a, "ndim") else np.asarray(a) for a in arrays]
     if len({a.shape for a in arrays}) > 1:
         shapes = ", ".join(map(str, sorted({a.shape for a in arrays})))
         raise ShapeError(f"np.stack needs arrays of one shape, not {shapes}.")
-    return np.concatenate([np.expand_dims(a, axis) for a in arrays], axis=axis)
+    return pile(*arrays, axis=normalize_axis_index(axis, arrays[0].ndim + 1))
 
 
 @composite(np.vstack)

@@ -130,6 +130,7 @@ SHAPES: Entries = {
         r"y_{ij} = x_{ij} \cdot [j \ge i + k]", r"g_{ij} \cdot [j \ge i + k]", index="ij"
     ),
     "np.concatenate": moved("y_{s+i} = x_i", "g_{s+i}", "$x$ begins at place $s$ of the result."),
+    "np.stack": moved("y_{ki} = x_i", "g_{ki}", "$x$ has place $k$ along the new axis."),
     "gl.unstack": moved("y_i = x_i", "g_i", "Each part is a result of its own."),
     "item": Arraywise(
         "y", ("x",), "y = x_k", {"x_k": "g"}, ("$k$ counts the results of an operation.",)
