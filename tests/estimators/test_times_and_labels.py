@@ -87,7 +87,7 @@ FRAMES = {
 ARRAYS = {
     "dates": lambda: (np.c_[DAYS, DAYS], 0),
     "durations": lambda: ((DAYS - DAYS[0])[:, None], 0),
-    "not a time": lambda: (np.full((N, 1), np.datetime64("NaT")), 0),
+    "not a time": lambda: (np.full((N, 1), np.datetime64("NaT", "D")), 0),
     "lists of dates": lambda: ([[day] for day in DAYS], 0),
     **{
         f"{type(time).__name__} among numbers": lambda time=time: (cells([0.5] * 5 + [time] * 7), 1)
