@@ -171,7 +171,7 @@ def python(folder, *command, path=(), **options):
         cwd=folder,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(places), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
-        timeout=60,
+        timeout=300,
         check=False,
         **options,
     )

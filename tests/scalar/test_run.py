@@ -339,7 +339,7 @@ def test_replaced_files_are_not_cached(folder):
     for module, command in [("engine", []), ("gradlite.scalar.engine", ["-m", "gradlite", "run"])]:
         command = [sys.executable, *command, "main.py"]
         for _ in range(2):
-            done = subprocess.run(command, capture_output=True, text=True, timeout=60, **options)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
             assert done.stdout == f"{module}\n"
 
 
@@ -525,7 +525,7 @@ def test_a_closed_pipe_is_met_as_under_plain_python(folder, code):
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdout=writing,
             stderr=subprocess.PIPE,
-            timeout=60,
+            timeout=300,
             check=False,
         )
         os.close(writing)
