@@ -69,7 +69,7 @@ class DivergedError(GradliteError, ValueError):
 
 
 class MutationError(GradliteError, RuntimeError):
-    """Debug mode found that an array the backward pass needs was changed in place."""
+    """An array that the backward pass needs was changed in place."""
 
 
 class StateError(GradliteError, ValueError):

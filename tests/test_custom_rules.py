@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import sparse
 from scipy.optimize import brentq
 
 import gradlite as gl
@@ -125,3 +126,47 @@ def test_an_argument_without_a_rule_is_named():
         gl.grad(lambda w: weighted(2.0, w))(3.0)
     with pytest.raises(MissingRuleError, match="'power', which is a Tensor"):
         weighted(w, 1.0, power=w)
+
+
+SUBCLASSES = {
+    "matrix": lambda x: sparse.coo_matrix(x).todense(),
+    "masked array": lambda x: np.ma.array(x, mask=[[True, False]]),
+    "recarray": lambda x: np.rec.array(x),
+}
+
+
+@pytest.mark.parametrize("kind", SUBCLASSES)
+def test_what_a_primitive_returns_is_a_plain_array(kind):
+    operation = gl.primitive(lambda x: SUBCLASSES[kind](2.0 * x))
+    gl.defvjp(operation, lambda g, ans, x: 2.0 * g, name="my_operation")
+    with pytest.raises(DtypeError, match=f"my_operation returned a {kind}.*plain array"):
+        operation(gl.Tensor([[1.0, 2.0]], requires_grad=True))
+
+
+@pytest.mark.parametrize("kind", SUBCLASSES)
+@pytest.mark.parametrize("variadic", [False, True])
+def test_what_a_rule_returns_is_a_plain_array(kind, variadic):
+    operation = gl.primitive(lambda x: 2.0 * x)
+    if variadic:
+        gl.defvjp(operation, variadic=lambda i, g, ans, x: SUBCLASSES[kind](2 * g), name="my_op")
+    else:
+        gl.defvjp(operation, lambda g, ans, x: SUBCLASSES[kind](2 * g), name="my_op")
+    with pytest.raises(DtypeError, match=f"rule of my_op .* returned a {kind}.*plain array"):
+        gl.grad(lambda x: (operation(x) * x).sum())(np.array([[1.0, 2.0]]))
+
+
+def test_a_memory_map_is_an_array(tmp_path):
+    mapped = np.memmap(tmp_path / "x", np.float64, "w+", shape=(2,))
+    mapped[:] = [1.0, 2.0]
+    operation = gl.primitive(lambda x: mapped)
+    gl.defvjp(operation, lambda g, ans, x: mapped)
+    out = operation(gl.Tensor([1.0, 2.0], requires_grad=True))
+    assert type(out.data) is np.ndarray
+    np.testing.assert_array_equal(gl.grad(lambda x: operation(x).sum())(np.ones(2)), [1.0, 2.0])
+
+
+def test_a_sparse_matrix_from_a_rule_is_named():
+    operation = gl.primitive(lambda x: 2.0 * x)
+    gl.defvjp(operation, lambda g, ans, x: sparse.csr_array(2 * g), name="my_op")
+    with pytest.raises(DtypeError, match=r"my_op.*csr_array"):
+        gl.grad(lambda x: operation(x).sum())(np.array([[1.0, 2.0]]))

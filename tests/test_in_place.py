@@ -1,10 +1,20 @@
 """Augmented assignment: the Tensor itself changes, as arrays do, and no gradient is lost."""
 
+import functools
+import operator
+
 import numpy as np
 import pytest
 
 import gradlite as gl
-from gradlite.errors import DetachError, DtypeError, GraphError, ShapeError
+from gradlite.errors import (
+    DetachError,
+    DtypeError,
+    GradliteError,
+    GraphError,
+    MutationError,
+    ShapeError,
+)
 
 
 def leaf(data, dtype=np.float64):
@@ -254,3 +264,113 @@ def test_an_array_on_the_left_keeps_its_shape_and_dtype():
     small = np.zeros(())
     with pytest.raises(ShapeError, match=r"\(2,\)"):
         small += x
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda h, t: operator.iadd(h, t),
+        lambda h, t: functools.reduce(operator.imul, [t], h),
+        lambda h, t: np.add(h, t, out=h),
+        lambda h, t: h.__iadd__(t),
+    ],
+    ids=["operator", "reduce", "out", "method"],
+)
+def test_only_an_assignment_makes_a_tensor_of_an_array(call):
+    def f(x):
+        h = np.ones(2)
+        call(h, x)
+        return (h * h).sum()
+
+    with pytest.raises(GradliteError, match=r"a = a \+ t|out="):
+        gl.grad(f)(np.array([1.0, 2.0]))
+
+
+@pytest.mark.parametrize(
+    "view",
+    [lambda x: x.reshape(2, 1), lambda x: x[:], lambda x: x.T, lambda x: np.squeeze(x[None])],
+    ids=["reshape", "slice", "transpose", "squeeze"],
+)
+def test_nothing_done_in_a_transform_reaches_the_callers_array(view):
+    def f(x):
+        y = view(x)
+        with gl.no_grad():
+            y *= 0.0
+        x.data[0] = 7.0
+        return x.sum()
+
+    x = np.array([1.0, 2.0])
+    gl.grad(f)(x)
+    gl.vjp(f, x)
+    np.testing.assert_array_equal(x, [1.0, 2.0])
+
+
+def test_a_pullback_stays_right_when_the_caller_changes_the_array():
+    x = np.array([1.0, 2.0])
+    _, pull = gl.vjp(lambda x: x * x, x)
+    x[:] = 0.0
+    np.testing.assert_array_equal(pull(np.ones(2))[0], [2.0, 4.0])
+
+
+def under_no_grad(x):
+    with gl.no_grad():
+        x -= 0.1
+
+
+def through_data(x):
+    x.data -= 0.1
+
+
+def by_an_optimiser(x):
+    (x * 2.0).sum().backward()
+    gl.optim.Adam([x], lr=0.1).step()
+
+
+CHANGES = [under_no_grad, through_data, by_an_optimiser]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize(
+    "use",
+    [lambda x: x * x, lambda x: np.tanh(x) * np.sin(x), lambda x: x @ np.outer(x, x)],
+    ids=["product", "functions", "matmul"],
+)
+def test_a_backward_pass_over_what_was_computed_before_a_change_is_an_error(change, use):
+    x = leaf([1.0, 2.0])
+    y = use(x).sum()
+    change(x)
+    with pytest.raises(MutationError, match="changed in place"):
+        y.backward()
+    with pytest.raises(MutationError, match="changed in place"):
+        y.backward(create_graph=True)
+    x.zero_grad()
+    use(x).sum().backward()
+    assert x.grad is not None
+
+
+def test_a_result_that_was_changed_before_its_derivative_needs_it_is_an_error():
+    x = leaf([1.0, 2.0])
+    y = np.exp(x)
+    with gl.no_grad():
+        y *= 0.0
+    with pytest.raises(MutationError, match=r"result of np\.exp"):
+        y.sum().backward()
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_of_what_no_derivative_needs_is_allowed(change):
+    x = leaf([1.0, 2.0])
+    y = (x * 3.0 + x).sum()
+    change(x)
+    x.zero_grad()
+    y.backward()
+    np.testing.assert_array_equal(x.grad, [4.0, 4.0])
+
+
+def test_a_retained_gradient_is_that_of_the_changed_tensor():
+    x = leaf([1.0, 2.0])
+    h = x * 2.0
+    h.retain_grad()
+    h += 1.0
+    (h * h).sum().backward()
+    np.testing.assert_array_equal(h.grad, [6.0, 10.0])

@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -218,3 +219,45 @@ def test_index_arrays_and_masks_may_change_after_use():
 def test_every_error_is_ours():
     assert issubclass(DetachError, GradliteError)
     assert issubclass(DetachError, TypeError)
+
+
+def test_threads_that_the_function_starts_are_watched_too():
+    def f(x):
+        with ThreadPoolExecutor(2) as pool:
+            return sum(pool.map(lambda i: float(x[i]) ** 2, range(2))) * x[0]
+
+    with pytest.raises(DetachError, match=r"detach\(\)"):
+        gl.grad(f)(X)
+
+    def right(x):
+        with ThreadPoolExecutor(2) as pool:
+            return sum(pool.map(lambda i: x[i] ** 2, range(2))) * x[0]
+
+    np.testing.assert_allclose(gl.grad(right)(X), [3 * 1 + 4, 2 * 2 * 1])
+
+
+def test_training_in_another_thread_reads_its_numbers_while_a_transform_is_at_work():
+    def train():
+        w = leaf([1.0, 2.0])
+        loss = (w * w).sum()
+        loss.backward()
+        return float(loss), loss.item(), w.grad.tolist()
+
+    def f(x):
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(train).result()[0] * x.sum()
+
+    np.testing.assert_array_equal(gl.grad(f)(X), [5.0, 5.0])
+    assert float(leaf(2.0)) == 2.0
+
+
+@pytest.mark.parametrize("fill", [lambda x: x[0], lambda x: x], ids=["number", "array"])
+def test_the_value_that_fills_an_array_is_on_the_tape(fill):
+    value, gradient = gl.value_and_grad(lambda x: (np.full_like(x, fill(x)) * x).sum())(X)
+    expected = gl.value_and_grad(lambda x: (np.ones(2) * fill(x) * x).sum())(X)
+    assert value == expected[0]
+    np.testing.assert_array_equal(gradient, expected[1])
+    made = np.full_like(leaf([1, 2], np.float32), leaf(3.0))
+    assert made.dtype == np.float32
+    assert made.requires_grad
+    assert type(np.full_like(leaf([1.0, 2.0]), 3.0)) is np.ndarray

@@ -143,3 +143,23 @@ def test_what_is_no_product_is_refused_with_the_way_out(sparse):
     ):
         with pytest.raises(GradliteError, match="toarray"):
             call()
+
+
+@pytest.mark.parametrize("dtype", [bool, int, np.uint8])
+@pytest.mark.parametrize(
+    "use",
+    [lambda x, m: x * m, lambda x, m: m * x, lambda x, m: x**m, lambda x, m: np.hypot(x, m)],
+    ids=["x * m", "m * x", "x ** m", "hypot"],
+)
+def test_masks_and_counts_that_a_loop_refills_are_copied(dtype, use):
+    mask, total, x = np.zeros(2, dtype), 0.0, leaf([2.0, 3.0])
+    y, expected = leaf([2.0, 3.0]), 0.0
+    for i in range(2):
+        mask[:] = 0
+        mask[i] = 1
+        total = total + use(x, mask).sum()
+        expected = expected + use(y, mask.copy()).sum()
+    mask[:] = 0
+    total.backward()
+    expected.backward()
+    np.testing.assert_array_equal(x.grad, y.grad)

@@ -38,6 +38,24 @@ def sum_to_shape(g: Any, shape: Shape) -> Any:
     return np.sum(g, axis=axes)
 
 
+def plain(x: Any, what: str) -> Any:
+    """Return an array as a plain one; anything else as it is.
+
+    Raise DtypeError, which begins with `what`, for a subclass that means more than its numbers,
+    such as a masked array.
+    """
+    if type(x) is np.ndarray or not isinstance(x, np.ndarray):
+        return x
+    if type(x) is np.memmap:
+        return np.asarray(x)
+    masked = isinstance(x, np.ma.MaskedArray)
+    raise DtypeError(
+        f"{what} a {'masked array' if masked else type(x).__name__}, which means more than its "
+        f"numbers: that would be lost. Use a plain array: np.asarray(x) for the numbers alone"
+        f"{', or m.filled(0) and a weight of 0' if masked else ''}."
+    )
+
+
 class OutputCotangents:
     """The cotangents of an operation with several results; those that are absent are zero."""
 
@@ -65,11 +83,13 @@ class OutputCotangents:
 
 def to_argument(c: Any, node: Node, i: int) -> Any:
     """Return the cotangent `c` of argument `i` in its shape, or name the rule that went wrong."""
-    if not hasattr(c, "shape"):
-        c = _as_array(c, node, i)
     rule: Any = node.rule
     parents: Any = node.parents
     shape = parents[i].shape
+    if not isinstance(c, (Traced, OutputCotangents)):
+        c = _as_array(c, node, i)
+    if c.shape == shape:
+        return c
     try:
         # What was broadcast has as many axes as something here; a single number, its shape.
         axes_fit = len(c.shape) <= max(len(node.shape), *map(np.ndim, node.args))
@@ -89,9 +109,9 @@ def _as_array(c: Any, node: Node, i: int) -> Any:
         return np.float64(c)
     if isinstance(c, (list, tuple)) and c:
         return np.stack([_as_array(part, node, i) for part in c])
-    if hasattr(c, "shape"):
-        return c
     rule: Any = node.rule
+    if isinstance(c, (Traced, np.ndarray, np.generic)):
+        return plain(c, f"The derivative rule of {rule.name} for argument {i} returned")
     parents: Any = node.parents
     remedy = " Where there is no derivative, say None in place of the rule." if c is None else ""
     raise DtypeError(

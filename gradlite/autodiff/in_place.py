@@ -6,13 +6,17 @@ arrays that were saved for derivatives stay what they were.
 
 from __future__ import annotations
 
+import dis
+import functools
 import sys
 from collections.abc import Callable
+from types import CodeType, FrameType
 from typing import Any
 
 import numpy as np
 
 from gradlite.autodiff.modes import current_mode, is_variable
+from gradlite.autodiff.node import mark_written
 from gradlite.autodiff.rule import RULES, Traced
 from gradlite.autodiff.tensor import Tensor
 from gradlite.errors import DetachError, DtypeError, GraphError, ShapeError
@@ -26,14 +30,12 @@ def generate(operation: Operation, ufunc: Any, as_operand: Operation) -> Operati
 
     def change(self: Tensor, other: Any) -> Tensor:
         node = self._node
-        own = is_variable(node)
         if not current_mode().record:
-            if own:  # the argument of a transform shares memory with the caller's array
-                self._data = self.data.copy()
             operand = other._data if isinstance(other, Traced) else as_operand(other, RULES[ufunc])
             ufunc(self.data, operand, out=self.data)
+            mark_written([node])
             return self
-        if node is not None and node.rule is None and not own:
+        if node is not None and node.rule is None and not is_variable(node):
             raise GraphError(
                 f"In-place {name} on a leaf that requires a gradient cannot be "
                 f"recorded. To update it, do so under gl.no_grad(); to compute with it, write "
@@ -41,6 +43,13 @@ def generate(operation: Operation, ufunc: Any, as_operand: Operation) -> Operati
             )
         result = _fitting(operation(self, other), self, name)
         self._data, self._node = result._data, result._node
+        if (
+            node is not None
+            and node.sink is not None
+            and node.sink.retain
+            and not is_variable(node)
+        ):
+            self.retain_grad()
         return self
 
     change.__qualname__ = name
@@ -63,20 +72,31 @@ def _fitting(result: Tensor, target: Any, name: str) -> Tensor:
     return result.astype(target.dtype)
 
 
-def of_array(operation: Operation | None, alone: bool, array: Any, tensor: Any) -> Any:
+def of_array(
+    operation: Operation | None, references: int, caller: FrameType, array: Any, tensor: Any
+) -> Any:
     """Carry out ``array += tensor``: the name on the left stands for a Tensor from there on.
 
     That is what NumPy's in-place operation means only where no other name stands for the array,
-    which `alone` says.
+    to which there are so many `references`, and where the `caller` assigns the result: not in a
+    call of ``operator.iadd``.
     """
     name = operation.__qualname__ if operation is not None else "operation"
-    if operation is None or not alone or array.base is not None:
+    alone = references <= ALONE and array.base is None
+    if operation is None or not alone or not _is_assignment(caller.f_code, caller.f_lasti):
         raise DetachError(
             f"In-place {name} of a Tensor to an array that other names, or views, refer to: they "
             f"would not see the result, which is a Tensor. Write a = a + t in place of a += t, or "
             f"start with a Tensor: a = gl.Tensor(np.zeros(n))."
         )
     return _fitting(operation(array, tensor), array, name)
+
+
+@functools.lru_cache
+def _is_assignment(code: CodeType, position: int) -> bool:
+    """Return whether the instruction there is an augmented assignment, ``+=`` or its like."""
+    steps = dis.get_instructions(code)
+    return any(step.offset == position and step.argrepr.endswith("=") for step in steps)
 
 
 def _references() -> int:

@@ -44,7 +44,10 @@ current_mode = MODE.get
 
 
 VARIABLES: ContextVar[Set[Any] | None] = ContextVar("gradlite_variables", default=frozenset())
-"""What the transforms at work differentiate with respect to; None stands for everything."""
+"""What the transforms of this context differentiate with respect to; None means everything."""
+
+ACTIVE: set[Any] = set()
+"""The variables of every transform at work: a function may hand them to other threads."""
 
 
 @contextmanager
@@ -52,6 +55,7 @@ def differentiating(variables: Set[Any] | None) -> Iterator[None]:
     """Guard results of `variables` (and of those of outer transforms): see `is_differentiated`."""
     outer = VARIABLES.get()
     token = VARIABLES.set(None if variables is None or outer is None else variables | outer)
+    ACTIVE.update(variables or ())
     try:
         yield
     except ValueError as error:
@@ -60,6 +64,7 @@ def differentiating(variables: Set[Any] | None) -> Iterator[None]:
             raise error.__cause__.with_traceback(error.__traceback__) from None
         raise
     finally:
+        ACTIVE.difference_update(variables or ())
         VARIABLES.reset(token)
 
 
@@ -68,12 +73,13 @@ def is_differentiated(node: Any) -> bool:
 
     A conversion of such a result to a plain number would lose its gradient silently.
     """
-    variables = VARIABLES.get()
-    if node is None or (variables is not None and not variables) or not current_mode().record:
+    everything = VARIABLES.get() is None
+    if node is None or not (everything or ACTIVE) or not current_mode().record:
         return False
-    if variables is None or node in variables:
+    if everything or node in ACTIVE:
         return True
-    oldest = min(variable.serial for variable in variables)
+    variables = frozenset(ACTIVE)
+    oldest = min((variable.serial for variable in variables), default=0)
     pending, seen = [node], {node}
     for behind in pending:
         new = {p for p in behind.parents or () if p is not None and p.serial >= oldest} - seen
@@ -86,7 +92,7 @@ def is_differentiated(node: Any) -> bool:
 
 def is_variable(node: Any) -> bool:
     """Return whether a node is what a transform at work differentiates with respect to."""
-    return node is not None and node in (VARIABLES.get() or ())
+    return node in ACTIVE
 
 
 class ModeContext:

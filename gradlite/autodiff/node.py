@@ -7,14 +7,14 @@ reference counting alone frees a graph.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import count
 from typing import Any
 
 import numpy as np
 
 from gradlite.autodiff.rule import Rule, Traced
-from gradlite.errors import GraphError, ShapeError
+from gradlite.errors import GraphError, MutationError, ShapeError
 
 Shape = tuple[int, ...]
 
@@ -46,9 +46,16 @@ class Node:
         Where the gradient goes: a leaf's ``grad``, an observed node's hooks.
     note : object
         What debug mode wrote down.
+    written : int
+        The time, as in `serial`, at which the data was last changed off the tape; not set
+        before (see `mark_written`).
     """
 
-    __slots__ = ("ans", "args", "note", "params", "parents", "rule", "serial", "shape", "sink")
+    __slots__ = (
+        "ans", "args", "note", "params", "parents", "rule", "serial", "shape", "sink", "written",
+    )  # fmt: skip
+
+    written: int
 
     def __init__(
         self,
@@ -91,6 +98,41 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<node {self.rule.name if self.rule else 'leaf'} {self.shape}>"
+
+
+class Writes:
+    """When a Tensor that is on the tape was last changed off it: under `no_grad`, by `data -=`."""
+
+    last = -1
+
+
+def mark_written(nodes: Iterable[Node | None]) -> None:
+    """Note that the data of these nodes was changed: what was recorded of it before is wrong now.
+
+    A walk back over a graph that is older than this raises MutationError.
+    """
+    now = Writes.last = serial()
+    for node in nodes:
+        if node is not None:
+            node.written = now
+
+
+def check_unchanged(nodes: Iterable[Node]) -> None:
+    """Raise MutationError if an array that one of the nodes has saved was changed since."""
+    for node in nodes:
+        if node.rule is None:
+            continue
+        saved = [p for p, arg in zip(node.parents or (), node.args, strict=True) if arg is not p]
+        if node.ans is not None:
+            saved.append(node)
+        for source in saved:
+            if source is not None and getattr(source, "written", -1) > node.serial:
+                raise MutationError(
+                    f"The {'result' if source is node else 'input'} of {node.rule.name}, of shape "
+                    f"{source.shape}, was changed in place (under no_grad, through .data or by "
+                    f"an optimiser) after it was used. Its derivative needs the old values: call "
+                    f"backward() first, or compute the result again."
+                )
 
 
 class GradAccumulator:

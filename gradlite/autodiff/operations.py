@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from gradlite.autodiff import in_place
+from gradlite.autodiff.cotangents import plain
 from gradlite.autodiff.modes import RECORDING, current_mode
 from gradlite.autodiff.node import Node, serial
 from gradlite.autodiff.rule import COMPOSITES, PLAIN, RULES, Function, Rule, Traced, to_data
@@ -55,25 +56,18 @@ def as_operand(x: Any, rule: Rule) -> Any:
     if type(x) is not np.ndarray:
         if isinstance(x, NUMBERS):
             return x
-        if isinstance(x, np.ndarray) and type(x) is not np.memmap:
-            kind = "masked array" if isinstance(x, np.ma.MaskedArray) else type(x).__name__
-            raise DtypeError(
-                f"{rule.name} of a Tensor and a {kind} would lose what the {kind} means beyond "
-                f"its numbers. Pass a plain array: np.asarray(x) for the numbers alone"
-                f"{', or m.filled(0) and a weight of 0' if kind == 'masked array' else ''}."
-            )
         if is_sparse(x):
             raise DtypeError(
                 f"{rule.name} of a Tensor and a sparse matrix has no derivative rule: matrix "
                 f"products have (sparse @ tensor, tensor @ sparse); for the rest, convert it with "
                 f".toarray()."
             )
-        x = np.asarray(x)
-    if x.dtype.kind not in "fiub":
-        raise DtypeError(
-            f"{rule.name} on a Tensor needs real numbers beside it, not {x.dtype} data."
-        )
-    return x
+        x = np.asarray(plain(x, f"{rule.name} of a Tensor and"))
+    if x.dtype.kind == "f":
+        return x
+    if x.dtype.kind in "biu":  # masks, indices: programs change them in loops, and they are small
+        return x.copy()
+    raise DtypeError(f"{rule.name} on a Tensor needs real numbers beside it, not {x.dtype} data.")
 
 
 def is_sparse(x: Any) -> bool:
@@ -255,7 +249,7 @@ def apply(rule: Rule, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     if rule.saves:
         ans, saved = ans
         params = {**params, "saved": saved}
-    if rule.outputs or not isinstance(ans, (np.ndarray, np.generic)):
+    if rule.outputs or (type(ans) is not np.ndarray and not isinstance(ans, np.generic)):
         ans = _as_output(rule, ans)
     node = record(rule, data, nodes, params, ans)
     if rule.outputs:
@@ -270,14 +264,15 @@ def _as_output(rule: Rule, ans: Any) -> Any:
     """Return what a function returned as an array, or as the several arrays that it declared."""
     if rule.outputs:
         if isinstance(ans, (tuple, list)):
-            arrays = (np.ndarray, np.generic)
-            parts: Any = [part if isinstance(part, arrays) else np.asarray(part) for part in ans]
+            parts: Any = [np.asarray(plain(part, f"{rule.name} returned")) for part in ans]
             return type(ans)(*parts) if hasattr(ans, "_fields") else tuple(parts)
         problem = "Its rule was declared with outputs=True: return a tuple of arrays."
     elif isinstance(ans, (tuple, list)) and not all(isinstance(x, NUMBERS) for x in ans):
         problem = "For several results, declare them: gl.defvjp(..., outputs=True)."
     elif isinstance(ans, (*NUMBERS, tuple, list)) and not isinstance(ans, bool):
         return np.asarray(ans, np.float64)
+    elif isinstance(ans, np.ndarray):
+        return plain(ans, f"{rule.name} returned")
     else:
         problem = "Return an array or a number."
     raise DtypeError(f"{rule.name} returned {type(ans).__name__}. {problem}")
@@ -314,8 +309,8 @@ def array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **kwargs: A
     out = kwargs.get("out")
     if out is not None:
         if len(kwargs) == len(out) == 1 and out[0] is inputs[0]:  # array += tensor
-            alone = sys.getrefcount(inputs[0]) <= in_place.ALONE
-            return in_place.of_array(operation_of(ufunc), alone, *inputs)
+            references, caller = sys.getrefcount(inputs[0]), sys._getframe(1)
+            return in_place.of_array(operation_of(ufunc), references, caller, *inputs)
         raise MissingRuleError(
             f"{function_name(ufunc)} with out= cannot be recorded: an operation on Tensors "
             f"returns a new Tensor. Omit out=, or write to t.data."

@@ -135,7 +135,8 @@ class Rule:
     params : frozenset of str
         The keyword arguments that the rule understands.
     arity : int
-        The number of array arguments, if the vjps surely take nothing else; otherwise 0.
+        The number of array arguments, if the vjps surely take nothing else and return arrays;
+        otherwise 0.
     into : tuple of bool
         Which vjps take ``out=``: an array that they may write a gradient to, and return.
     saves : bool
@@ -210,7 +211,7 @@ class Rule:
             into.append(code is not None and "out" in names)
         self.params = frozenset(known - {"saved", "out"})
         self.into = tuple(into) if any(into) else ()
-        simple = all(vjp is None or hasattr(vjp, "__code__") for vjp in self.vjps)
+        simple = all(vjp is None or _is_own(vjp) for vjp in self.vjps)
         self.arity = len(self.vjps) if simple and not known and not self.into else 0
 
     def __repr__(self) -> str:
@@ -271,6 +272,11 @@ class Rule:
                 f"rule knows {', '.join(sorted(self.params)) or 'no keyword arguments'}."
             )
         return known, call
+
+
+def _is_own(vjp: Function) -> bool:
+    """Return whether a rule is gradlite's: those of users are called with care."""
+    return type(vjp) is FunctionType and (vjp.__module__ or "").startswith("gradlite.")
 
 
 def _reads(vjp: Function, first: int = 1) -> tuple[bool, int]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from gradlite.autodiff.cotangents import OutputCotangents, to_argument, zero_masked
 from gradlite.autodiff.modes import current_mode
-from gradlite.autodiff.node import Node
+from gradlite.autodiff.node import Node, Writes, check_unchanged
 from gradlite.autodiff.rule import Rule, wide
 from gradlite.errors import DtypeError, GraphError
 
@@ -180,6 +180,8 @@ def walk(
     order, cotangents = toposort(root, ends)
     if not order:
         return
+    if order[0].serial < Writes.last:
+        check_unchanged(order)
     # Leaves bring their gradient to their own type in the end.
     cotangents[root] = wide(g) if hasattr(g, "dtype") else g
     inspector = current_mode().inspector
@@ -228,12 +230,11 @@ def walk(
                     c = vjps[i](g, ans, *args, **(params or {}), out=parent.sink.empty_buffer())
                 else:
                     c = vjps[i](g, ans, *args, **(params or {}))
-                try:
-                    if behind_mask and rule.singular:
-                        c = zero_masked(g, c)
-                    if c.shape != parent.shape:
-                        c = to_argument(c, node, i)
-                except AttributeError:  # not an array: a rule of the user's
+                if not arity and type(c) is not np.ndarray:  # a number, or what a user's rule gave
+                    c = to_argument(c, node, i)
+                if behind_mask and rule.singular:
+                    c = zero_masked(g, c)
+                if c.shape != parent.shape:
                     c = to_argument(c, node, i)
                 if inspector is not None:
                     inspector.backward(node, g, c)

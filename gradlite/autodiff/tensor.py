@@ -14,7 +14,7 @@ import numpy as np
 
 from gradlite.autodiff.conversions import Conversions
 from gradlite.autodiff.modes import differentiating, enable_grad
-from gradlite.autodiff.node import GradAccumulator, Node, serial
+from gradlite.autodiff.node import GradAccumulator, Node, mark_written, serial
 from gradlite.autodiff.rule import Traced, to_data
 from gradlite.autodiff.rules import elementwise, indexing, shape
 from gradlite.autodiff.tape import walk
@@ -142,6 +142,7 @@ class Tensor(Conversions):
     @data.setter
     def data(self, value: Any) -> None:
         if value is self._data:  # p.data -= step ends here, its work done in place
+            mark_written([self._node])
             return
         value = np.asarray(value, dtype=self._data.dtype)
         if value.shape != self.shape:

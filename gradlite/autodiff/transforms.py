@@ -35,8 +35,8 @@ def _variable(x: Any, i: int) -> Tensor:
     if isinstance(x, int) and not isinstance(x, bool):
         x = float(x)
     try:
-        # A variable of its own: what happens to it does not touch the caller's array.
-        return Tensor(x, requires_grad=True, copy=False)
+        # In memory of its own: the function may change it, and the caller may change x.
+        return Tensor(x, requires_grad=True)
     except DtypeError as error:
         raise DtypeError(f"Cannot differentiate with respect to argument {i}: {error}") from None
 

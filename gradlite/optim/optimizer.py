@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gradlite.autodiff.node import mark_written
 from gradlite.errors import StateError, compare_names
 from gradlite.optim.flat import Array, Lazy, Named, Scratch, Vector
 from gradlite.optim.groups import Group, check_ranges, read_groups
@@ -109,6 +110,7 @@ class Optimizer:
                     t = segment.advance()
                     for block in segment.blocks:
                         self.update(*block, group, lr, t)
+                    mark_written([view.node for view in segment.views])
         self.steps += 1
 
     def _scheduled(self, schedule: Callable[[int], Any]) -> float:

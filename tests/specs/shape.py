@@ -57,6 +57,7 @@ SHAPE = [
                 call(R(), 3),
             ),
         ],
+        covers=(np.full_like,),  # with a Tensor to fill with; see test_leaving_the_tape.py
     ),
     Spec(
         "shape",

@@ -280,7 +280,7 @@ PLAIN.update(
         np.isnan, np.isinf, np.isfinite, np.isneginf, np.isposinf, np.signbit,
         np.isclose, np.allclose, np.array_equal, np.array_equiv,
         np.isin, np.shares_memory, np.may_share_memory,
-        np.zeros_like, np.ones_like, np.empty_like, np.full_like,
+        np.zeros_like, np.ones_like, np.empty_like,
         np.shape, np.ndim, np.size, np.result_type, np.iscomplexobj, np.isrealobj, np.isreal,
     )
 )  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from gradlite.autodiff.rule import composite, defvjp, primitive
+from gradlite.autodiff.rule import Traced, composite, defvjp, primitive
 from gradlite.errors import MissingRuleError, ShapeError
 
 # -- the same elements in another shape -------------------------------------------------------
@@ -52,6 +52,16 @@ def _ravel(a: Any, order: Any = "C") -> Any:
 defvjp(np.expand_dims, lambda g, ans, a, axis: np.reshape(g, a.shape))
 defvjp(np.squeeze, lambda g, ans, a, axis=None: np.reshape(g, a.shape))
 defvjp(np.broadcast_to, lambda g, ans, array, shape: g)
+
+
+@composite(np.full_like)
+def _full_like(a: Any, fill_value: Any, dtype: Any = None, *, shape: Any = None) -> Any:
+    dtype, shape = dtype or a.dtype, np.shape(a) if shape is None else shape
+    if not isinstance(fill_value, Traced):
+        return np.full(shape, fill_value, dtype)
+    value: Any = fill_value
+    return np.broadcast_to(value, shape).astype(dtype)
+
 
 # -- the axes in another order ----------------------------------------------------------------
 
