@@ -23,7 +23,7 @@ from gradlite.autodiff.modes import RECORDING, current_mode
 from gradlite.autodiff.node import Node, serial
 from gradlite.autodiff.rule import COMPOSITES, PLAIN, RULES, Function, Rule, Traced, to_data
 from gradlite.autodiff.rules import activations, sparse
-from gradlite.autodiff.tape import items, record
+from gradlite.autodiff.tape import constant, items, record
 from gradlite.autodiff.tensor import Tensor, _make
 from gradlite.errors import DtypeError, MissingRuleError, function_name, user_stacklevel
 
@@ -63,11 +63,11 @@ def as_operand(x: Any, rule: Rule) -> Any:
                 f".toarray()."
             )
         x = np.asarray(plain(x, f"{rule.name} of a Tensor and"))
-    if x.dtype.kind == "f":
-        return x
-    if x.dtype.kind in "biu":  # masks, indices: programs change them in loops, and they are small
-        return x.copy()
-    raise DtypeError(f"{rule.name} on a Tensor needs real numbers beside it, not {x.dtype} data.")
+    if x.dtype.kind not in "fiub":
+        raise DtypeError(
+            f"{rule.name} on a Tensor needs real numbers beside it, not {x.dtype} data."
+        )
+    return x
 
 
 def is_sparse(x: Any) -> bool:
@@ -135,6 +135,10 @@ def binary(rule: Rule) -> Operation:
             parents = (p, q)
             kept = parents
             if keep or needed != 3:
+                if p is None and keep & 1 and type(a) is np.ndarray:
+                    a = constant(a, ans.dtype)
+                elif q is None and keep & 2 and type(b) is np.ndarray:
+                    b = constant(b, ans.dtype)
                 kept = (a if p is None or keep & 1 else p, b if q is None or keep & 2 else q)
             node = new(Node)
             node.rule = rule

@@ -68,12 +68,15 @@ def record(
             keep_ans, keep = rule.keeps[needed]
             kept = list(args)
             for i, parent in enumerate(nodes):
-                if parent is not None and not keep >> i & 1:
-                    kept[i] = parent
-                elif rule.saves or not rule.differentiable >> i & 1:  # a loss has classes
-                    kept[i] = _own_selection(kept[i])
+                if parent is not None:
+                    if not keep >> i & 1:
+                        kept[i] = parent
+                elif rule.saves or rule.outputs or not rule.differentiable >> i & 1:
+                    kept[i] = constant(kept[i])
+                elif keep >> i & 1:
+                    kept[i] = constant(kept[i], ans.dtype)
             if params:
-                params = {name: _own_selection(value) for name, value in params.items()}
+                params = {name: constant(value) for name, value in params.items()}
             shape = tuple(map(np.shape, ans)) if rule.outputs else ans.shape
             node = Node(
                 rule, tuple(nodes), tuple(kept), ans if keep_ans else None, shape, params or None
@@ -83,11 +86,17 @@ def record(
     return node
 
 
-def _own_selection(x: Any) -> Any:
-    """Copy index arrays and masks: programs fill and change them in loops, and they are small."""
-    if isinstance(x, np.ndarray) and x.dtype.kind in "biu":
-        return x.copy()
-    return tuple(map(_own_selection, x)) if type(x) is tuple else x
+def constant(x: Any, dtype: Any = None) -> Any:
+    """Return a constant as rules will read it, in memory of its own if it is not of floats.
+
+    Programs fill index arrays and masks in loops, and these are small. Integers that rules compute
+    with are converted to `dtype`: pixels and counts in 8 bits would overflow there.
+    """
+    if not isinstance(x, np.ndarray):
+        return tuple(map(constant, x)) if type(x) is tuple else x
+    if x.dtype.kind not in "biu":
+        return x
+    return x.copy() if dtype is None or x.dtype.kind == "b" else x.astype(dtype)
 
 
 def items(ans: Any, node: Node | None, wrap: Wrap) -> Any:
