@@ -145,6 +145,19 @@ NO_DERIVATIVE = {
     ),
     ("np.bitwise_and", "np.bitwise_or", "np.bitwise_xor", "np.invert", "np.left_shift",
      "np.right_shift", "np.bitwise_count"): _BITS,
+    ("np.gcd", "np.lcm", "np.packbits", "np.unpackbits"): "works on integers: pass t.data",
+    ("np.nextafter", "np.spacing", "np.frexp"): (
+        "takes floating-point numbers apart, which has no derivative: pass t.data"
+    ),
+    ("np.histogram", "np.histogram2d", "np.histogramdd", "np.histogram_bin_edges", "np.bincount"): (
+        "counts numbers, and counts have no derivative: pass t.data"
+    ),
+    ("np.can_cast", "np.min_scalar_type", "np.common_type", "np.iscomplex", "np.isfortran"): (
+        "asks for a type: pass t.data"
+    ),
+    ("np.apply_along_axis", "np.apply_over_axes", "np.piecewise"): (
+        "calls Python functions with arrays: write np.stack([f(row) for row in t]), or np.where"
+    ),
     ("np.array2string", "np.array_repr", "np.array_str"): "makes text: pass t.data",
     ("np.unique", "np.unique_values", "np.unique_counts", "np.unique_inverse", "np.unique_all",
      "np.union1d", "np.intersect1d", "np.setdiff1d", "np.setxor1d"): (

@@ -1,5 +1,7 @@
 """Rules and primitives as users write them: what is plainly meant works, the rest is named."""
 
+import functools
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -170,3 +172,39 @@ def test_a_sparse_matrix_from_a_rule_is_named():
     gl.defvjp(operation, lambda g, ans, x: sparse.csr_array(2 * g), name="my_op")
     with pytest.raises(DtypeError, match=r"my_op.*csr_array"):
         gl.grad(lambda x: operation(x).sum())(np.array([[1.0, 2.0]]))
+
+
+@pytest.mark.parametrize(
+    ("rules", "options", "problem"),
+    [
+        ([lambda g, ans, x: g, lambda g, ans, x: g], {}, "2 rules for 1 argument"),
+        ([lambda ans, x: lambda g: g], {}, r"rule 0 takes 2 .*all 3.*autograd's"),
+        ([lambda g: g], {}, "rule 0 takes 1 "),
+        ([3.0], {}, "rule 0 is 3.0, not a function"),
+        ([], {"variadic": lambda g, ans: g}, r"takes 2 .*i, g, ans"),
+    ],
+)
+def test_a_rule_that_cannot_be_called_is_refused_where_it_is_defined(rules, options, problem):
+    operation = gl.primitive(lambda x: 2.0 * x)
+    with pytest.raises(TypeError, match=problem):
+        gl.defvjp(operation, *rules, **options)
+    with pytest.raises(TypeError, match=r"3 rules for 2"):
+        gl.defvjp(np.hypot, *[lambda g, ans, x, y, z: g] * 3)
+
+
+def test_rules_of_any_callable_are_accepted():
+    class Rule:
+        def __call__(self, g, ans, *args, scale=2.0):
+            return scale * g
+
+    operation = gl.primitive(lambda x: 2.0 * x)
+    for rule in (Rule(), functools.partial(Rule(), scale=2.0), lambda *args: 2.0 * args[0]):
+        gl.defvjp(operation, rule)
+        assert gl.grad(operation)(1.0) == 2.0
+
+
+def test_a_primitive_that_saves_returns_a_pair():
+    operation = gl.primitive(lambda x: 2.0 * x)
+    gl.defvjp(operation, lambda g, ans, x, saved=None: 2.0 * g, saves=True, name="my_op")
+    with pytest.raises(DtypeError, match=r"my_op.*saves=True.*\(ans, saved\)"):
+        gl.grad(operation)(1.0)

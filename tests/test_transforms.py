@@ -1,7 +1,7 @@
 """grad, value_and_grad, vjp, jvp, jacobian, hessian, hvp: values, forms and nesting."""
 
 import itertools
-from collections import namedtuple
+from collections import OrderedDict, defaultdict, namedtuple
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -910,3 +910,13 @@ def test_transforms_of_trees_nest():
 
 def test_an_empty_tree_has_an_empty_jacobian():
     assert gl.jacobian(lambda x: ())(X) == ()
+
+
+def test_dicts_come_back_in_their_own_kind():
+    ordered = OrderedDict(b=1.0, a=2.0)
+    found = gl.grad(lambda p: p["a"] * p["b"])(ordered)
+    assert found == OrderedDict(b=2.0, a=1.0)
+    assert type(found) is OrderedDict
+    counted = defaultdict(float, a=3.0)
+    assert type(gl.grad(lambda p: p["a"] ** 2 + p["none"])(counted)) is defaultdict
+    assert list(counted) == ["a"]

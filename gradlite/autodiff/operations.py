@@ -251,6 +251,11 @@ def apply(rule: Rule, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     except RuntimeWarning as warning:
         ans = _warned(warning, rule.fn, *data, **params)
     if rule.saves:
+        if not isinstance(ans, tuple) or len(ans) != 2:
+            raise DtypeError(
+                f"{rule.name} returned {type(ans).__name__}. Its rule was declared with "
+                f"saves=True: return (ans, saved)."
+            )
         ans, saved = ans
         params = {**params, "saved": saved}
     if rule.outputs or (type(ans) is not np.ndarray and not isinstance(ans, np.generic)):

@@ -34,6 +34,7 @@ Function = Callable[..., Any]
 F = TypeVar("F", bound=Function)
 
 METADATA = frozenset({"shape", "ndim", "size"})
+NUMPYS_NAMES = {"dim": " NumPy's dim is axis.", "keepdim": " NumPy's keepdim is keepdims."}
 FRAME_READERS = frozenset({"locals", "vars", "eval", "exec", "evaluate", "f_locals"})
 
 
@@ -270,6 +271,7 @@ class Rule:
             raise MissingRuleError(
                 f"{self.name} on a Tensor does not take the argument {name!r}: its derivative "
                 f"rule knows {', '.join(sorted(self.params)) or 'no keyword arguments'}."
+                f"{NUMPYS_NAMES.get(name, '')}"
             )
         return known, call
 
@@ -400,12 +402,38 @@ def defvjp(
             f"to: make it an operation with gl.primitive first, or define the rule of the ufunc "
             f"that it calls."
         )
+    _check_signatures(fn, vjps, variadic)
     rule = Rule(fn, vjps, variadic, name, saves, outputs, masks, undefined)
     known = RULES.setdefault(fn, rule)
     if known is not rule:  # the operators of Tensor hold the old object: change it where it is
         rule.singular, rule.masks = known.singular, masks or known.masks
         for slot in Rule.__slots__:
             setattr(known, slot, getattr(rule, slot))
+
+
+def _check_signatures(fn: Function, vjps: Sequence[Any], variadic: Any) -> None:
+    """Raise TypeError if a rule cannot be called, or not with what rules are called with."""
+    name = function_name(fn)
+    forward = getattr(fn, "forward", None)
+    arrays = getattr(fn, "nin", len(vjps))
+    if type(forward) is FunctionType and not forward.__code__.co_flags & inspect.CO_VARARGS:
+        arrays = forward.__code__.co_argcount
+    if len(vjps) > arrays:
+        raise TypeError(f"defvjp({name}, ...): {len(vjps)} rules for {arrays} arguments.")
+    needed = 2 + len(vjps) if variadic is None else 3
+    for i, vjp in enumerate(vjps if variadic is None else (variadic,)):
+        if vjp is None:
+            continue
+        if not callable(vjp):
+            raise TypeError(f"defvjp({name}, ...): rule {i} is {vjp!r}, not a function.")
+        code = getattr(vjp, "__code__", None)
+        if code and code.co_argcount < needed and not code.co_flags & inspect.CO_VARARGS:
+            call = "g, ans, *args" if variadic is None else "i, g, ans, *args"
+            raise TypeError(
+                f"defvjp({name}, ...): rule {i} takes {code.co_argcount} positional arguments, but "
+                f"is called as rule({call}) with all {needed}: lambda g, ans, x: g * ... for one "
+                f"array. (autograd's lambda ans, x: lambda g: ... is written so here.)"
+            )
 
 
 def primitive(forward: F) -> F:

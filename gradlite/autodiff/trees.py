@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
 from typing import Any
@@ -22,7 +23,13 @@ def flatten(tree: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
     """
     if isinstance(tree, dict):
         leaves, back = flatten(list(tree.values()))
-        return leaves, lambda new: dict(zip(tree, back(new), strict=True))
+
+        def rebuild_dict(new: Sequence[Any]) -> Any:
+            made = copy.copy(tree)  # of its own kind: an OrderedDict, a defaultdict
+            made.update(zip(tree, back(new), strict=True))
+            return made
+
+        return leaves, rebuild_dict
     if not isinstance(tree, (tuple, list)):
         return [tree], lambda new: new[0]
     parts = [flatten(part) for part in tree]
