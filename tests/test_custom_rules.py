@@ -41,7 +41,7 @@ def test_a_rule_may_return_a_list_of_numbers():
         (lambda g, ans, x: "2 x", "str"),
         (lambda g, ans, x: {"x": g}, "dict"),
         (lambda g, ans, x: np.ones((3, 2)), r"\(3, 2\)"),
-        (lambda g, ans, x: g * (2j * x), "Complex"),
+        (lambda g, ans, x: g * (2j * x), "complex"),
     ],
     ids=["None", "string", "dict", "shape", "complex"],
 )

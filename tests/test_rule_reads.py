@@ -189,7 +189,7 @@ SAFE = {
 
 
 def found(vjp):
-    return Rule(np.add, (vjp, None)).keeps[1]
+    return Rule(np.add, (vjp, None)).saved_inputs[1]
 
 
 @pytest.mark.parametrize("name", EXACT)
@@ -236,7 +236,7 @@ def test_rules_of_any_number_of_arrays():
         functools.partial(lambda k, i, g, ans, *arrays: g, 1): (True, -1),
     }
     for variadic, expected in cases.items():
-        assert Rule(np.add, (), variadic).keeps[-1] == expected
+        assert Rule(np.add, (), variadic).saved_inputs[-1] == expected
 
 
 def traced(vjp):

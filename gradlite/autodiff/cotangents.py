@@ -38,7 +38,7 @@ def sum_to_shape(g: Any, shape: Shape) -> Any:
     return np.sum(g, axis=axes)
 
 
-def plain(x: Any, what: str) -> Any:
+def as_plain(x: Any, what: str) -> Any:
     """Return an array as a plain one; anything else as it is.
 
     Raise DtypeError, which begins with `what`, for a subclass that means more than its numbers,
@@ -81,15 +81,36 @@ class OutputCotangents:
         return np.zeros(self.shape[i], np.result_type(*(g.dtype for g in self.parts.values())))
 
 
+def checked_cotangent(c: Any, node: Node, i: int) -> Any:
+    """Return what a rule gave for argument `i` as real numbers, or name the rule at fault."""
+    if isinstance(c, (Traced, OutputCotangents)):
+        return c
+    if isinstance(c, (float, int)):
+        return np.float64(c)
+    if isinstance(c, (list, tuple)) and c:
+        return np.stack([checked_cotangent(part, node, i) for part in c])
+    rule: Any = node.rule
+    what = f"The derivative rule of {rule.name} for argument {i} returned"
+    if isinstance(c, (np.ndarray, np.generic)):
+        if c.dtype.kind == "c":
+            raise DtypeError(
+                f"{what} complex numbers. Gradients are real numbers here: return np.real(...) of "
+                f"what is real."
+            )
+        return as_plain(c, what)
+    parents: Any = node.parents
+    raise DtypeError(
+        f"{what} {'None' if c is None else type(c).__name__}, not an array of shape "
+        f"{parents[i].shape}."
+        f"{' Where there is no derivative, say None in place of the rule.' if c is None else ''}"
+    )
+
+
 def to_argument(c: Any, node: Node, i: int) -> Any:
     """Return the cotangent `c` of argument `i` in its shape, or name the rule that went wrong."""
     rule: Any = node.rule
     parents: Any = node.parents
     shape = parents[i].shape
-    if not isinstance(c, (Traced, OutputCotangents)):
-        c = _as_array(c, node, i)
-    if c.shape == shape:
-        return c
     try:
         # What was broadcast has as many axes as something here; a single number, its shape.
         axes_fit = len(c.shape) <= max(len(node.shape), *map(np.ndim, node.args))
@@ -100,24 +121,6 @@ def to_argument(c: Any, node: Node, i: int) -> Any:
     raise ShapeError(
         f"The derivative rule of {rule.name} returned a cotangent of shape "
         f"{c.shape} for argument {i}, which has shape {shape}."
-    )
-
-
-def _as_array(c: Any, node: Node, i: int) -> Any:
-    """Make an array of the numbers that a rule returned for argument `i`, or name the rule."""
-    if isinstance(c, (float, int)):
-        return np.float64(c)
-    if isinstance(c, (list, tuple)) and c:
-        return np.stack([_as_array(part, node, i) for part in c])
-    rule: Any = node.rule
-    if isinstance(c, (Traced, np.ndarray, np.generic)):
-        return plain(c, f"The derivative rule of {rule.name} for argument {i} returned")
-    parents: Any = node.parents
-    remedy = " Where there is no derivative, say None in place of the rule." if c is None else ""
-    raise DtypeError(
-        f"The derivative rule of {rule.name} for argument {i} returned "
-        f"{'None' if c is None else type(c).__name__}, not an array of shape "
-        f"{parents[i].shape}.{remedy}"
     )
 
 

@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 
 from gradlite.autodiff import in_place
-from gradlite.autodiff.cotangents import plain
+from gradlite.autodiff.cotangents import as_plain
 from gradlite.autodiff.modes import RECORDING, current_mode
 from gradlite.autodiff.node import Node, serial
 from gradlite.autodiff.rule import COMPOSITES, PLAIN, RULES, Function, Rule, Traced, to_data
 from gradlite.autodiff.rules import activations, sparse
-from gradlite.autodiff.tape import constant, items, record
+from gradlite.autodiff.tape import items, kept_constant, record
 from gradlite.autodiff.tensor import Tensor, _make
 from gradlite.errors import DtypeError, MissingRuleError, function_name, user_stacklevel
 
@@ -62,7 +62,7 @@ def as_operand(x: Any, rule: Rule) -> Any:
                 f"products have (sparse @ tensor, tensor @ sparse); for the rest, convert it with "
                 f".toarray()."
             )
-        x = np.asarray(plain(x, f"{rule.name} of a Tensor and"))
+        x = np.asarray(as_plain(x, f"{rule.name} of a Tensor and"))
     if x.dtype.kind not in "fiub":
         raise DtypeError(
             f"{rule.name} on a Tensor needs real numbers beside it, not {x.dtype} data."
@@ -88,7 +88,7 @@ def unary(rule: Rule) -> Operation:
         if node is None or current_mode() is not RECORDING:
             node = record(rule, (data,), (node,), None, ans)
         else:
-            keep_ans, keep = rule.keeps[1]
+            keep_ans, keep = rule.saved_inputs[1]
             parents = (node,)
             kept = (data,) if keep else parents
             node = new(Node)
@@ -131,14 +131,14 @@ def binary(rule: Rule) -> Operation:
         if not needed or current_mode() is not RECORDING:
             node = record(rule, (a, b), (p, q), None, ans)
         else:
-            keep_ans, keep = rule.keeps[needed]
+            keep_ans, keep = rule.saved_inputs[needed]
             parents = (p, q)
             kept = parents
             if keep or needed != 3:
                 if p is None and keep & 1 and type(a) is np.ndarray:
-                    a = constant(a, ans.dtype)
+                    a = kept_constant(a, ans.dtype)
                 elif q is None and keep & 2 and type(b) is np.ndarray:
-                    b = constant(b, ans.dtype)
+                    b = kept_constant(b, ans.dtype)
                 kept = (a if p is None or keep & 1 else p, b if q is None or keep & 2 else q)
             node = new(Node)
             node.rule = rule
@@ -273,7 +273,7 @@ def _as_output(rule: Rule, ans: Any) -> Any:
     """Return what a function returned as an array, or as the several arrays that it declared."""
     if rule.outputs:
         if isinstance(ans, (tuple, list)):
-            parts: Any = [np.asarray(plain(part, f"{rule.name} returned")) for part in ans]
+            parts: Any = [np.asarray(as_plain(part, f"{rule.name} returned")) for part in ans]
             return type(ans)(*parts) if hasattr(ans, "_fields") else tuple(parts)
         problem = "Its rule was declared with outputs=True: return a tuple of arrays."
     elif isinstance(ans, (tuple, list)) and not all(isinstance(x, NUMBERS) for x in ans):
@@ -281,7 +281,7 @@ def _as_output(rule: Rule, ans: Any) -> Any:
     elif isinstance(ans, (*NUMBERS, tuple, list)) and not isinstance(ans, bool):
         return np.asarray(ans, np.float64)
     elif isinstance(ans, np.ndarray):
-        return plain(ans, f"{rule.name} returned")
+        return as_plain(ans, f"{rule.name} returned")
     else:
         problem = "Return an array or a number."
     raise DtypeError(f"{rule.name} returned {type(ans).__name__}. {problem}")

@@ -11,31 +11,26 @@ A rule never thinks about broadcasting (the walk sums a cotangent back to its ar
 and never mentions Tensors: called with arrays it gives first derivatives, called with Tensors
 its NumPy calls are recorded in turn, which gives the second.
 
-A rule is also a statement of what it needs. Which of its parameters it *reads* decides what the
-tape keeps until the backward pass: nothing for ``add``, only the answer for ``tanh``. A rule
-that asks only for ``x.shape``, ``x.ndim`` or ``x.size`` does not keep ``x`` alive.
+Which of its parameters a rule reads decides what is kept for it (see saved_inputs.py).
 """
 
 from __future__ import annotations
 
-import dis
 import functools
 import inspect
-import re
 from collections.abc import Callable, Sequence
-from types import CodeType, FunctionType
+from types import FunctionType
 from typing import Any, TypeVar
 
 import numpy as np
 
+from gradlite.autodiff.saved_inputs import SavedInputs
 from gradlite.errors import MissingRuleError, function_name
 
 Function = Callable[..., Any]
 F = TypeVar("F", bound=Function)
 
-METADATA = frozenset({"shape", "ndim", "size"})
 NUMPYS_NAMES = {"dim": " NumPy's dim is axis.", "keepdim": " NumPy's keepdim is keepdims."}
-FRAME_READERS = frozenset({"locals", "vars", "eval", "exec", "evaluate", "f_locals"})
 
 
 def wide(x: Any) -> Any:
@@ -92,32 +87,6 @@ def to_data(x: Any) -> Any:
     return {k: to_data(v) for k, v in x.items()} if isinstance(x, dict) else x
 
 
-class Keeps(dict[int, tuple[bool, int]]):
-    """Tells what must be kept when certain arguments want a gradient, worked out once.
-
-    The key is their bit set. The value is whether some rule reads the answer, and the bit set
-    of the arguments that some rule reads (-1, all, for a variadic rule that reads any).
-    """
-
-    def __init__(self, vjps: Sequence[Function | None], variadic: Function | None) -> None:
-        super().__init__()
-        self.vjps = vjps
-        self.variadic = variadic
-
-    def __missing__(self, needed: int) -> tuple[bool, int]:
-        keep_ans, keep = False, 0
-        if self.variadic is not None:
-            keep_ans, read = _reads(self.variadic, first=2)
-            keep = -bool(read)
-        for i, vjp in enumerate(self.vjps):
-            if vjp is not None and needed >> i & 1:
-                ans, read = _reads(vjp)
-                keep_ans = keep_ans or ans
-                keep |= read & ~(-1 << len(self.vjps))
-        self[needed] = keep_ans, keep
-        return keep_ans, keep
-
-
 class Rule:
     """The derivative of one function.
 
@@ -154,7 +123,7 @@ class Rule:
         Where there is no derivative, so that the rule gives NaN; debug mode says it.
     differentiable : int
         The bit set of the arguments that have a vjp.
-    keeps : Keeps
+    saved_inputs : SavedInputs
         What the tape keeps for the rule.
     """
 
@@ -164,11 +133,11 @@ class Rule:
         "differentiable",
         "fn",
         "into",
-        "keeps",
         "masks",
         "name",
         "outputs",
         "params",
+        "saved_inputs",
         "saves",
         "singular",
         "undefined",
@@ -199,7 +168,7 @@ class Rule:
         self.differentiable = sum((vjp is not None) << i for i, vjp in enumerate(vjps))
         if variadic is not None:
             self.differentiable = -1
-        self.keeps = Keeps(self.vjps, variadic)
+        self.saved_inputs = SavedInputs(self.vjps, variadic)
         self._defaults: dict[str, Any] | None = None
         known: set[str] = set()
         into: list[bool] = []
@@ -279,54 +248,6 @@ class Rule:
 def _is_own(vjp: Function) -> bool:
     """Return whether a rule is gradlite's: those of users are called with care."""
     return type(vjp) is FunctionType and (vjp.__module__ or "").startswith("gradlite.")
-
-
-def _reads(vjp: Function, first: int = 1) -> tuple[bool, int]:
-    """Tell whether `vjp` reads ``ans``, its parameter `first`, and which arrays after it.
-
-    The arrays are a bit set, -1 for all. What the code does not mention is not read, nor is an
-    array of which it mentions no more than the `METADATA`. All else counts as read, and so does
-    what cannot be known: a callable that is no plain function.
-    """
-    if type(vjp) is not FunctionType:
-        return True, -1
-    code = vjp.__code__
-    mentioned, read = _variables(code, vjp.__doc__)
-    rest = 0
-    if code.co_flags & inspect.CO_VARARGS:
-        rest = -(code.co_varnames[code.co_argcount + code.co_kwonlyargcount] in mentioned)
-    fixed = code.co_varnames[first : code.co_argcount]
-    bits = sum((name in read) << i for i, name in enumerate(fixed[1:]))
-    return fixed[0] in mentioned if fixed else bool(rest), bits | rest << len(fixed[1:])
-
-
-def _variables(code: CodeType, doc: str | None) -> tuple[set[str], set[str]]:
-    """List the variables that code mentions, and those of which it takes more than `METADATA`.
-
-    Of all instructions only the one that takes an attribute is known by its name: a Python that
-    has others finds too much, never too little.
-    """
-    variables = set(code.co_varnames)
-    codes = [code]
-    for outer in codes:
-        codes += [inner for inner in outer.co_consts if isinstance(inner, CodeType)]
-    if any(FRAME_READERS.intersection(inner.co_names) for inner in codes):
-        return variables, variables
-    # A string may be an expression: numexpr.evaluate("g * cos(x)").
-    strings = [text for c in codes for text in c.co_consts if isinstance(text, str)]
-    words = {word for text in strings if text != doc for word in re.findall(r"\w+", text)}
-    read = variables & words
-    mentioned = set(read)
-    last: list[str] = []
-    for step in dis.get_instructions(code):
-        if not (step.opname == "LOAD_ATTR" and step.argval in METADATA):
-            read.update(last)
-        named = step.argval if isinstance(step.argval, tuple) else (step.argval,)
-        last = [name for name in named if isinstance(name, str) and name in variables]
-        mentioned.update(last)
-        read.update(last[:-1])  # of variables that are loaded together, the last is on top
-        del last[:-1]
-    return mentioned, read.union(last)
 
 
 RULES: dict[Function, Rule] = {}

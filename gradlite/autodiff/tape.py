@@ -13,11 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.autodiff.cotangents import OutputCotangents, to_argument, zero_masked
+from gradlite.autodiff.cotangents import (
+    OutputCotangents,
+    checked_cotangent,
+    to_argument,
+    zero_masked,
+)
 from gradlite.autodiff.modes import current_mode
 from gradlite.autodiff.node import Node, Writes, check_unchanged
 from gradlite.autodiff.rule import Rule, wide
-from gradlite.errors import DtypeError, GraphError
+from gradlite.errors import GraphError
 
 Wrap = Callable[[Any, Node | None], Any]
 
@@ -65,18 +70,18 @@ def record(
         if needed:
             if needed != found:
                 nodes = [n if needed >> i & 1 else None for i, n in enumerate(nodes)]
-            keep_ans, keep = rule.keeps[needed]
+            keep_ans, keep = rule.saved_inputs[needed]
             kept = list(args)
             for i, parent in enumerate(nodes):
                 if parent is not None:
                     if not keep >> i & 1:
                         kept[i] = parent
                 elif rule.saves or rule.outputs or not rule.differentiable >> i & 1:
-                    kept[i] = constant(kept[i])
+                    kept[i] = kept_constant(kept[i])
                 elif keep >> i & 1:
-                    kept[i] = constant(kept[i], ans.dtype)
+                    kept[i] = kept_constant(kept[i], ans.dtype)
             if params:
-                params = {name: constant(value) for name, value in params.items()}
+                params = {name: kept_constant(value) for name, value in params.items()}
             shape = tuple(map(np.shape, ans)) if rule.outputs else ans.shape
             node = Node(
                 rule, tuple(nodes), tuple(kept), ans if keep_ans else None, shape, params or None
@@ -86,14 +91,14 @@ def record(
     return node
 
 
-def constant(x: Any, dtype: Any = None) -> Any:
+def kept_constant(x: Any, dtype: Any = None) -> Any:
     """Return a constant as rules will read it, in memory of its own if it is not of floats.
 
     Programs fill index arrays and masks in loops, and these are small. Integers that rules compute
     with are converted to `dtype`: pixels and counts in 8 bits would overflow there.
     """
     if not isinstance(x, np.ndarray):
-        return tuple(map(constant, x)) if type(x) is tuple else x
+        return tuple(map(kept_constant, x)) if type(x) is tuple else x
     if x.dtype.kind not in "biu":
         return x
     return x.copy() if dtype is None or x.dtype.kind == "b" else x.astype(dtype)
@@ -115,47 +120,53 @@ by_age = attrgetter("serial")
 ABSENT = object()
 
 
-def toposort(root: Node, ends: Set[Node]) -> tuple[list[Node], dict[Node, Any]]:
-    """List `root` and the nodes behind it, parents before children, without leaves or `ends`.
+def toposort(root: Node, stop_at: Set[Node]) -> tuple[list[Node], dict[Node, Any]]:
+    """List `root` and the nodes behind it, parents before children, without leaves or `stop_at`.
 
-    Given `ends`, only what leads to them. Leaves with hooks are listed too: hooks see the whole
-    gradient, so it has to be collected first. The dict holds None for each: no cotangent yet.
+    Given `stop_at`, only what leads to them. Leaves with hooks are listed too: hooks see the
+    complete gradient, so it has to be collected first. The dict holds None for each: no cotangent
+    yet.
     """
     found = [root]
-    waiting: dict[Node, Any] = {root: None}
-    oldest = min((end.serial for end in ends), default=0)  # what is older cannot lead there
+    cotangents: dict[Node, Any] = {root: None}
+    oldest = min((end.serial for end in stop_at), default=0)  # what is older cannot lead there
     for node in found:
-        parents = node.parents
-        if parents is None:
+        if node.parents is None:
             raise GraphError(
-                f"The graph behind {node.rule.name if node.rule else 'this node'} was let go by "
-                f"an earlier backward pass. Pass retain_graph=True to that pass to walk the "
-                f"graph again, or compute the result anew."
+                f"The graph behind {node.rule.name if node.rule else 'this node'} was already "
+                f"freed by an earlier backward(). Pass retain_graph=True to that one to walk the "
+                f"graph again, or compute the result again."
             )
-        for parent in parents:
-            if parent is None or parent in waiting:
+        for parent in node.parents:
+            if parent is None or parent in cotangents:
                 continue
             if parent.rule is None and not (parent.sink is not None and parent.sink.hooks):
                 continue
-            if ends and (parent.serial < oldest or parent in ends):
+            if stop_at and (parent.serial < oldest or parent in stop_at):
                 continue
-            waiting[parent] = None
+            cotangents[parent] = None
             found.append(parent)
     found.sort(key=by_age)
-    if ends:
-        waiting = {}
+    if stop_at:
+        cotangents = {}
         for node in found:
-            if any(parent in waiting or parent in ends for parent in node.parents or ()):
-                waiting[node] = None
-        found = list(waiting)
-    return found, waiting
+            if any(parent in cotangents or parent in stop_at for parent in node.parents or ()):
+                cotangents[node] = None
+        found = list(cotangents)
+    return found, cotangents
 
 
-def walk(
+def accumulate(leaf: Node, g: Any) -> None:
+    """Add a contribution to the gradient of a leaf."""
+    sink: Any = leaf.sink
+    sink.add(g)
+
+
+def walk(  # noqa: C901, PLR0912, PLR0915 -- see the comment in it
     root: Node,
     g: Any,
-    deliver: Callable[[Node, Any], None] | None = None,
-    ends: Set[Node] = frozenset(),
+    on_gradient: Callable[[Node, Any], None] = accumulate,
+    stop_at: Set[Node] = frozenset(),
     retain: bool = False,
     wrap: Wrap | None = None,
 ) -> None:
@@ -166,11 +177,11 @@ def walk(
     root : Node
         Where to start.
     g : array or Tensor
-        The cotangent of its answer, of its shape.
-    deliver : callable, optional
-        ``deliver(node, cotangent)`` takes each contribution that reaches a leaf or one of
-        `ends`. By default each leaf's sink takes its own.
-    ends : set of Node, optional
+        The cotangent of its output, of its shape.
+    on_gradient : callable, optional
+        ``on_gradient(node, cotangent)`` takes each contribution that reaches a leaf or one of
+        `stop_at`. By default it is added to the leaf's gradient.
+    stop_at : set of Node, optional
         Stop at these nodes, and visit only what leads to them.
     retain : bool
         Keep what the nodes saved, so that the graph can be walked again.
@@ -181,12 +192,14 @@ def walk(
     Raises
     ------
     GraphError
-        If an earlier walk has let part of the graph go.
+        If an earlier walk has freed part of the graph.
+    MutationError
+        If an array that a rule needs was changed off the tape.
     """
-    if root in ends and deliver is not None:
-        deliver(root, g)
+    if root in stop_at:
+        on_gradient(root, g)
         return
-    order, cotangents = toposort(root, ends)
+    order, cotangents = toposort(root, stop_at)
     if not order:
         return
     if order[0].serial < Writes.last:
@@ -194,44 +207,39 @@ def walk(
     # Leaves bring their gradient to their own type in the end.
     cotangents[root] = wide(g) if hasattr(g, "dtype") else g
     inspector = current_mode().inspector
-    direct = wrap is None and not ends  # leaves' own buffers are where gradients go
+    direct = wrap is None and not stop_at  # leaves' own buffers are where gradients go
     special = inspector is not None or wrap is not None
     summed: set[Node] = set()
     masked: set[Node] = set()  # nodes to which zeros from a branch not taken may come
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        # This loop is one function, and long: a call more for each argument would be felt in graphs
+        # of small arrays.
         for node in reversed(order):
             g = cotangents.pop(node)
             if g is None:
                 continue
             rule: Any = node.rule
-            sink: Any = node.sink
-            if sink is not None and not ends:
-                g = sink.observe(g, is_leaf=rule is None)
+            if node.sink is not None and not stop_at:
+                g = node.sink.observe(g, is_leaf=rule is None)
             if rule is None:  # a leaf with hooks, or the root itself
-                if deliver is None:
-                    sink.add(g)
-                else:
-                    deliver(node, g)
+                on_gradient(node, g)
                 continue
             args: Any = node.args
             parents: Any = node.parents
             params, ans = node.params, node.ans
             if special:
-                if inspector is not None:
-                    inspector.before(node)
-                if wrap is not None:
-                    args, params, ans = _as_tensors(node, wrap)
+                args, params, ans = _prepare(node, inspector, wrap)
             vjps = rule.vjps or rule.pullbacks(len(parents))
             arity = rule.arity
             behind_mask = node in masked
             feeds_masked = behind_mask or rule.masks
-            i = -1
-            for parent in parents:
-                i += 1
-                if parent is None or (ends and parent not in cotangents and parent not in ends):
+            for i, parent in enumerate(parents):
+                if parent is None:
                     continue
-                # Spelt out for one and two arguments, which spares half the cost of the call.
-                if arity == 1:
+                held = cotangents.get(parent, ABSENT)
+                if held is ABSENT and stop_at and parent not in stop_at:
+                    continue
+                if arity == 1:  # half the cost of the general call
                     c = vjps[0](g, ans, args[0])
                 elif arity == 2:
                     c = vjps[i](g, ans, args[0], args[1])
@@ -239,32 +247,22 @@ def walk(
                     c = vjps[i](g, ans, *args, **(params or {}), out=parent.sink.empty_buffer())
                 else:
                     c = vjps[i](g, ans, *args, **(params or {}))
-                if not arity and type(c) is not np.ndarray:  # a number, or what a user's rule gave
-                    c = to_argument(c, node, i)
+                if not arity and (type(c) is not np.ndarray or c.dtype.kind == "c"):
+                    c = checked_cotangent(c, node, i)  # a rule of the user's, perhaps
                 if behind_mask and rule.singular:
                     c = zero_masked(g, c)
                 if c.shape != parent.shape:
                     c = to_argument(c, node, i)
                 if inspector is not None:
                     inspector.backward(node, g, c)
-                # Each contribution is accounted for at once, so that no two multi-megabyte
-                # gradients wait side by side.
-                held = cotangents.get(parent, ABSENT)
                 if feeds_masked:
                     masked.add(parent)
+                # Each contribution is accounted for at once, so that no two multi-megabyte
+                # gradients wait side by side.
                 if held is None:
                     cotangents[parent] = c
                 elif held is ABSENT:
-                    if type(c) is not OutputCotangents and c.dtype.kind == "c":
-                        raise DtypeError(
-                            f"Complex numbers reached argument {i} of {rule.name} on the way back: "
-                            f"a derivative rule returned them. Gradients are real numbers here: "
-                            f"return np.real(...) of what is real."
-                        )
-                    if deliver is not None:
-                        deliver(parent, c)
-                    else:
-                        parent.sink.add(c)
+                    on_gradient(parent, c)
                 elif parent in summed and type(held) is np.ndarray is type(c):
                     held += c
                 else:  # a rule may have handed out `held` twice: add out of place
@@ -274,8 +272,12 @@ def walk(
                 node.parents = node.args = node.params = node.ans = None
 
 
-def _as_tensors(node: Node, wrap: Wrap) -> tuple[Any, Any, Any]:
-    """Give a node's arguments and answer as Tensors that lead back to where they came from."""
+def _prepare(node: Node, inspector: Any, wrap: Wrap | None) -> tuple[Any, Any, Any]:
+    """Show a node to debug mode; return what its rule is called with, wrapped if it is recorded."""
+    if inspector is not None:
+        inspector.before(node)
+    if wrap is None:
+        return node.args, node.params, node.ans
     args = tuple(
         arg if parent is None or arg is parent else wrap(arg, parent)
         for arg, parent in zip(node.args, node.parents or (), strict=True)

@@ -11,229 +11,15 @@ back in the same structure, as numbers and arrays where numbers and arrays went 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from gradlite.autodiff.modes import differentiating, enable_grad
-from gradlite.autodiff.node import Node
-from gradlite.autodiff.rule import Traced
-from gradlite.autodiff.tape import walk
-from gradlite.autodiff.tensor import Tensor, _make
+from gradlite.autodiff.pullback import Function, Pullback, run
+from gradlite.autodiff.tensor import Tensor
 from gradlite.autodiff.trees import flatten, leaves_like
-from gradlite.errors import DtypeError, ShapeError
-
-Function = Callable[..., Any]
-
-
-def _variable(x: Any, i: int) -> Tensor:
-    """Make a new variable of value `x`; if that is on a tape already, the variable is too."""
-    if isinstance(x, Tensor) and x.requires_grad:
-        variable: Tensor = +x
-        return variable
-    if isinstance(x, int) and not isinstance(x, bool):
-        x = float(x)
-    try:
-        # In memory of its own: the function may change it, and the caller may change x.
-        return Tensor(x, requires_grad=True)
-    except DtypeError as error:
-        raise DtypeError(f"Cannot differentiate with respect to argument {i}: {error}") from None
-
-
-def _like(x: Any, derivative: Any, data_shape: tuple[int, ...], dtype: Any) -> Any:
-    """Return a derivative in the form of the argument it belongs to."""
-    if isinstance(derivative, Tensor):
-        if derivative.requires_grad:
-            return derivative if derivative.dtype == dtype else derivative.astype(dtype)
-        derivative = derivative._data
-    if derivative is None:
-        derivative = np.zeros(data_shape, dtype)
-    if isinstance(x, (float, int)):
-        return float(derivative)
-    return np.array(derivative, dtype=dtype)
-
-
-class Output:
-    """What a function returned: one array, or a tree of them joined into one.
-
-    Attributes
-    ----------
-    value : Tensor, array or number
-        All entries; of a tree, along one axis.
-    """
-
-    def __init__(self, f: Function, returned: Any) -> None:
-        self.leaves, self.rebuild = flatten(returned)
-        self.is_tree = isinstance(returned, (tuple, list, dict))
-        self.leaves = [_output_leaf(f, leaf) for leaf in self.leaves]
-        if self.is_tree:
-            parts = [np.ravel(leaf) for leaf in self.leaves]
-            self.value = np.concatenate(parts) if parts else np.zeros(0)
-        else:
-            (self.value,) = self.leaves
-
-    @property
-    def shapes(self) -> list[tuple[int, ...]]:
-        """The shape of each leaf."""
-        return [np.shape(leaf) for leaf in self.leaves]
-
-    def restore(self, joined: Any, axis: int = 0) -> Any:
-        """Return the tree of what stands joined along `axis`, whose other axes it keeps."""
-        if not self.is_tree:
-            return joined
-        sizes = [int(np.prod(shape)) for shape in self.shapes]
-        parts = np.split(joined, np.cumsum(sizes)[:-1], axis=axis) if sizes else []
-        before, after = np.shape(joined)[:axis], np.shape(joined)[axis + 1 :]
-        return self.rebuild(
-            [
-                np.reshape(part, (*before, *shape, *after))
-                for part, shape in zip(parts, self.shapes, strict=True)
-            ]
-        )
-
-    def join(self, tree: Any, name: str) -> Any:
-        """Return a tree built as the output is, joined as the output is."""
-        shapes, leaves = self.shapes, [tree]
-        if self.is_tree:
-            leaves = leaves_like(tree, self.rebuild(self.leaves), name)
-        if [np.shape(leaf) for leaf in leaves] != shapes:
-            given = [np.shape(leaf) for leaf in leaves]
-            raise ShapeError(
-                f"{name} of shape {given if self.is_tree else given[0]} for an output of shape "
-                f"{shapes if self.is_tree else shapes[0]}."
-            )
-        if not self.is_tree:
-            return tree
-        return np.concatenate([np.ravel(leaf) for leaf in leaves]) if leaves else np.zeros(0)
-
-
-def _output_leaf(f: Function, x: Any) -> Any:
-    """Return what a function returned, or raise DtypeError if it cannot have a derivative."""
-    if isinstance(x, Traced) and not isinstance(x, Tensor):
-        return Tensor(x)
-    name = getattr(f, "__name__", "The function")
-    if isinstance(x, (Tensor, np.ndarray, np.generic)):
-        if x.dtype.kind == "f":
-            return x
-        what = f"{x.dtype} data"
-        why = (
-            "Comparisons, argmax and integers have no derivative: return what is differentiable, "
-            "or convert a constant with float()."
-        )
-    elif isinstance(x, (float, int)) and not isinstance(x, bool):
-        return x
-    else:
-        what, why = repr(x) if x is None else type(x).__name__, "Return arrays or numbers."
-    raise DtypeError(f"{name} returned {what}, which cannot be differentiated. {why}")
-
-
-class Pullback:
-    """The map from cotangents of an output to cotangents of the arguments (see `vjp`).
-
-    `local` holds further variables that the caller made for itself.
-    """
-
-    def __init__(
-        self,
-        output: Output,
-        variables: list[tuple[Node, tuple[int, ...], Any]],
-        primals: list[Any],
-        rebuild: Function,
-        local: frozenset[Node] = frozenset(),
-    ) -> None:
-        self.output = output
-        self.primals = primals
-        self.rebuild = rebuild
-        # The function may change its argument (x += 1): what stood there before is kept.
-        self.ends = frozenset(node for node, _, _ in variables)
-        self.variables = variables
-        # Whether a pass leads to yet other variables, and so must be recorded itself.
-        value = output.value
-        self.recorded = isinstance(value, Tensor) and _leads_beyond(value, self.ends | local)
-
-    @property
-    def ans(self) -> Any:
-        """The output for the caller: Tensors only if other variables had a part in it."""
-        return self.output.rebuild([self._plain(leaf) for leaf in self.output.leaves])
-
-    def _plain(self, leaf: Any) -> Any:
-        if self.recorded or not isinstance(leaf, Tensor):
-            return leaf
-        return leaf.data if leaf.ndim else leaf._data
-
-    def __call__(self, cotangent: Any, retain: bool = True) -> Any:
-        """Return the cotangents of the arguments for one of the output."""
-        return self.pull(self.output.join(cotangent, "a cotangent"), retain)
-
-    def pull(self, cotangent: Any, retain: bool = True) -> Any:
-        """Return the cotangents of the arguments for one of the joined output."""
-        value = self.output.value
-        found: dict[Node, Any] = {}
-        if isinstance(value, Tensor) and value._node is not None:
-            if not isinstance(cotangent, Tensor):
-                cotangent = np.asarray(cotangent, value.dtype)
-
-            def deliver(node: Node, g: Any) -> None:
-                if node in self.ends:
-                    found[node] = found[node] + g if node in found else g
-
-            with enable_grad():
-                walk(
-                    value._node,
-                    cotangent,
-                    deliver,
-                    self.ends,
-                    retain=retain or self.recorded,
-                    # Linear in a cotangent that is a Tensor: recorded through it alone.
-                    wrap=_make if self.recorded else None,
-                )
-        return self.rebuild(
-            [
-                _like(x, found.get(node), shape, dtype)
-                for x, (node, shape, dtype) in zip(self.primals, self.variables, strict=True)
-            ]
-        )
-
-
-def _leads_beyond(output: Tensor, variables: frozenset[Node]) -> bool:
-    """Tell whether the graph of `output` reaches anything older than `variables`.
-
-    What is younger was made on the way, like the variables of an inner transform.
-    """
-    if output._node is None:
-        return False
-    oldest = min((node.serial for node in variables), default=0)
-    stack, seen = [output._node], {output._node}
-    while stack:
-        node = stack.pop()
-        if node.serial < oldest:
-            return True
-        for parent in node.parents or ():
-            if parent is not None and parent not in seen:
-                seen.add(parent)
-                stack.append(parent)
-    return False
-
-
-def _run(
-    f: Function,
-    primals: Sequence[Any],
-    positions: Sequence[int] | None = None,
-    local: frozenset[Node] = frozenset(),
-) -> Pullback:
-    """Evaluate `f` on variables made of the primals, whose places in the call errors name."""
-    leaves, rebuild = flatten(tuple(primals))
-    tensors = [
-        _variable(x, i)
-        for i, primal in zip(positions or range(len(primals)), primals, strict=True)
-        for x in flatten(primal)[0]
-    ]
-    variables: list[Any] = [(t._node, t.shape, t.dtype) for t in tensors]
-    with enable_grad(), differentiating(frozenset(node for node, _, _ in variables)):
-        returned = f(*rebuild(tensors))
-        output = Output(f, returned)
-    return Pullback(output, variables, leaves, rebuild, local)
+from gradlite.errors import ShapeError
 
 
 def vjp(f: Function, *primals: Any) -> tuple[Any, Pullback]:
@@ -263,7 +49,7 @@ def vjp(f: Function, *primals: Any) -> tuple[Any, Pullback]:
     >>> pull(np.array([1.0, 10.0]))
     (array([ 3., 30.]), 21.0)
     """
-    pull = _run(f, primals)
+    pull = run(f, primals)
     return pull.ans, pull
 
 
@@ -301,7 +87,7 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
             f"jvp needs a tangent of the shape of each primal: primals "
             f"{[np.shape(x) for x in leaves]}, tangents {[np.shape(t) for t in directions]}."
         )
-    pull = _run(f, primals)
+    pull = run(f, primals)
     output = pull.output
     if not isinstance(output.value, Tensor):
         return pull.ans, output.restore(np.zeros_like(output.value))
@@ -312,7 +98,7 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
         return sum((np.sum(x * t) for x, t in zip(back, directions, strict=True)), 0.0)
 
     u = np.zeros(output.value.shape, output.value.dtype)
-    push = _run(pulled, (u,), local=pull.ends)
+    push = run(pulled, (u,), local=pull.stop_at)
     (tangent,) = push(np.ones(()))
     tangent = output.restore(tangent)
     return pull.ans, tangent[()] if isinstance(tangent, np.ndarray) else tangent
@@ -376,7 +162,7 @@ def value_and_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     @functools.wraps(f, updated=())
     def both(*args: Any, **kwargs: Any) -> Any:
         nums, one = _select(argnums, args, "grad")
-        pull = _run(_only(f, nums, args, kwargs), [args[i] for i in nums], nums)
+        pull = run(_only(f, nums, args, kwargs), [args[i] for i in nums], nums)
         output = pull.output
         if output.is_tree or np.size(output.value) != 1:
             what = f"a tree of {len(output.leaves)} results" if output.is_tree else "an array"
@@ -457,7 +243,7 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     def jacobian_of(*args: Any, **kwargs: Any) -> Any:
         nums, one = _select(argnums, args, "jacobian")
         primals = [args[i] for i in nums]
-        pull = _run(_only(f, nums, args, kwargs), primals, nums)
+        pull = run(_only(f, nums, args, kwargs), primals, nums)
         output, (leaves, rebuild) = pull.output, flatten(tuple(primals))
         size = int(np.size(output.value))
         basis = np.eye(size).reshape(size, *np.shape(output.value))

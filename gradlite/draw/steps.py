@@ -167,7 +167,7 @@ def on_the_tape(root: Node, g: Any) -> Iterator[Step]:
     ends = leaves(root)
     observer = Observer()
     with observer:
-        walk(root, g, deliver=lambda node, c: None, ends=ends, retain=True)
+        walk(root, g, on_gradient=lambda node, c: None, stop_at=ends, retain=True)
     totals: dict[Any, Any] = {root: g}
     for node, passed in observer.steps:
         parents = [parent for parent in node.parents or () if parent is not None]
@@ -199,7 +199,7 @@ def contributions(item: Any, g: Any) -> Contributions:
         given.append((x, float(c) if isinstance(x, Value) else c))
 
     parents = {parent for parent in item.parents if parent is not None}
-    walk(item, g, deliver=deliver, ends=parents, retain=True)
+    walk(item, g, on_gradient=deliver, stop_at=parents, retain=True)
     return iter(given)
 
 
