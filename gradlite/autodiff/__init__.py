@@ -1,5 +1,5 @@
 """The engine: rules, the tape and its walk, Tensors and what they do, transforms."""
 
-from gradlite.autodiff import operations
+from gradlite.autodiff import methods
 
-__all__ = ["operations"]  # which gives Tensor its operators
+__all__ = ["methods"]  # which gives Tensor its operators

@@ -1,41 +1,30 @@
 """Operations: what Python's operators and NumPy's functions do with Tensors.
 
 Each is generated once from its rule, with a fixed number of arguments: compute with the arrays, and
-make a node. Those of the operators become methods of `Tensor` at the end of this file; NumPy's
-protocols (`__array_ufunc__`, `__array_function__`) bring every other NumPy function here. What a
-Tensor cannot do raises an error.
+make a node. methods.py makes methods of `Tensor` of them.
 """
 
 from __future__ import annotations
 
-import inspect
 import re
-import sys
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from gradlite.autodiff import in_place
 from gradlite.autodiff.cotangents import as_plain
 from gradlite.autodiff.modes import RECORDING, current_mode
 from gradlite.autodiff.node import Node, serial
-from gradlite.autodiff.rule import COMPOSITES, PLAIN, RULES, Function, Rule, Traced, to_data
-from gradlite.autodiff.rules import activations, sparse
+from gradlite.autodiff.rule import RULES, Function, Rule, Traced
+from gradlite.autodiff.rules import sparse
 from gradlite.autodiff.tape import items, kept_constant, record
 from gradlite.autodiff.tensor import Tensor, _make
-from gradlite.errors import DtypeError, MissingRuleError, function_name, user_stacklevel
+from gradlite.errors import DtypeError, MissingRuleError, user_stacklevel
 
 new = object.__new__
 Operation = Callable[..., Any]
 NUMBERS = (float, int, np.floating)
-REDUCTIONS: dict[Any, Function] = {
-    np.add: np.sum,
-    np.multiply: np.prod,
-    np.maximum: np.max,
-    np.minimum: np.min,
-}
 
 
 # NumPy's warnings (overflow, invalid value) name the line that called NumPy, here in this file, and
@@ -172,44 +161,6 @@ def with_sparse(dense: Operation) -> Operation:
     return matmul
 
 
-def reflected(operation: Operation) -> Operation:
-    """Exchange the operands: ``__radd__`` and its like."""
-    return lambda self, other: operation(other, self)
-
-
-def comparison(fn: Function) -> Operation:
-    """Make a comparison, which returns a plain array."""
-    return lambda self, other: fn(self._data, to_data(other))
-
-
-def refused(operator: str, remedy: str) -> Operation:
-    """Generate an operation that Tensors do not have, and say what to write."""
-
-    def refuse(self: Tensor, *args: Any) -> Any:
-        raise MissingRuleError(f"{operator} is not defined for Tensors: {remedy}.")
-
-    return refuse
-
-
-def method(fn: Function, note: str = "") -> Operation:
-    """Make the method that does what a NumPy function does."""
-
-    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return self.__array_function__(fn, (), (self, *args), kwargs)
-
-    call.__name__ = fn.__name__
-    call.__doc__ = f"Do what `numpy.{fn.__name__}` does.{note}"
-    return call
-
-
-def function(fn: Function) -> Operation:
-    """Make the method that does what a function of one array does."""
-    call = unary(RULES[fn])
-    call.__name__ = fn.__name__
-    call.__doc__ = f"Do what `{function_name(fn)}` does."
-    return call
-
-
 def generate(rule: Rule) -> Operation:
     """Generate the operation of a rule."""
     # A function of the user's may return a float or a list: `apply` makes an array of it.
@@ -303,119 +254,3 @@ def operation_of(fn: Function) -> Operation | None:
     if call is None and fn in RULES:
         call = CALLS[fn] = generate(RULES[fn])
     return call
-
-
-def array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-    """Do what a ufunc does, with Tensors among its inputs (NEP 13)."""
-    if method == "__call__" and not kwargs:
-        call = CALLS.get(ufunc) or operation_of(ufunc)
-        if call is not None:
-            return call(*inputs)
-    if method == "reduce" and ufunc in REDUCTIONS:
-        return self.__array_function__(REDUCTIONS[ufunc], (), inputs, {"axis": 0, **kwargs})
-    if method != "__call__":
-        raise MissingRuleError.for_function(ufunc, method)
-    out = kwargs.get("out")
-    if out is not None:
-        if len(kwargs) == len(out) == 1 and out[0] is inputs[0]:  # array += tensor
-            references, caller = sys.getrefcount(inputs[0]), sys._getframe(1)
-            return in_place.of_array(operation_of(ufunc), references, caller, *inputs)
-        raise MissingRuleError(
-            f"{function_name(ufunc)} with out= cannot be recorded: an operation on Tensors "
-            f"returns a new Tensor. Omit out=, or write to t.data."
-        )
-    return self.__array_function__(ufunc, (), inputs, kwargs)
-
-
-def perform(self: Tensor, fn: Function, args: Any, kwargs: Any) -> Any:
-    """Do what a primitive does."""
-    call = CALLS.get(fn) or operation_of(fn)
-    if call is None or kwargs:
-        return self.__array_function__(fn, (), args, kwargs)
-    return call(*args)
-
-
-def array_function(self: Tensor, fn: Function, types: Any, args: Any, kwargs: Any) -> Any:
-    """Do what another NumPy function does, with Tensors among its arguments (NEP 18)."""
-    if len(types) > 1 and not all(issubclass(kind, (Tensor, np.ndarray)) for kind in types):
-        return NotImplemented  # these turn themselves into Tensors
-    rule = RULES.get(fn)
-    if rule is not None:
-        return apply(rule, args, kwargs)
-    definition = COMPOSITES.get(fn)
-    if definition is not None:
-        try:
-            return definition(*args, **kwargs)
-        except TypeError:
-            _check_call(fn, definition, args, kwargs)
-            raise
-    if fn in PLAIN:
-        return fn(*to_data(args), **to_data(kwargs))
-    raise MissingRuleError.for_function(fn)
-
-
-def _check_call(fn: Function, definition: Function, args: Any, kwargs: Any) -> None:
-    """Refuse arguments that the definition of a composite does not have."""
-    try:
-        inspect.signature(definition).bind(*args, **kwargs)
-    except TypeError as error:
-        raise MissingRuleError(f"{function_name(fn)} on a Tensor: {error}.") from None
-
-
-# -- what becomes of it: the methods of Tensor -------------------------------------------------
-
-OPERATORS = {
-    "add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.divide,
-    "pow": np.power, "matmul": np.matmul, "mod": np.remainder, "floordiv": np.floor_divide,
-}  # fmt: skip
-COMPARISONS = {
-    "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal,
-    "eq": np.equal, "ne": np.not_equal,
-}  # fmt: skip
-REFUSED = {
-    "and or xor rand ror rxor": refused(
-        "&, | or ^", "combine comparisons, which are plain arrays: (t > 0) & (t < 1)"
-    ),
-    "lshift rshift rlshift rrshift": refused("<< or >>", "shift t.data"),
-    "invert": refused("~", "negate a comparison: ~(t > 0)"),
-    "divmod rdivmod": refused("divmod()", "write (t // y, t % y)"),
-    "round": refused("round()", "use np.round(t), whose derivative is 0, or round(t.item())"),
-}
-TIES = " Elements that tie share the gradient equally."
-METHODS = (
-    np.sum, np.mean, np.prod, np.var, np.std, np.cumsum, np.cumprod, np.trace, np.diagonal,
-    np.ravel, np.swapaxes, np.squeeze, np.repeat, np.take, np.clip, np.round, np.dot, np.copy,
-    np.argmax, np.argmin, np.argsort, np.searchsorted, np.nonzero, np.any, np.all,
-)  # fmt: skip
-
-
-def methods() -> dict[str, Operation]:
-    """Return the methods of Tensor that are made of rules, by name."""
-    made: dict[str, Operation] = {
-        "__array_ufunc__": array_ufunc,
-        "__array_function__": array_function,
-        "_perform": perform,
-        "__neg__": unary(RULES[np.negative]),
-        "__pos__": unary(RULES[np.positive]),
-        "__abs__": unary(RULES[np.absolute]),
-        "max": method(np.max, note=TIES),
-        "min": method(np.min, note=TIES),
-    }
-    for name, fn in OPERATORS.items():
-        made[f"__{name}__"] = CALLS[fn]
-        made[f"__r{name}__"] = reflected(CALLS[fn])
-        made[f"__i{name}__"] = in_place.generate(CALLS[fn], fn, as_operand)
-    for name, fn in COMPARISONS.items():
-        made[f"__{name}__"] = comparison(fn)
-    for names, refuse in REFUSED.items():
-        made.update((f"__{name}__", refuse) for name in names.split())
-    made.update((fn.__name__, method(fn)) for fn in METHODS)
-    made["abs"] = function(np.absolute)
-    for fn in (np.exp, np.log, np.sqrt, np.sin, np.cos, np.tanh):
-        made[fn.__name__] = function(fn)
-    made["relu"], made["sigmoid"] = function(activations.relu), function(activations.sigmoid)
-    return made
-
-
-for name, operation in methods().items():
-    setattr(Tensor, name, operation)

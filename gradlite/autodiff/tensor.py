@@ -1,7 +1,7 @@
 """Tensor: a NumPy array that remembers how it was made.
 
 Here is what a Tensor is: its data, its gradient, and the way back to what it was made from. What it
-does, operators and NumPy's functions, is generated from the table of rules, in operations.py.
+does, operators and NumPy's functions, is generated from the table of rules, in methods.py.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Tensor(Conversions):
     _data: Any  # an array, or the NumPy scalar that NumPy made of a 0-d result
     _node: Node | None  # what it was made from; None where no gradient is wanted
 
-    # Set in operations.py.
+    # Set in methods.py.
     __array_ufunc__: Operation
     __array_function__: Operation
     __add__: Operation
