@@ -12,6 +12,7 @@ import pytest
 import scipy.special as sp
 
 import gradlite as gl
+from gradlite import nn
 from gradlite.errors import DtypeError, ShapeError
 from gradlite.nn import losses as L
 from tests.helpers import gradients, leaves, nodes_behind
@@ -312,11 +313,11 @@ def test_huber_with_a_large_delta_is_half_of_mse() -> None:
 
 
 def test_weighted_mean_averages_what_is_there() -> None:
-    np.testing.assert_allclose(L.weighted_mean(np.array([1.0, 4.0])), 2.5)
-    np.testing.assert_allclose(L.weighted_mean(np.array([1.0, 4.0]), [3, 1]), 1.75)
-    np.testing.assert_allclose(L.weighted_mean(np.array([[1.0, 3.0], [4.0, 4.0]]), [3, 1]), 2.5)
+    np.testing.assert_allclose(nn.weighted_mean(np.array([1.0, 4.0])), 2.5)
+    np.testing.assert_allclose(nn.weighted_mean(np.array([1.0, 4.0]), [3, 1]), 1.75)
+    np.testing.assert_allclose(nn.weighted_mean(np.array([[1.0, 3.0], [4.0, 4.0]]), [3, 1]), 2.5)
     (x,) = leaves(np.array([1.0, 4.0]))
-    L.weighted_mean(x, [3, 1]).backward()
+    nn.weighted_mean(x, [3, 1]).backward()
     np.testing.assert_allclose(x.grad, [0.75, 0.25])
 
 
@@ -520,6 +521,29 @@ def test_cross_entropy_refuses_targets_that_are_neither(target: Any) -> None:
 def test_cross_entropy_refuses_integer_logits() -> None:
     with pytest.raises(DtypeError, match=r"int64.*astype"):
         L.cross_entropy(np.ones((2, 3), int), np.array([0, 1]))
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda z, w: gl.cross_entropy(z, np.array([0, 1]), w), "weight= for classes, sample_weig"),
+        (lambda z, w: gl.cross_entropy(z, np.array([0, 1]), w.tolist()), "not list.*weight= for"),
+        (lambda z, w: gl.bce_with_logits(z, z, w), "bce_with_logits.*sample_weight= for rows"),
+        (lambda z, w: gl.mse(z, z, w), r"mse: reduction is .*not ndarray. Pass weights by name: s"),
+        (lambda z, w: gl.mse(z, z, True), "reduction is .*not bool"),
+        (lambda z, w: gl.huber(z, z, "mean"), "huber.*delta, a number, not str.*reduction="),
+        (lambda z, w: gl.huber(z, z, w), "huber.*delta, a number, not ndarray.*sample_weight="),
+    ],
+)
+def test_an_argument_in_the_place_of_another_is_told_its_name(call: Any, text: str) -> None:
+    with pytest.raises(TypeError, match=text):
+        call(np.ones((2, 3)), np.ones(3))
+
+
+def test_a_loss_is_one_object_with_one_home() -> None:
+    for name, loss in L.LOSSES.items():
+        assert getattr(gl, name) is getattr(nn, name) is loss
+        assert loss.__module__ == L.__name__
 
 
 @every_case
