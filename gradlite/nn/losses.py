@@ -379,7 +379,7 @@ def gaussian_nll(
     full : bool, default False
         Add ``log(2 * pi) / 2``.
     eps : float, default 1e-6
-        The smallest variance to reckon with.
+        The smallest variance; smaller ones count as this.
     sample_weight : array_like, shape (n,), optional
         The weight of each row.
     reduction : {'mean', 'sum', 'none'}

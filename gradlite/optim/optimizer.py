@@ -77,7 +77,7 @@ class Optimizer:
     def update(
         self, p: Array, g: Array, state: Lazy, scratch: Scratch, group: Group, lr: float, t: int
     ) -> None:
-        """Take a step, in place, on a stretch of the parameters.
+        """Update a part of the parameters in place.
 
         Parameters
         ----------
@@ -86,7 +86,7 @@ class Optimizer:
         state : dict of str to array, shape (n,)
             The arrays kept from step to step; a new one is zero.
         scratch : tuple of two arrays, shape (n,)
-            Room for intermediate results.
+            For intermediate results.
         group : dict
             The hyperparameters.
         lr : float
@@ -101,7 +101,7 @@ class Optimizer:
         raise NotImplementedError
 
     def step(self) -> None:
-        """Take a step: move every parameter that has a gradient."""
+        """Take a step: update every parameter that has a gradient."""
         for group, vectors in self._packed:
             lr = group["lr"]
             lr = self._scheduled(lr) if callable(lr) else float(lr)

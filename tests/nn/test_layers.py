@@ -113,7 +113,7 @@ def test_linear_starts_within_the_bound_and_from_the_seed() -> None:
     [
         (
             lambda: nn.Linear([64, 32], 10),
-            r"Linear takes a whole number as in_features.*\[64, 32\]",
+            r"Linear takes an integer as in_features.*\[64, 32\]",
         ),
         (lambda: nn.Linear(64, [10]), "out_features"),
         (lambda: nn.Linear(2.5, 1), "2.5"),  # type: ignore[arg-type]
@@ -121,7 +121,7 @@ def test_linear_starts_within_the_bound_and_from_the_seed() -> None:
         (lambda: Bilinear(1, None, 2), "in2_features"),  # type: ignore[arg-type]
     ],
 )
-def test_sizes_are_whole_numbers(make: Any, message: str) -> None:
+def test_sizes_are_integers(make: Any, message: str) -> None:
     with pytest.raises(TypeError, match=message):
         make()
 
