@@ -2,12 +2,14 @@
 
 A `Vector` packs parameters of one type. Each parameter's data becomes a view of `Vector.data`,
 and the buffer of its gradient a view of `Vector.grad`, so that a backward pass leaves all
-gradients side by side and an update is plain arithmetic on two long arrays.
+gradients side by side and an update is plain arithmetic on two long arrays. Parameters of float16
+are updated in float32, and so is the state kept: squares of gradients and an eps of 1e-8 are
+nothing in float16, and a quotient of the two is NaN.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby, pairwise
 from typing import Any, NamedTuple
 
@@ -112,6 +114,29 @@ class Block(NamedTuple):
     scratch: Scratch
 
 
+class Widened:
+    """Blocks of float16, each with float32 in place of it while it is updated.
+
+    Parameters
+    ----------
+    halves : list of (array, array)
+        Parameters and gradients in float16.
+    blocks : list of Block
+        What is updated in their place.
+    """
+
+    def __init__(self, halves: list[tuple[Array, Array]], blocks: list[Block]) -> None:
+        self.halves = halves
+        self.blocks = blocks
+
+    def __iter__(self) -> Iterator[Block]:
+        for (data, grad), block in zip(self.halves, self.blocks, strict=True):
+            np.copyto(block.p, data)
+            np.copyto(block.g, grad)
+            yield block
+            np.copyto(data, block.p, casting="same_kind")
+
+
 class Segment:
     """Parameters that lie side by side and take a step together.
 
@@ -121,13 +146,13 @@ class Segment:
         The parameters.
     grad : array, shape (n,)
         Their gradients.
-    blocks : list of Block
+    blocks : iterable of Block
         What is updated, one after the other.
     """
 
     __slots__ = ("blocks", "grad", "views")
 
-    def __init__(self, views: Sequence[ParamView], grad: Array, blocks: list[Block]) -> None:
+    def __init__(self, views: Sequence[ParamView], grad: Array, blocks: Iterable[Block]) -> None:
         self.views = views
         self.grad = grad
         self.blocks = blocks
@@ -157,7 +182,8 @@ class Vector:
     views : list of ParamView
         Which parameter is where.
     state : Lazy
-        The state of an optimiser for each entry: arrays by name, zero at first.
+        The state of an optimiser for each entry: arrays by name, zero at first; of float32 for
+        parameters of float16.
 
     Examples
     --------
@@ -183,9 +209,10 @@ class Vector:
         for name, p in named:
             self.views.append(ParamView(name, p, data, grad, start))
             start += p.size
-        self.state = Lazy(lambda name: np.zeros_like(data))
-        self._length = min(size, BLOCK // dtype.itemsize)
-        self._scratch = np.empty((2, self._length), dtype)
+        wide = np.result_type(dtype, np.float32)
+        self.state = Lazy(lambda name: np.zeros(size, wide))
+        self._length = min(size, BLOCK // wide.itemsize)
+        self._scratch = np.empty((2 if wide == dtype else 4, self._length), wide)
         self._segments: dict[tuple[int, int], Segment] = {}
 
     def zero_grad(self) -> None:
@@ -230,13 +257,15 @@ class Vector:
             views = self.views[first:end]
             start, stop = views[0].start, views[-1].stop
             bounds = [*range(start, stop, self._length), stop] if stop > start else []
-            blocks = [self._block(slice(*pair)) for pair in pairwise(bounds)]
-            segment = self._segments[first, end] = Segment(views, self.grad[start:stop], blocks)
+            parts = [slice(*pair) for pair in pairwise(bounds)]
+            blocks = [self._block(part) for part in parts]
+            halves = [(self.data[part], self.grad[part]) for part in parts]
+            updated = Widened(halves, blocks) if self.data.dtype == np.float16 else blocks
+            segment = self._segments[first, end] = Segment(views, self.grad[start:stop], updated)
         return segment
 
     def _block(self, part: slice) -> Block:
         state = self.state
-        one, two = self._scratch[:, : part.stop - part.start]
-        return Block(
-            self.data[part], self.grad[part], Lazy(lambda name: state[name][part]), (one, two)
-        )
+        one, two, *wide = self._scratch[:, : part.stop - part.start]
+        p, g = wide or (self.data[part], self.grad[part])
+        return Block(p, g, Lazy(lambda name: state[name][part]), (one, two))

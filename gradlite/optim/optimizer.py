@@ -52,7 +52,8 @@ class Optimizer:
     -----
     Making an optimiser moves its parameters to memory of its own: each ``p.data`` is a view from
     then on, so an array taken from it before no longer follows. A parameter that has no gradient
-    is left out of a step: its value, its state and its count of steps stay.
+    is left out of a step: its value, its state and its count of steps stay. Parameters of float16
+    are updated in float32 and rounded after each step; their state is float32.
 
     Examples
     --------
