@@ -16,7 +16,7 @@ from gradlite.nn.normalization import options
 
 
 class _Convolution(Module):
-    """What convolutions of one and of two axes have in common."""
+    """Base of the convolutions along one and two axes."""
 
     axes: int
 
@@ -99,7 +99,7 @@ class Conv1d(_Convolution):
 
 
 class Conv2d(_Convolution):
-    """Slide kernels along images, multiply and sum.
+    """Slide kernels along images; multiply and sum.
 
     Parameters
     ----------
@@ -110,9 +110,9 @@ class Conv2d(_Convolution):
     stride : int or (int, int), default 1
         How far they move.
     padding : int, (int, int), 'same' or 'valid', default 0
-        How many zeros are put on each side; with 'same' as many as keep height and width.
+        The zeros added on each side; with 'same' as many as keep height and width.
     dilation : int or (int, int), default 1
-        How far apart the elements are that a kernel meets.
+        The spacing of the elements that a kernel covers.
     groups : int, default 1
         The number of groups into which the channels are split, each convolved separately.
     bias : bool, default True
@@ -158,7 +158,7 @@ class MaxPool2d(Module):
     padding : int or (int, int), default 0
         How far it reaches beyond each side, at most half its size.
     dilation : int or (int, int), default 1
-        How far apart the elements are that it meets.
+        The spacing of the elements that it covers.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Embedding and Bilinear: rows of numbers for categories, and scores of pairs of rows."""
+"""Embedding and Bilinear: learned rows for categories, and scores of pairs of rows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gradlite.nn.module import Module, Parameter, Rng, generator
 
 
 class Embedding(Module):
-    """A table of learned rows, picked by number.
+    """A table of learned rows, selected by index.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class Embedding(Module):
     embedding_dim : int
         Their length.
     padding_idx : int, optional
-        A row that is zero at first and gets no gradient: what fills up short sequences.
+        A row that starts at zero and gets no gradient: padding for short sequences.
     dtype : dtype, default float32
         The type of the parameters.
     rng : Generator, optional
@@ -63,7 +63,7 @@ class Embedding(Module):
         self.weight = Parameter(table, copy=False)
 
     def forward(self, indices: Any) -> Any:
-        """Pick the rows of these numbers."""
+        """Select the rows of these indices."""
         if isinstance(indices, Tensor):
             indices = indices.data
         return embedding(self.weight, indices=np.asarray(indices), padding_idx=self.padding_idx)

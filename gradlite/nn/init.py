@@ -80,7 +80,7 @@ def ones(tensor: A) -> A:
 
 
 def uniform(tensor: A, a: float = 0.0, b: float = 1.0, *, rng: Rng = None) -> A:
-    """Draw each element evenly from the interval from `a` to `b`.
+    """Draw each element from the uniform distribution between `a` and `b`.
 
     Examples
     --------

@@ -19,7 +19,7 @@ def options(layer: Module, usual: dict[str, Any]) -> str:
 
 
 class BatchNorm1d(Module):
-    """Bring each channel of a batch to mean 0 and variance 1, then scale and shift it.
+    """Normalize each channel of a batch to mean 0 and variance 1, then scale and shift it.
 
     Training takes the mean and variance of the batch, and keeps a running average of both for
     eval mode, where each row is independent of the others. Ioffe and Szegedy, "Batch normalization"
@@ -32,7 +32,7 @@ class BatchNorm1d(Module):
     eps : float, default 1e-5
         Added to the variance.
     momentum : float or None, default 0.1
-        The part of each batch in the running average; None for the plain average of all batches.
+        The weight of each batch in the running average; None averages all batches equally.
     affine : bool, default True
         Whether to scale and shift.
     track_running_stats : bool, default True
@@ -116,7 +116,7 @@ class BatchNorm1d(Module):
 
 
 class LayerNorm(Module):
-    """Bring each row to mean 0 and variance 1, over its last axes, then scale and shift.
+    """Normalize each row to mean 0 and variance 1, over its last axes, then scale and shift.
 
     Ba, Kiros and Hinton, "Layer normalization" (arXiv:1607.06450). Both modes do the same.
 

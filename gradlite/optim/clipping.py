@@ -19,7 +19,7 @@ def clip_grad_norm(
     norm_type: float = 2.0,
     error_if_nonfinite: bool = False,
 ) -> float:
-    """Shorten all gradients, as one long vector, to a norm of `max_norm` at the most.
+    """Scale all gradients down, as one long vector, to a norm of at most `max_norm`.
 
     They are multiplied in place by ``min(1, max_norm / (norm + 1e-6))``, PyTorch's formula.
     Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks", 2013.
@@ -27,7 +27,7 @@ def clip_grad_norm(
     Parameters
     ----------
     parameters : Optimizer, Tensor or iterable of Tensors
-        Whose gradients; those that have none are passed over. An optimiser is fastest: its
+        Whose gradients to clip; those without one are skipped. An optimiser is fastest: its
         gradients lie in one vector already.
     max_norm : float
         The largest norm allowed.
@@ -39,12 +39,12 @@ def clip_grad_norm(
     Returns
     -------
     float
-        The norm before.
+        The norm before clipping.
 
     Raises
     ------
     NonFiniteError
-        If the norm is not finite and `error_if_nonfinite` is set. Nothing was changed then.
+        If the norm is not finite and `error_if_nonfinite` is set. Nothing is changed then.
 
     Examples
     --------
@@ -76,7 +76,7 @@ def clip_grad_norm(
 
 
 def _gradients(parameters: Any) -> list[tuple[Any, Any]]:
-    """List all gradients there are, each with the sink that holds it (None for a stretch)."""
+    """List all gradients, each with the sink that holds it (None for a part of a vector)."""
     if isinstance(parameters, Optimizer):
         return [(part.grad, None) for vector in parameters.vectors for part in vector.segments()]
     if isinstance(parameters, Tensor):

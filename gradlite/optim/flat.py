@@ -106,7 +106,7 @@ class ParamView:
 
 
 class Block(NamedTuple):
-    """A stretch of a vector, with what belongs to it: the arguments of an update."""
+    """A part of a vector, with what belongs to it: the arguments of an update."""
 
     p: Array
     g: Array
@@ -178,7 +178,7 @@ class Vector:
     data : array, shape (n,)
         All parameters, in order.
     grad : array, shape (n,)
-        All gradients. What belongs to a parameter without a gradient means nothing.
+        All gradients. The entries of a parameter without a gradient have no meaning.
     views : list of ParamView
         Which parameter is where.
     state : Lazy

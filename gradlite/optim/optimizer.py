@@ -22,10 +22,10 @@ class Optimizer:
     Parameters
     ----------
     params : iterable
-        Tensors; or pairs of a name and a Tensor, as ``module.named_parameters()`` gives; or
+        Tensors; or pairs of a name and a Tensor, as ``module.named_parameters()`` returns; or
         groups, dicts with such an iterable under ``"params"`` and hyperparameters of their own.
     **hyperparameters
-        Those of the groups that do not have their own. ``lr`` is a number, or a schedule: a
+        Defaults for groups without their own. ``lr`` is a number, or a schedule: a
         function from the number of steps taken to the rate.
 
     Attributes
@@ -34,7 +34,7 @@ class Optimizer:
         The parameters (under "params", their names under "param_names") and hyperparameters,
         which may be changed between steps.
     steps : int
-        The number of calls of `step`: what a schedule is asked with.
+        The number of calls of `step`: the argument of a schedule.
     vectors : list of Vector
         The flat vectors in which the parameters lie, one for each group and dtype.
 
@@ -138,7 +138,7 @@ class Optimizer:
     # -- saving and loading -----------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what is needed to resume later: numbers, names, and copies of arrays.
+        """Return what is needed to resume later: numbers, names and copies of arrays.
 
         Returns
         -------
@@ -169,7 +169,7 @@ class Optimizer:
         ------
         StateError
             If names, shapes or hyperparameters do not fit, all of it in one message. Nothing
-            was changed then.
+            is changed then.
         """
         problems = list(self._misfits(state))
         if problems:

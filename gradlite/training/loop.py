@@ -244,7 +244,7 @@ def train(
     rows : Rows
         The training data.
     epochs : int
-        The largest number of epochs.
+        The maximum number of epochs.
     batch_size : int
         The number of rows of a batch; the last batch of an epoch may have fewer.
     next_order : callable
