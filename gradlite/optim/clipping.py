@@ -69,7 +69,7 @@ def clip_grad_norm(
     if not scale >= 1:  # NaN too
         for g, sink in grads:
             if isinstance(g, np.ndarray):
-                g *= np.float32(scale) if g.dtype == np.float16 else scale
+                g *= np.float32(scale) if g.dtype.char == "e" else scale
             else:  # a Tensor of create_graph, whose memory others may share
                 sink.buffer = g * scale
     return total
@@ -86,7 +86,7 @@ def _gradients(parameters: Any) -> list[tuple[Any, Any]]:
 
 def _norm(g: np.ndarray, order: float) -> float:
     """Compute a norm, in float64 where the squares are too large or small for the type of `g`."""
-    if order == 2 and g.dtype != np.float16:
+    if order == 2 and g.dtype.char != "e":
         square = float(np.vdot(g, g))
         if 1e-30 < square < math.inf:
             return math.sqrt(square)

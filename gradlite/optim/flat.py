@@ -209,10 +209,11 @@ class Vector:
         for name, p in named:
             self.views.append(ParamView(name, p, data, grad, start))
             start += p.size
-        wide = np.result_type(dtype, np.float32)
+        half = dtype.char == "e"
+        wide = np.dtype(np.float32) if half else dtype
         self.state = Lazy(lambda name: np.zeros(size, wide))
         self._length = min(size, BLOCK // wide.itemsize)
-        self._scratch = np.empty((2 if wide == dtype else 4, self._length), wide)
+        self._scratch = np.empty((4 if half else 2, self._length), wide)
         self._segments: dict[tuple[int, int], Segment] = {}
 
     def zero_grad(self) -> None:
@@ -260,7 +261,7 @@ class Vector:
             parts = [slice(*pair) for pair in pairwise(bounds)]
             blocks = [self._block(part) for part in parts]
             halves = [(self.data[part], self.grad[part]) for part in parts]
-            updated = Widened(halves, blocks) if self.data.dtype == np.float16 else blocks
+            updated = Widened(halves, blocks) if len(self._scratch) > 2 else blocks
             segment = self._segments[first, end] = Segment(views, self.grad[start:stop], updated)
         return segment
 
