@@ -231,7 +231,7 @@ class RMSprop(Optimizer):
             average(mean, g, alpha, s)
             np.multiply(mean, mean, out=s)
             np.subtract(v, s, out=s)
-            np.maximum(s, 0, out=s)  # rounding makes the variance of a steady gradient negative
+            np.maximum(s, 0, out=s)  # rounding makes the variance of a constant gradient negative
             np.sqrt(s, out=s)
         else:
             np.sqrt(v, out=s)

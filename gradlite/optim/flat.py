@@ -216,6 +216,10 @@ class Vector:
         self._scratch = np.empty((4 if half else 2, self._length), wide)
         self._segments: dict[tuple[int, int], Segment] = {}
 
+    def state_of(self, view: ParamView, name: str) -> Array:
+        """Return the entries of a state array that belong to a parameter, in its shape."""
+        return self.state[name][view.start : view.stop].reshape(view.data.shape)
+
     def zero_grad(self) -> None:
         """Mark all gradients empty; their memory is not touched."""
         for view in self.views:

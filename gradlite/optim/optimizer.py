@@ -158,8 +158,7 @@ class Optimizer:
                 for view in vector.views:
                     own = state[view.name] = {"step": view.steps}
                     for name in self.state_names(group) if view.steps else ():
-                        part = vector.state[name][view.start : view.stop]
-                        own[name] = part.reshape(view.data.shape).copy()
+                        own[name] = vector.state_of(view, name).copy()
         return {"step": self.steps, "groups": groups, "state": state}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -187,8 +186,7 @@ class Optimizer:
                     own = state["state"][view.name]
                     view.steps = own["step"]
                     for name in self.state_names(group):
-                        part = vector.state[name][view.start : view.stop]
-                        part[:] = np.ravel(own[name]) if view.steps else 0
+                        vector.state_of(view, name)[...] = own[name] if view.steps else 0
 
     def _misfits(self, state: Mapping[str, Any]) -> Iterator[str]:
         """Yield what prevents a state from being loaded."""

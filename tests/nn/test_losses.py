@@ -405,7 +405,7 @@ def test_cross_entropy_is_finite_and_right_far_out(far: float, options: Any) -> 
         np.testing.assert_allclose(x.grad, [[1, -1, 0], [0, -0.5, 0.5]], atol=1e-7)
 
 
-def test_a_class_that_is_ruled_out_and_no_target_costs_nothing() -> None:
+def test_a_class_of_probability_zero_costs_nothing_unless_it_is_the_target() -> None:
     z = np.array([[0.0, -np.inf, 0.0]])
     for target in (np.array([0]), np.array([[1.0, 0.0, 0.0]])):
         np.testing.assert_allclose(L.cross_entropy(z, target), np.log(2))
@@ -569,7 +569,7 @@ def test_an_unknown_reduction_is_refused(case: Case, weight: Any) -> None:
         (["a", "b", "c"], DtypeError, "<U1"),
     ],
 )
-def test_weights_that_are_none_are_refused(case: Case, weight: Any, kind: Any, text: str) -> None:
+def test_invalid_sample_weights_are_refused(case: Case, weight: Any, kind: Any, text: str) -> None:
     loss, draw, options = case
     with pytest.raises(kind, match=text) as refusal:
         loss(*draw(RNG(0), 3), sample_weight=weight, **options)
@@ -590,7 +590,7 @@ def test_a_loss_without_rows_has_none_to_weigh() -> None:
         ([1.0, 1.0], ShapeError, r"\(3,\), not \(2,\)"),
     ],
 )
-def test_class_weights_that_are_none_are_refused(weight: Any, kind: Any, text: str) -> None:
+def test_invalid_class_weights_are_refused(weight: Any, kind: Any, text: str) -> None:
     with pytest.raises(kind, match=text):
         L.cross_entropy(np.ones((2, 3)), np.array([0, 1]), weight=weight)
 
@@ -610,7 +610,7 @@ def test_a_weight_for_each_column_must_fit_the_columns() -> None:
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, np.nan])
-def test_smoothing_by_more_than_everything_is_refused(share: float) -> None:
+def test_smoothing_outside_the_unit_interval_is_refused(share: float) -> None:
     with pytest.raises(ValueError, match="label_smoothing"):
         L.cross_entropy(np.ones((2, 3)), np.array([0, 1]), label_smoothing=share)
 

@@ -196,7 +196,7 @@ def test_a_schedule_gives_the_rate_of_each_step(name):
     assert_same(params, by_hand)
 
 
-def test_centred_rmsprop_bears_a_steady_gradient():
+def test_centred_rmsprop_stays_finite_for_a_constant_gradient():
     (p,) = fresh([(50,)], dtype=np.float32)
     gradient = np.linspace(0.1, 1, 50)
     run(optim.RMSprop([p], alpha=0.9, centered=True), [p], [[gradient]] * 500)
