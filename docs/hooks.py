@@ -55,7 +55,7 @@ def on_post_build(config: Any) -> None:
 
 FIRST = (
     "drawing", "tensor", "transforms", "rule", "checking", "modes", "debug",
-    "module", "layers", "normalization", "convolution", "embedding", "losses", "class_losses",
+    "module", "layers", "normalization", "convolution", "embedding", "losses",
 )  # fmt: skip
 """The files whose names come first on a page; the others follow in the order of the house."""
 
@@ -136,7 +136,7 @@ def summary(value: Any) -> str:
 
 RULE_ROOMS = (
     "elementwise", "activations", "reductions", "shape", "indexing", "products", "einsum",
-    "linalg", "fused", "losses", "class_losses", "sparse", "convolution", "pooling",
+    "linalg", "fused", "losses", "sparse", "convolution", "pooling",
     "normalization",
 )  # fmt: skip
 

@@ -33,8 +33,18 @@ from gradlite.autodiff.rules.reductions import log_softmax, logsumexp, softmax
 from gradlite.autodiff.tensor import Tensor
 from gradlite.autodiff.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from gradlite.errors import GradliteError
-from gradlite.nn.class_losses import bce_with_logits, cross_entropy, hinge
-from gradlite.nn.losses import gaussian_nll, huber, kl_div, mae, mse, poisson_nll, quantile
+from gradlite.nn.losses import (
+    bce_with_logits,
+    cross_entropy,
+    gaussian_nll,
+    hinge,
+    huber,
+    kl_div,
+    mae,
+    mse,
+    poisson_nll,
+    quantile,
+)
 
 if TYPE_CHECKING:
     from gradlite.estimators import MLPClassifier, MLPRegressor, NetClassifier, NetRegressor

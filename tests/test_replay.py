@@ -12,7 +12,7 @@ from gradlite.estimators import _fitting
 from gradlite.estimators._objectives import cross_entropy
 from gradlite.optim import SGD
 from gradlite.training.loop import Trainer
-from gradlite.training.replay import Replay, UnsteadyError, is_steady
+from gradlite.training.replay import NotStaticError, Replay, is_static
 from tests.helpers import unaddressed
 
 X, LABELS = make_moons(70, noise=0.2, random_state=0)  # batches of 32: the last has another shape
@@ -79,7 +79,7 @@ def test_a_fit_is_the_same_with_and_without(kind, y, settings, records, monkeypa
     replayed = fitted(kind, y, settings)
     assert records[0]
     assert all(isinstance(replay, Replay) for replay in records[0].values())
-    monkeypatch.setattr(_fitting, "is_steady", lambda module: False)
+    monkeypatch.setattr(_fitting, "is_static", lambda module: False)
     same(replayed, fitted(kind, y, settings))
     assert not records[1]
 
@@ -141,20 +141,20 @@ def test_a_callback_may_change_the_network(change, monkeypatch):
     replayed = fitted(MLPClassifier, LABELS, settings)
     unchanged = fitted(MLPClassifier, LABELS, {})
     assert replayed.loss_curve_[2:] != unchanged.loss_curve_[2:]
-    monkeypatch.setattr(_fitting, "is_steady", lambda module: False)
+    monkeypatch.setattr(_fitting, "is_static", lambda module: False)
     same(replayed, fitted(MLPClassifier, LABELS, settings))
 
 
-def test_networks_of_ones_own_are_not_steady_even_if_they_look_so():
+def test_networks_of_ones_own_are_not_static_even_if_they_look_so():
     class Mine(nn.Sequential):
         def forward(self, x):
             return super().forward(x)
 
     net = nn.Sequential(nn.Linear(2, 2))
-    assert is_steady(net)
-    assert not is_steady(Mine(nn.Linear(2, 2)))
+    assert is_static(net)
+    assert not is_static(Mine(nn.Linear(2, 2)))
     net.forward = lambda x: x
-    assert not is_steady(net)
+    assert not is_static(net)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -202,9 +202,9 @@ def test_any_graph_can_be_replayed(leaves):
 @np.errstate(divide="ignore")
 def test_arrays_computed_from_the_inputs_are_refused(leaves):
     x = np.ones((5, 3))
-    with pytest.raises(UnsteadyError):
+    with pytest.raises(NotStaticError):
         Replay(graph(x, *leaves), (np.ones((5, 3)),))
-    with pytest.raises(UnsteadyError):
+    with pytest.raises(NotStaticError):
         Replay(np.mean(gl.affine(x, *leaves)[np.array([0, 2])]), (x,))
 
 
@@ -213,7 +213,7 @@ def test_a_replayed_step_holds_no_more_than_the_tape():
     x = np.tile(x / 16, (4, 1))
     y = np.tile(y, 4)
     peaks = []
-    for steady in (False, True):
+    for static in (False, True):
         net = nn.Sequential(
             nn.Linear(64, 100, dtype=float),
             nn.ReLU(),
@@ -221,7 +221,7 @@ def test_a_replayed_step_holds_no_more_than_the_tape():
             nn.ReLU(),
             nn.Linear(100, 10, dtype=float),
         )
-        trainer = Trainer(net, cross_entropy, SGD(net.parameters()), steady=steady)
+        trainer = Trainer(net, cross_entropy, SGD(net.parameters()), static=static)
         trainer.step(x, y)
         tracemalloc.start()
         trainer.step(x, y)

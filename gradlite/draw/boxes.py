@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from dataclasses import fields as dataclass_fields
 from dataclasses import is_dataclass
@@ -130,7 +131,7 @@ def roles(node: Node) -> list[str]:
     """Name the arguments of an operation as its derivative rule does, if their order matters."""
     rule: Any = node.rule
     count = len(node.args)
-    codes = [vjp.__code__ for vjp in rule.vjps if hasattr(vjp, "__code__")]
+    codes = [inspect.unwrap(vjp).__code__ for vjp in rule.vjps if hasattr(vjp, "__code__")]
     if count == 1 or rule.fn in COMMUTATIVE or not (codes or rule.variadic):
         return [""] * count
     return list(codes[0].co_varnames[2 : 2 + count]) if codes else [str(i) for i in range(count)]

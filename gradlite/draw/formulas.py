@@ -193,6 +193,7 @@ def definition(fn: Function) -> tuple[str, ast.Lambda | ast.FunctionDef | None]:
 
     Several lambdas may begin on one line: the one is meant in which the instructions stand.
     """
+    fn = inspect.unwrap(fn)  # a loss wraps the vjps of its elements
     lines = linecache.getlines(fn.__code__.co_filename, fn.__globals__)
     positions = (step.positions for step in dis.get_instructions(fn))
     at = next((p for p in positions if p and p.end_col_offset), None)

@@ -29,7 +29,7 @@ from gradlite.estimators._samples import Samples, without_zeros
 from gradlite.nn import Module, Sequential
 from gradlite.nn.module import eval_mode
 from gradlite.training import data
-from gradlite.training.loop import Monitor
+from gradlite.training.loop import PlateauDetector
 
 BLOCK = 512  # rows predicted at a time: what they become stays in the cache
 
@@ -231,7 +231,7 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         self._noise = noise(self._rng)
         self._connect_noise()
         self._optimizer = None
-        self._monitor = Monitor()
+        self._monitor = PlateauDetector()
         self._order = self._split_state = self._resume = None
         self.n_iter_ = self.t_ = 0
         self.loss_curve_: list[float] = []

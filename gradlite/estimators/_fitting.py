@@ -22,8 +22,8 @@ from gradlite.estimators._solvers import PLANNED, LearningRate, penalties, ready
 from gradlite.nn import BatchNorm1d
 from gradlite.nn.module import eval_mode
 from gradlite.training.data import Rows
-from gradlite.training.loop import Monitor, Snapshot, Trainer, train
-from gradlite.training.replay import is_steady
+from gradlite.training.loop import PlateauDetector, Snapshot, Trainer, train
+from gradlite.training.replay import is_static
 
 
 class Fitting:
@@ -72,9 +72,9 @@ class Fitting:
         self.optimizer: Any = ready_optimizer(est, math.ceil(n / self.batch_size))
         self.rate = LearningRate(est, self.optimizer)
         if (est.best_loss_ is None) != self.early:  # what was watched so far does not compare
-            est._monitor = Monitor()
+            est._monitor = PlateauDetector()
             est.best_loss_ = None if self.early else math.inf
-        self.monitor: Monitor = est._monitor
+        self.monitor: PlateauDetector = est._monitor
         self.monitor.tol = est.tol
         self.snapshot = Snapshot(est._module, self.optimizer)
         self.kept_epoch = 0  # whose weights the snapshot has, counted over all fits; 0 for none
@@ -93,7 +93,7 @@ class Fitting:
             self.optimizer,
             penalties(est, est._module, self.optimizer),
             est.max_grad_norm,
-            steady=not incremental and not callable(est.loss) and is_steady(est._module),
+            static=not incremental and not callable(est.loss) and is_static(est._module),
         )
         self.context: Any = None
 
@@ -204,7 +204,7 @@ class Fitting:
             self._keep()
         self.progress.epoch(est.n_iter_, loss, score)
         self.rate.epoch_end(est.t_, figure)
-        if self.monitor.waited > est.n_iter_no_change and not self.stopped:
+        if self.monitor.bad_epochs > est.n_iter_no_change and not self.stopped:
             self.stopped = self._no_improvement()
         return self.stopped
 
@@ -224,7 +224,7 @@ class Fitting:
             self.progress.say(f"{text} Stopping.")
             return True
         self.progress.say(f"{text} Setting learning rate to {rate:f}")
-        self.monitor.waited = 0
+        self.monitor.bad_epochs = 0
         return False
 
     def _validate(self) -> float:

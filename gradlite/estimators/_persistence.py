@@ -18,7 +18,7 @@ from gradlite.estimators._objectives import loss_settings
 from gradlite.estimators._random import bit_generator, random_state
 from gradlite.estimators._solvers import make_optimizer, make_rate, settings_of
 from gradlite.optim import schedules
-from gradlite.training.loop import Monitor
+from gradlite.training.loop import PlateauDetector
 
 Path = str | os.PathLike[str]
 
@@ -140,7 +140,7 @@ class PersistenceMixin:
         standardizer = None if arrays is None else Standardize(**{"mean": None, **arrays})
         known._assemble(known._unpack_network(saved["network"]), standardizer)
         known._connect_noise()
-        known._monitor = Monitor(**saved["monitor"])
+        known._monitor = PlateauDetector(**saved["monitor"])
         known._optimizer = None
         if saved["optimizer"] is not None:
             settings = SimpleNamespace(**known._settings)
@@ -191,7 +191,7 @@ class PersistenceMixin:
         est._rng = random_state(state["rng"])
         est._noise = np.random.Generator(bit_generator(state["noise"]))
         est._connect_noise()
-        est._monitor = Monitor(**state["monitor"])
+        est._monitor = PlateauDetector(**state["monitor"])
         est._order, est._resume = state["order"], state["resume"]
         est._split_state = state["split_state"]
         if est._split_state is not None:

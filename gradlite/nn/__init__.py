@@ -6,7 +6,6 @@ moves between the two. `Neuron`, `Layer` and `MLP` are those of the scalar API.
 """
 
 from gradlite.nn import init
-from gradlite.nn.class_losses import bce_with_logits, cross_entropy, hinge
 from gradlite.nn.convolution import AvgPool2d, Conv1d, Conv2d, MaxPool2d
 from gradlite.nn.embedding import Bilinear, Embedding
 from gradlite.nn.layers import (
@@ -27,10 +26,21 @@ from gradlite.nn.layers import (
     Softplus,
     Tanh,
 )
-from gradlite.nn.losses import gaussian_nll, huber, kl_div, mae, mse, poisson_nll, quantile
+from gradlite.nn.losses import (
+    bce_with_logits,
+    cross_entropy,
+    gaussian_nll,
+    hinge,
+    huber,
+    kl_div,
+    mae,
+    mse,
+    poisson_nll,
+    quantile,
+)
 from gradlite.nn.module import Module, Parameter
 from gradlite.nn.normalization import BatchNorm1d, LayerNorm
-from gradlite.nn.weighing import weighted_mean
+from gradlite.nn.reduction import weighted_mean
 from gradlite.scalar.nn import MLP, Layer, Neuron
 
 __all__ = [

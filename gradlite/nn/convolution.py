@@ -10,13 +10,13 @@ import numpy as np
 from gradlite.autodiff.rules.convolution import Size, conv1d, conv2d, for_each_axis
 from gradlite.autodiff.rules.pooling import avg_pool2d, max_pool2d
 from gradlite.errors import ShapeError
-from gradlite.nn.layers import drawn, size
+from gradlite.nn.layers import check_size, uniform_parameter
 from gradlite.nn.module import Module, Rng, generator
 from gradlite.nn.normalization import options
 
 
 class _Convolution(Module):
-    """What convolutions of one and of two axes have in common."""
+    """Base of the convolutions along one and two axes."""
 
     axes: int
 
@@ -35,9 +35,9 @@ class _Convolution(Module):
         rng: Rng = None,
     ) -> None:
         kind = type(self).__name__
-        self.in_channels = size(self, "in_channels", in_channels)
-        self.out_channels = size(self, "out_channels", out_channels)
-        self.groups = size(self, "groups", groups)
+        self.in_channels = check_size(self, "in_channels", in_channels)
+        self.out_channels = check_size(self, "out_channels", out_channels)
+        self.groups = check_size(self, "groups", groups)
         if in_channels % groups or out_channels % groups:
             raise ValueError(
                 f"{kind}: in_channels={in_channels} and out_channels={out_channels} must be "
@@ -54,8 +54,8 @@ class _Convolution(Module):
         rng = generator(rng)
         shape = (out_channels, in_channels // groups, *self.kernel_size)
         bound = 1 / sqrt(prod(shape[1:]))
-        self.weight = drawn(shape, bound, dtype, rng)
-        self.bias = drawn((out_channels,), bound, dtype, rng) if bias else None
+        self.weight = uniform_parameter(shape, bound, dtype, rng)
+        self.bias = uniform_parameter((out_channels,), bound, dtype, rng) if bias else None
 
     def forward(self, x: Any) -> Any:
         """Convolve."""
@@ -71,7 +71,7 @@ class _Convolution(Module):
         )
 
     def extra_repr(self) -> str:
-        """Give the sizes, and what is not the default."""
+        """Return the sizes, and what is not the default."""
         one = (1,) * self.axes
         usual = {"stride": one, "padding": (0,) * self.axes, "dilation": one, "groups": 1}
         bias = "" if self.bias is not None else ", bias=False"
@@ -99,7 +99,7 @@ class Conv1d(_Convolution):
 
 
 class Conv2d(_Convolution):
-    """Slide kernels along images, multiply and sum.
+    """Slide kernels along images; multiply and sum.
 
     Parameters
     ----------
@@ -110,11 +110,11 @@ class Conv2d(_Convolution):
     stride : int or (int, int), default 1
         How far they move.
     padding : int, (int, int), 'same' or 'valid', default 0
-        How many zeros are put on each side; with 'same' as many as keep height and width.
+        The zeros added on each side; with 'same' as many as keep height and width.
     dilation : int or (int, int), default 1
-        How far apart the elements are that a kernel meets.
+        The spacing of the elements that a kernel covers.
     groups : int, default 1
-        Into how many groups the channels are parted, each convolved by itself.
+        The number of groups into which the channels are split, each convolved separately.
     bias : bool, default True
         Whether to add a bias to each channel.
     dtype : dtype, default float32
@@ -158,7 +158,7 @@ class MaxPool2d(Module):
     padding : int or (int, int), default 0
         How far it reaches beyond each side, at most half its size.
     dilation : int or (int, int), default 1
-        How far apart the elements are that it meets.
+        The spacing of the elements that it covers.
 
     Examples
     --------
@@ -185,7 +185,7 @@ class MaxPool2d(Module):
         return max_pool2d(x, self.kernel_size, self.stride, self.padding, self.dilation)
 
     def extra_repr(self) -> str:
-        """Give the size, and what is not the default."""
+        """Return the size, and what is not the default."""
         usual = {"stride": self.kernel_size, "padding": 0, "dilation": 1}
         return f"{self.kernel_size}{options(self, usual)}"
 
@@ -218,6 +218,6 @@ class AvgPool2d(Module):
         return avg_pool2d(x, self.kernel_size, self.stride, self.padding)
 
     def extra_repr(self) -> str:
-        """Give the size, and what is not the default."""
+        """Return the size, and what is not the default."""
         usual = {"stride": self.kernel_size, "padding": 0}
         return f"{self.kernel_size}{options(self, usual)}"

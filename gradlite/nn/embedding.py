@@ -1,4 +1,4 @@
-"""Embedding and Bilinear: rows of numbers for categories, and scores of pairs of rows."""
+"""Embedding and Bilinear: learned rows for categories, and scores of pairs of rows."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from gradlite.autodiff.rules.sparse import embedding
 from gradlite.autodiff.tensor import Tensor
 from gradlite.errors import ShapeError
 from gradlite.nn import init
-from gradlite.nn.layers import drawn, size
+from gradlite.nn.layers import check_size, uniform_parameter
 from gradlite.nn.module import Module, Parameter, Rng, generator
 
 
 class Embedding(Module):
-    """A table of learned rows, picked by number.
+    """A table of learned rows, selected by index.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class Embedding(Module):
     embedding_dim : int
         Their length.
     padding_idx : int, optional
-        A row that is zero at first and gets no gradient: what fills up short sequences.
+        A row that starts at zero and gets no gradient: padding for short sequences.
     dtype : dtype, default float32
         The type of the parameters.
     rng : Generator, optional
@@ -53,8 +53,8 @@ class Embedding(Module):
         dtype: Any = np.float32,
         rng: Rng = None,
     ) -> None:
-        self.num_embeddings = size(self, "num_embeddings", num_embeddings)
-        self.embedding_dim = size(self, "embedding_dim", embedding_dim)
+        self.num_embeddings = check_size(self, "num_embeddings", num_embeddings)
+        self.embedding_dim = check_size(self, "embedding_dim", embedding_dim)
         self.padding_idx = padding_idx
         table = init.normal(np.empty((num_embeddings, embedding_dim), dtype), rng=rng)
         if padding_idx is not None:
@@ -63,13 +63,13 @@ class Embedding(Module):
         self.weight = Parameter(table, copy=False)
 
     def forward(self, indices: Any) -> Any:
-        """Pick the rows of these numbers."""
+        """Select the rows of these indices."""
         if isinstance(indices, Tensor):
             indices = indices.data
         return embedding(self.weight, indices=np.asarray(indices), padding_idx=self.padding_idx)
 
     def extra_repr(self) -> str:
-        """Give the sizes."""
+        """Return the sizes."""
         return f"{self.num_embeddings}, {self.embedding_dim}" + (
             "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
         )
@@ -113,13 +113,15 @@ class Bilinear(Module):
         dtype: Any = np.float32,
         rng: Rng = None,
     ) -> None:
-        self.in1_features = size(self, "in1_features", in1_features)
-        self.in2_features = size(self, "in2_features", in2_features)
-        self.out_features = size(self, "out_features", out_features)
+        self.in1_features = check_size(self, "in1_features", in1_features)
+        self.in2_features = check_size(self, "in2_features", in2_features)
+        self.out_features = check_size(self, "out_features", out_features)
         rng = generator(rng)
         bound = 1 / sqrt(in1_features)
-        self.weight = drawn((out_features, in1_features, in2_features), bound, dtype, rng)
-        self.bias = drawn((out_features,), bound, dtype, rng) if bias else None
+        self.weight = uniform_parameter(
+            (out_features, in1_features, in2_features), bound, dtype, rng
+        )
+        self.bias = uniform_parameter((out_features,), bound, dtype, rng) if bias else None
 
     def forward(self, x1: Any, x2: Any) -> Any:
         """Apply the layer to each pair of rows."""
@@ -134,7 +136,7 @@ class Bilinear(Module):
         return linear(pairs, self.weight.reshape(self.out_features, n * m), self.bias)
 
     def extra_repr(self) -> str:
-        """Give the sizes."""
+        """Return the sizes."""
         return f"{self.in1_features}, {self.in2_features}, {self.out_features}" + (
             ", bias=False" if self.bias is None else ""
         )

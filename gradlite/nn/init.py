@@ -34,7 +34,7 @@ GAINS = {
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
-    """Give the factor by which weights make up for what an activation does to the variance.
+    """Return the factor by which weights make up for an activation's effect on the variance.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def ones(tensor: A) -> A:
 
 
 def uniform(tensor: A, a: float = 0.0, b: float = 1.0, *, rng: Rng = None) -> A:
-    """Draw each element evenly from the interval from `a` to `b`.
+    """Draw each element from the uniform distribution between `a` and `b`.
 
     Examples
     --------
@@ -182,7 +182,7 @@ def orthogonal(tensor: A, gain: float = 1.0, *, rng: Rng = None) -> A:
 
 
 def _array(tensor: np.ndarray | Tensor) -> np.ndarray:
-    """Give the array to fill."""
+    """Return the array to fill."""
     array = tensor.data if isinstance(tensor, Tensor) else tensor
     if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
         raise DtypeError(
@@ -193,7 +193,7 @@ def _array(tensor: np.ndarray | Tensor) -> np.ndarray:
 
 
 def _fans(tensor: np.ndarray | Tensor) -> tuple[int, int]:
-    """Give fan-in and fan-out."""
+    """Return fan-in and fan-out."""
     shape = tensor.shape
     if len(shape) < 2 or 0 in shape:
         raise ShapeError(

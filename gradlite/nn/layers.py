@@ -23,14 +23,14 @@ from gradlite.nn import init
 from gradlite.nn.module import Module, Parameter, Rng, generator
 
 
-def size(layer: Module, name: str, value: Any) -> int:
-    """Check a size of a layer: a whole number, at least 1."""
+def check_size(layer: Module, name: str, value: Any) -> int:
+    """Return a size of a layer as an int; raise an error unless it is an integer above 0."""
     kind = type(layer).__name__
     try:
         number = index(value)
     except TypeError:
         raise TypeError(
-            f"{kind} takes a whole number as {name}, not {value!r}. For several layers, put one "
+            f"{kind} takes an integer as {name}, not {value!r}. For several layers, put one "
             f"after the other in a Sequential."
         ) from None
     if number < 1:
@@ -38,8 +38,10 @@ def size(layer: Module, name: str, value: Any) -> int:
     return number
 
 
-def drawn(shape: tuple[int, ...], bound: float, dtype: Any, rng: np.random.Generator) -> Parameter:
-    """Make a parameter of values between ``-bound`` and ``bound``."""
+def uniform_parameter(
+    shape: tuple[int, ...], bound: float, dtype: Any, rng: np.random.Generator
+) -> Parameter:
+    """Make a parameter with values drawn evenly from ``-bound`` to ``bound``."""
     return init.uniform(Parameter(np.empty(shape, dtype), copy=False), -bound, bound, rng=rng)
 
 
@@ -91,12 +93,12 @@ class Linear(Module):
         dtype: Any = np.float32,
         rng: Rng = None,
     ) -> None:
-        self.in_features = size(self, "in_features", in_features)
-        self.out_features = size(self, "out_features", out_features)
+        self.in_features = check_size(self, "in_features", in_features)
+        self.out_features = check_size(self, "out_features", out_features)
         rng = generator(rng)
         bound = 1 / sqrt(in_features)
-        self.weight = drawn((out_features, in_features), bound, dtype, rng)
-        self.bias = drawn((out_features,), bound, dtype, rng) if bias else None
+        self.weight = uniform_parameter((out_features, in_features), bound, dtype, rng)
+        self.bias = uniform_parameter((out_features,), bound, dtype, rng) if bias else None
 
     def forward(self, x: Any) -> Any:
         """Apply the layer to each row."""
@@ -120,7 +122,7 @@ class Linear(Module):
         )
 
     def extra_repr(self) -> str:
-        """Give the sizes."""
+        """Return the sizes."""
         return f"{self.in_features}, {self.out_features}" + (
             ", bias=False" if self.bias is None else ""
         )
@@ -133,7 +135,7 @@ class Dropout(Module):
     """Set elements to zero at random while training, and scale up the others.
 
     Each element is dropped with probability `p`; those kept are divided by ``1 - p``, so that the
-    expected value stays. In use (`eval`), nothing is changed. Srivastava et al., "Dropout: a
+    expected value stays. In eval mode nothing is changed. Srivastava et al., "Dropout: a
     simple way to prevent neural networks from overfitting" (JMLR 15, 2014).
 
     Parameters
@@ -167,12 +169,12 @@ class Dropout(Module):
         return x * np.multiply(kept, 1 / (1 - self.p), dtype=np.result_type(x.dtype, np.float16))
 
     def extra_repr(self) -> str:
-        """Give the probability."""
+        """Return the probability."""
         return f"{self.p}"
 
 
 class Flatten(Module):
-    """Put the axes from `start_dim` on into one.
+    """Join the axes from `start_dim` on into one.
 
     Examples
     --------
@@ -192,12 +194,12 @@ class Flatten(Module):
         return np.reshape(x, (*kept, prod(joined)))
 
     def extra_repr(self) -> str:
-        """Give the first axis."""
+        """Return the first axis."""
         return f"{self.start_dim}"
 
 
 class Identity(Module):
-    """Give back the input: what stands where a layer was taken out."""
+    """Return the input: a placeholder for a layer."""
 
     def forward(self, x: Any) -> Any:
         """Do nothing."""
@@ -254,7 +256,7 @@ class LeakyReLU(Module):
         return leaky_relu(x, negative_slope=self.negative_slope)
 
     def extra_repr(self) -> str:
-        """Give the slope."""
+        """Return the slope."""
         return f"{self.negative_slope}"
 
 
@@ -269,7 +271,7 @@ class ELU(Module):
         return elu(x, alpha=self.alpha)
 
     def extra_repr(self) -> str:
-        """Give alpha."""
+        """Return alpha."""
         return f"{self.alpha}"
 
 
@@ -284,7 +286,7 @@ class Softmax(Module):
         return softmax(x, axis=self.dim)
 
     def extra_repr(self) -> str:
-        """Give the axis."""
+        """Return the axis."""
         return f"dim={self.dim}"
 
 
@@ -299,8 +301,8 @@ class LogSoftmax(Softmax):
 # -- modules of modules -----------------------------------------------------------------------
 
 
-def checked(owner: str, module: Any) -> Module:
-    """Refuse what is no module, and say what was probably meant."""
+def check_module(owner: str, module: Any) -> Module:
+    """Return the module; raise TypeError for anything else, with what was probably meant."""
     if isinstance(module, Module):
         return module
     if isinstance(module, type):
@@ -311,7 +313,7 @@ def checked(owner: str, module: Any) -> Module:
         remedy = "use the module of that activation, nn.ReLU() say, or wrap it in a Module"
     else:
         remedy = "wrap it in a Module with a forward method"
-    raise TypeError(f"{owner} consists of modules, and {module!r} is none: {remedy}.")
+    raise TypeError(f"{owner} consists of modules, not {module!r}: {remedy}.")
 
 
 class Sequential(Module):
@@ -320,7 +322,7 @@ class Sequential(Module):
     Parameters
     ----------
     *modules : Module, or one dict of them
-        What to apply, in order. Their names are their numbers, or the keys of the dict.
+        Applied in order. Their names are their numbers, or the keys of the dict.
 
     Notes
     -----
@@ -362,7 +364,7 @@ class Sequential(Module):
         return self
 
     def _add(self, name: str, module: Any) -> None:
-        module = checked(type(self).__name__, module)
+        module = check_module(type(self).__name__, module)
         if not isinstance(name, str) or not name or "." in name or hasattr(self, name):
             raise ValueError(
                 f"{type(self).__name__} cannot name a part {name!r}: a name is a string without "
@@ -390,7 +392,7 @@ class Sequential(Module):
 
 
 class Residual(Module):
-    """Add to the input what modules make of it: ``shortcut(x) + modules(x)``.
+    """Add the output of modules to their input: ``shortcut(x) + modules(x)``.
 
     He, Zhang, Ren and Sun, "Deep residual learning for image recognition" (CVPR 2016).
 
@@ -399,8 +401,7 @@ class Residual(Module):
     *modules : Module
         Applied one after the other.
     shortcut : Module, optional
-        What to do with the input where `modules` change its shape: ``Linear(n, m)``, say. By
-        default nothing.
+        Applied to the input where `modules` change its shape: ``Linear(n, m)``, say.
 
     Examples
     --------
@@ -411,7 +412,7 @@ class Residual(Module):
 
     def __init__(self, *modules: Module, shortcut: Module | None = None) -> None:
         self.body = Sequential(*modules)
-        self.shortcut = None if shortcut is None else checked("Residual", shortcut)
+        self.shortcut = None if shortcut is None else check_module("Residual", shortcut)
 
     def forward(self, x: Any) -> Any:
         """Apply both ways and add."""

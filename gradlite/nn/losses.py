@@ -5,9 +5,10 @@ absent, one of weight 2 is there twice. The mean is ``sum(w * loss) / sum(w)``, 
 the sum and the single losses (``reduction="none"``) are weighted as they are. Weights are
 constants: no gradient flows to them.
 
-A prediction and a target of different shapes are refused, never broadcast. Targets, weights and
-options take the type of the prediction: those of float32 have float32 losses and gradients. The
-arithmetic is PyTorch's where PyTorch has the loss.
+A prediction and a target of different shapes raise ShapeError, and are never broadcast; weights
+and values out of their range raise ValueError. Targets, weights and options take the type of the
+prediction: those of float32 have float32 losses and gradients. The arithmetic is PyTorch's where
+PyTorch has the loss.
 """
 
 from __future__ import annotations
@@ -20,23 +21,159 @@ import numpy as np
 
 from gradlite.autodiff.rules import losses as rules
 from gradlite.errors import ShapeError
-from gradlite.nn.class_losses import bce_with_logits, cross_entropy, hinge
-from gradlite.nn.weighing import as_array, floating, weighing, weighted_mean
+from gradlite.nn.reduction import as_array, class_weights, floating, pos_weights, reduction_args
 
-__all__ = [
-    "LOSSES",
-    "bce_with_logits",
-    "cross_entropy",
-    "gaussian_nll",
-    "hinge",
-    "huber",
-    "kl_div",
-    "mae",
-    "mse",
-    "poisson_nll",
-    "quantile",
-    "weighted_mean",
-]
+# -- classes ----------------------------------------------------------------------------------
+
+
+def cross_entropy(
+    logits: Any,
+    target: Any,
+    reduction: str = "mean",
+    *,
+    weight: Any = None,
+    label_smoothing: float = 0.0,
+    sample_weight: Any = None,
+) -> Any:
+    """Compute the cross-entropy between the softmax of `logits` and a target distribution.
+
+    ``-sum(target * weight * log(softmax(logits)))`` over the classes of each row. The mean over
+    classes given as integers divides by the sum of their weights; over probabilities by their
+    number, or by the sum of `sample_weight`.
+
+    Parameters
+    ----------
+    logits : array_like or Tensor, shape (..., n_classes)
+        Scores before the softmax, any finite size.
+    target : array_like or Tensor
+        Classes (integers from 0, shape ``logits.shape[:-1]``) or probabilities (floats, the
+        shape of `logits`).
+    reduction : {'mean', 'sum', 'none'}
+        How to reduce the losses of the rows.
+    weight : array_like, shape (n_classes,), optional
+        The weight of each class.
+    label_smoothing : float, default 0.0
+        The share of the target, from 0 to 1, that is spread evenly over the classes: Szegedy et
+        al., "Rethinking the Inception architecture for computer vision" (arXiv:1512.00567).
+    sample_weight : array_like, shape (n,), optional
+        The weight of each row.
+
+    Returns
+    -------
+    scalar, or array of shape ``logits.shape[:-1]`` for reduction 'none'
+
+    Raises
+    ------
+    ShapeError, DtypeError
+        If the target is neither classes nor probabilities of the logits' shape.
+    IndexError
+        If a class is negative or not below n_classes.
+    ValueError
+        If weights are negative, not finite or all zero, or `label_smoothing` outside [0, 1].
+
+    Examples
+    --------
+    >>> import numpy as np, gradlite as gl
+    >>> logits = np.array([[0.0, 0.0], [1000.0, -1000.0]])
+    >>> gl.cross_entropy(logits, np.array([0, 1]), reduction="none")
+    array([6.93147181e-01, 2.00000000e+03])
+    """
+    args = reduction_args("cross_entropy", logits, reduction, sample_weight, classes=True)
+    if weight is not None or label_smoothing != 0:
+        target, args = class_weights(
+            logits, target, reduction, weight, label_smoothing, sample_weight
+        )
+    return rules.cross_entropy(logits, target, **args)
+
+
+def bce_with_logits(
+    logits: Any,
+    target: Any,
+    reduction: str = "mean",
+    *,
+    pos_weight: Any = None,
+    sample_weight: Any = None,
+) -> Any:
+    """Compute the binary cross-entropy between ``sigmoid(logits)`` and `target`, elementwise.
+
+    ``-(pos_weight * t * log(p) + (1 - t) * log(1 - p))`` for ``p = sigmoid(logits)``.
+
+    Parameters
+    ----------
+    logits : array_like or Tensor
+        Scores before the sigmoid, any shape and finite size.
+    target : array_like or Tensor
+        Probabilities (or 0 and 1), of the same shape.
+    reduction : {'mean', 'sum', 'none'}
+        How to reduce the losses of the elements.
+    pos_weight : float or array_like, shape (n_columns,), optional
+        The weight of positive targets; more than 1 where they are rare.
+    sample_weight : array_like, shape (n,), optional
+        The weight of each row.
+
+    Examples
+    --------
+    >>> import numpy as np, gradlite as gl
+    >>> gl.bce_with_logits(np.array([0.0, 1000.0]), np.array([1.0, 0.0]), reduction="none")
+    array([6.93147181e-01, 1.00000000e+03])
+    """
+    args = reduction_args("bce_with_logits", logits, reduction, sample_weight)
+    if pos_weight is not None:
+        logits = as_array(logits)
+        args["pos_weight"] = pos_weights(pos_weight, logits.shape, floating(logits.dtype))
+    return rules.bce_with_logits(logits, target, **args)
+
+
+def hinge(score: Any, target: Any, *, sample_weight: Any = None, reduction: str = "mean") -> Any:
+    """Compute the hinge loss, which asks for a margin of 1 between right and wrong.
+
+    For one score of a sample ``max(0, 1 - target * score)``. For a score of each class the sum of
+    ``max(0, 1 + score[j] - score[target])`` over the other classes j, divided by the number of
+    classes (PyTorch's multi_margin_loss; Weston and Watkins, "Support vector machines for
+    multi-class pattern recognition", ESANN 1999).
+
+    Parameters
+    ----------
+    score : array_like or Tensor
+        Scores of any shape, or of shape (..., n_classes).
+    target : array_like
+        -1 and 1, in the shape of `score`; or classes (integers from 0, shape
+        ``score.shape[:-1]``).
+    sample_weight : array_like, shape (n,), optional
+        The weight of each row.
+    reduction : {'mean', 'sum', 'none'}
+        How to reduce the losses.
+
+    Raises
+    ------
+    ShapeError
+        If the target has neither shape.
+    ValueError
+        If a target of the scores' shape is not -1 or 1.
+    IndexError
+        If a class is negative or not below n_classes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> hinge(np.array([0.25, 3.0]), np.array([-1, 1]), reduction="none")
+    array([1.25, 0.  ])
+    >>> float(hinge(np.array([[0.5, 0.0, 2.0]]), np.array([0])))
+    1.0
+    """
+    score, target = as_array(score), as_array(target)
+    if score.shape == target.shape:
+        args = reduction_args("hinge", score, reduction, sample_weight)
+        return rules.hinge(score, target, **args)
+    if target.dtype.kind not in "iu" or score.shape[:-1] != target.shape or score.shape[-1] < 2:
+        raise ShapeError(
+            f"hinge: scores of shape {score.shape} take targets -1 and 1 of the same shape, or, "
+            f"with two columns or more, integer classes of shape {score.shape[:-1]}; not "
+            f"{target.dtype} of shape {target.shape}."
+        )
+    args = reduction_args("hinge", score, reduction, sample_weight, classes=True)
+    return rules.multiclass_hinge(score, target, **args)
+
 
 # -- differences ------------------------------------------------------------------------------
 
@@ -49,24 +186,20 @@ def mse(prediction: Any, target: Any, reduction: str = "mean", *, sample_weight:
     prediction, target : array_like or Tensor
         Of the same shape: (n, 1) against (n,) is an error, never a broadcast.
     reduction : {'mean', 'sum', 'none'}
-        What to make of the errors of the elements.
+        How to reduce the errors of the elements.
     sample_weight : array_like, shape (n,), optional
-        What each row counts.
-
-    Raises
-    ------
-    ShapeError
-        If the shapes differ.
+        The weight of each row.
 
     Examples
     --------
-    >>> import numpy as np, gradlite as gl
-    >>> float(gl.mse(np.array([1.0, 2.0]), np.array([0.0, 0.0])))
+    >>> import gradlite as gl
+    >>> float(gl.mse([1.0, 2.0], [0.0, 0.0]))
     2.5
-    >>> float(mse(np.array([1.0, 2.0]), np.array([0.0, 0.0]), sample_weight=[3, 1]))
+    >>> float(gl.mse([1.0, 2.0], [0.0, 0.0], sample_weight=[3, 1]))
     1.75
     """
-    return rules.mse(prediction, target, **weighing("mse", prediction, reduction, sample_weight))
+    args = reduction_args("mse", prediction, reduction, sample_weight)
+    return rules.mse(prediction, target, **args)
 
 
 def mae(prediction: Any, target: Any, *, sample_weight: Any = None, reduction: str = "mean") -> Any:
@@ -77,22 +210,17 @@ def mae(prediction: Any, target: Any, *, sample_weight: Any = None, reduction: s
     prediction, target : array_like or Tensor
         Of the same shape.
     sample_weight : array_like, shape (n,), optional
-        What each row counts.
+        The weight of each row.
     reduction : {'mean', 'sum', 'none'}
-        What to make of the errors of the elements.
-
-    Raises
-    ------
-    ShapeError
-        If the shapes differ.
+        How to reduce the errors of the elements.
 
     Examples
     --------
-    >>> import numpy as np
-    >>> float(mae(np.array([1.0, 2.0]), np.array([0.0, 4.0])))
+    >>> float(mae([1.0, 2.0], [0.0, 4.0]))
     1.5
     """
-    return rules.mae(prediction, target, **weighing("mae", prediction, reduction, sample_weight))
+    args = reduction_args("mae", prediction, reduction, sample_weight)
+    return rules.mae(prediction, target, **args)
 
 
 def huber(
@@ -115,29 +243,26 @@ def huber(
     delta : float, default 1.0
         Where the square turns into a line; positive.
     reduction : {'mean', 'sum', 'none'}
-        What to make of the losses of the elements.
+        How to reduce the losses of the elements.
     sample_weight : array_like, shape (n,), optional
-        What each row counts.
-
-    Raises
-    ------
-    ShapeError
-        If the shapes differ.
-    ValueError
-        If `delta` is not positive.
+        The weight of each row.
 
     Examples
     --------
-    >>> import numpy as np, gradlite as gl
-    >>> gl.huber(np.array([0.5, 10.0]), np.array([0.0, 0.0]), reduction="none")
+    >>> huber([0.5, 10.0], [0.0, 0.0], reduction="none")
     array([0.125, 9.5  ])
     """
+    if isinstance(delta, str) or np.ndim(delta):
+        raise TypeError(
+            f"huber: the third argument is delta, a number, not {type(delta).__name__}. Pass "
+            f"reduction= and sample_weight= by name."
+        )
     if not delta > 0:
         raise ValueError(f"huber: delta must be positive, not {delta!r}.")
-    how = weighing("huber", prediction, reduction, sample_weight)
+    args = reduction_args("huber", prediction, reduction, sample_weight)
     if delta != 1:
-        how["delta"] = float(delta)
-    return rules.huber(prediction, target, **how)
+        args["delta"] = float(delta)
+    return rules.huber(prediction, target, **args)
 
 
 def quantile(
@@ -161,18 +286,11 @@ def quantile(
         Of the same shape. For several quantiles also (n,): each column is compared with it, the
         one broadcast among the losses.
     quantiles : float or sequence of float, default 0.5
-        Between 0 and 1.
+        Between 0 and 1, exclusive.
     sample_weight : array_like, shape (n,), optional
-        What each row counts.
+        The weight of each row.
     reduction : {'mean', 'sum', 'none'}
-        What to make of the losses of the elements.
-
-    Raises
-    ------
-    ShapeError
-        If the shapes do not fit.
-    ValueError
-        If a quantile is not between 0 and 1.
+        How to reduce the losses of the elements.
 
     Examples
     --------
@@ -193,8 +311,8 @@ def quantile(
         if target.shape == prediction.shape[:1]:
             target = np.broadcast_to(target[:, None], prediction.shape)
         q = q.astype(floating(prediction.dtype))
-    how = weighing("quantile", prediction, reduction, sample_weight)
-    return rules.quantile(prediction, target, quantiles=q if q.ndim else float(q), **how)
+    args = reduction_args("quantile", prediction, reduction, sample_weight)
+    return rules.quantile(prediction, target, quantiles=q if q.ndim else float(q), **args)
 
 
 # -- likelihoods ------------------------------------------------------------------------------
@@ -218,32 +336,24 @@ def poisson_nll(
     prediction : array_like or Tensor
         The logarithm of the rate; the rate itself where `log_input` is False.
     target : array_like or Tensor
-        Counts, of the same shape.
+        Counts, of the same shape, not negative.
     log_input : bool, default True
         Whether `prediction` is a logarithm.
     full : bool, default False
         Add Stirling's approximation of ``log(target!)``, for targets above 1:
         ``target * log(target) - target + log(2 * pi * target) / 2``.
     sample_weight : array_like, shape (n,), optional
-        What each row counts.
+        The weight of each row.
     reduction : {'mean', 'sum', 'none'}
-        What to make of the losses of the elements.
-
-    Raises
-    ------
-    ShapeError
-        If the shapes differ.
-    ValueError
-        If a target, or a rate, is negative.
+        How to reduce the losses of the elements.
 
     Examples
     --------
-    >>> import numpy as np
-    >>> poisson_nll(np.array([0.0, 0.0]), np.array([0, 3]), reduction="none")
+    >>> poisson_nll([0.0, 0.0], [0, 3], reduction="none")
     array([1., 1.])
     """
-    how = weighing("poisson_nll", prediction, reduction, sample_weight)
-    return rules.poisson_nll(prediction, target, log_input=log_input, full=full, **how)
+    args = reduction_args("poisson_nll", prediction, reduction, sample_weight)
+    return rules.poisson_nll(prediction, target, log_input=log_input, full=full, **args)
 
 
 def gaussian_nll(
@@ -258,9 +368,9 @@ def gaussian_nll(
 ) -> Any:
     """Compute ``-log p(target)`` of a normal distribution, without ``log(2 * pi) / 2``.
 
-    ``(log(v) + (mean - target)**2 / v) / 2`` for ``v = max(var, eps)``; the gradient by `var` is
-    that by v. Nix and Weigend, "Estimating the mean and variance of the target probability
-    distribution", ICNN 1994.
+    ``(log(v) + (mean - target)**2 / v) / 2`` for ``v = max(var, eps)``; the gradient with respect
+    to `var` is that with respect to v. Nix and Weigend, "Estimating the mean and variance of the
+    target probability distribution", ICNN 1994.
 
     Parameters
     ----------
@@ -269,27 +379,19 @@ def gaussian_nll(
     full : bool, default False
         Add ``log(2 * pi) / 2``.
     eps : float, default 1e-6
-        The smallest variance to reckon with.
+        The smallest variance; smaller ones count as this.
     sample_weight : array_like, shape (n,), optional
-        What each row counts.
+        The weight of each row.
     reduction : {'mean', 'sum', 'none'}
-        What to make of the losses of the elements.
-
-    Raises
-    ------
-    ShapeError
-        If the shapes differ.
-    ValueError
-        If a variance is not positive.
+        How to reduce the losses of the elements.
 
     Examples
     --------
-    >>> import numpy as np
-    >>> gaussian_nll(np.zeros(2), np.array([1.0, 2.0]), np.array([1.0, 1.0]), reduction="none")
+    >>> gaussian_nll([0.0, 0.0], [1.0, 2.0], [1.0, 1.0], reduction="none")
     array([0.5, 2. ])
     """
-    how = weighing("gaussian_nll", mean, reduction, sample_weight)
-    return rules.gaussian_nll(mean, target, var, full=full, eps=float(eps), **how)
+    args = reduction_args("gaussian_nll", mean, reduction, sample_weight)
+    return rules.gaussian_nll(mean, target, var, full=full, eps=float(eps), **args)
 
 
 def kl_div(
@@ -311,46 +413,31 @@ def kl_div(
     log_target : bool, default False
         Whether `target` holds their logarithms.
     sample_weight : array_like, shape (n,), optional
-        What each row counts.
+        The weight of each row.
     reduction : {'mean', 'sum', 'none', 'batchmean'}
-        What to make of the terms. 'batchmean' sums over columns, averages over rows: the
+        How to reduce the terms. 'batchmean' sums over columns and averages over rows: the
         divergence as it is defined.
-
-    Raises
-    ------
-    ShapeError
-        If the shapes differ.
-    ValueError
-        If a probability is negative.
 
     Examples
     --------
-    >>> import numpy as np, gradlite as gl
-    >>> log_p = gl.log_softmax(np.zeros((1, 2)))
-    >>> round(float(kl_div(log_p, np.array([[1.0, 0.0]]), reduction="batchmean")), 6)
+    >>> import gradlite as gl
+    >>> log_p = gl.log_softmax([[0.0, 0.0]])
+    >>> round(float(gl.kl_div(log_p, [[1.0, 0.0]], reduction="batchmean")), 6)
     0.693147
     """
     terms = 1
     if reduction == "batchmean":
         reduction, terms = "mean", prod(np.shape(prediction)[1:])
-    how = weighing("kl_div", prediction, reduction, sample_weight)
-    loss = rules.kl_div(prediction, target, log_target=log_target, **how)
+    args = reduction_args("kl_div", prediction, reduction, sample_weight)
+    loss = rules.kl_div(prediction, target, log_target=log_target, **args)
     return loss * terms if terms != 1 else loss
 
 
 LOSSES: dict[str, Callable[..., Any]] = {
     loss.__name__: loss
     for loss in (
-        cross_entropy,
-        bce_with_logits,
-        hinge,
-        mse,
-        mae,
-        huber,
-        quantile,
-        poisson_nll,
-        gaussian_nll,
-        kl_div,
+        cross_entropy, bce_with_logits, hinge, mse, mae, huber, quantile, poisson_nll,
+        gaussian_nll, kl_div,
     )
-}
+}  # fmt: skip
 """The losses by name."""

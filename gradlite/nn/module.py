@@ -1,4 +1,4 @@
-"""Module: what networks are built of. A module holds parameters and other modules, and computes.
+"""Module: what networks are built from. It holds parameters and other modules, and computes.
 
 There is nothing to register: what a module consists of is looked up among its attributes. A
 `Parameter`, a `Module`, and lists, tuples and dicts of them belong to it, in the order in which
@@ -26,13 +26,13 @@ EVAL_MODE: ContextVar[bool] = ContextVar("gradlite_eval_mode", default=False)
 
 
 def generator(rng: Rng) -> np.random.Generator:
-    """Give what a layer draws from: its own `rng`, that of `random_draws`, or a new one."""
+    """Return what a layer draws from: its own `rng`, that of `random_draws`, or a new one."""
     return np.random.default_rng(DRAWS.get() if rng is None else rng)
 
 
 @contextmanager
 def random_draws(rng: np.random.Generator) -> Iterator[None]:
-    """Let the layers that are made inside draw from `rng`, unless they are given their own.
+    """Make the layers that are constructed inside draw from `rng`, unless they have their own.
 
     Examples
     --------
@@ -145,12 +145,16 @@ class Module:
     _buffer_names: tuple[str, ...] = ()
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Make the module, or raise TypeError if the data for a call was given to the class."""
-        data = args and isinstance(args[0], (np.ndarray, Tensor))
-        if data and cls.__module__.startswith(f"{__package__}."):
+        """Make the module; raise TypeError for the data of a call, and for unknown arguments."""
+        name = cls.__name__
+        if args and getattr(args[0], "ndim", None) and cls.__module__.startswith(f"{__package__}."):
             raise TypeError(
-                f"{cls.__name__}(...) makes a layer and takes no data. Make it first, then call "
-                f"it: layer = nn.{cls.__name__}(...); layer(x)."
+                f"{name}(...) makes a layer and takes no data. Make it first, then call it: "
+                f"layer = nn.{name}(...); layer(x)."
+            )
+        if (args or kwargs) and cls.__init__ is object.__init__:  # which would ignore them
+            raise TypeError(
+                f"{name}() takes no arguments. Data is for the call: layer = {name}(); layer(x)."
             )
         return super().__new__(cls)
 
@@ -181,11 +185,11 @@ class Module:
     # -- what it consists of ----------------------------------------------------------------
 
     def _parts(self, kind: type[T]) -> Iterator[Named[T]]:
-        """Give the parameters or the modules that are attributes, with their names."""
+        """Yield the parameters or the modules that are attributes, with their names."""
         return _found(kind, vars(self))
 
     def _buffers(self) -> Iterator[Named[np.ndarray]]:
-        """Give the buffers of this module alone."""
+        """Yield the buffers of this module alone."""
         for name in self._buffer_names:
             array = vars(self)[name]
             if not isinstance(array, np.ndarray):  # arithmetic makes NumPy scalars of 0-d arrays
@@ -193,7 +197,7 @@ class Module:
             yield name, array
 
     def _tree(self, prefix: str = "", above: tuple[Module, ...] = ()) -> Iterator[Named[Module]]:
-        """Give this module and all below, each under every name that it has."""
+        """Yield this module and all below, each under every name that it has."""
         yield prefix, self
         above = (*above, self)
         for name, child in self._parts(Module):
@@ -201,23 +205,23 @@ class Module:
                 yield from child._tree(_join(prefix, name), above)
 
     def named_modules(self, prefix: str = "") -> list[Named[Module]]:
-        """Give this module and all below, with their names; one that is shared is given once."""
+        """Return this module and all below with their names; a shared one is listed once."""
         return _once(self._tree(prefix))
 
     def modules(self) -> list[Module]:
-        """Give this module and all below, each once."""
+        """Return this module and all below, each once."""
         return [module for _, module in self.named_modules()]
 
     def named_children(self) -> list[Named[Module]]:
-        """Give the modules that are attributes of this one, with their names."""
+        """Return the modules that are attributes of this one, with their names."""
         return _once(self._parts(Module))
 
     def children(self) -> list[Module]:
-        """Give the modules that are attributes of this one."""
+        """Return the modules that are attributes of this one."""
         return [module for _, module in self.named_children()]
 
     def named_parameters(self, prefix: str = "") -> list[Named[Parameter]]:
-        """Give all parameters with their names; one that is shared is given once."""
+        """Return all parameters with their names; a shared one is listed once."""
         return _once(
             (_join(path, name), p)
             for path, module in self.named_modules(prefix)
@@ -225,7 +229,7 @@ class Module:
         )
 
     def parameters(self) -> list[Parameter]:
-        """Give all parameters, each once: those of a module come before those of its parts."""
+        """Return all parameters, each once: those of a module come before those of its parts."""
         return [p for _, p in self.named_parameters()]
 
     def register_buffer(self, name: str, array: Any) -> None:
@@ -237,7 +241,7 @@ class Module:
         setattr(self, name, np.asarray(array))
 
     def named_buffers(self, prefix: str = "") -> list[Named[np.ndarray]]:
-        """Give all buffers with their names."""
+        """Return all buffers with their names."""
         return _once(
             (_join(path, name), array)
             for path, module in self.named_modules(prefix)
@@ -245,13 +249,13 @@ class Module:
         )
 
     def buffers(self) -> list[np.ndarray]:
-        """Give all buffers."""
+        """Return all buffers."""
         return [array for _, array in self.named_buffers()]
 
     # -- saving and loading -----------------------------------------------------------------
 
     def _state(self) -> dict[str, np.ndarray]:
-        """Give the arrays themselves of parameters and buffers, by name.
+        """Return the arrays of parameters and buffers themselves, by name.
 
         Like PyTorch's, it has a shared parameter under each of its names.
         """
@@ -264,7 +268,7 @@ class Module:
         return state
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Give copies of all parameters and buffers, by name."""
+        """Return copies of all parameters and buffers, by name."""
         return {name: array.copy() for name, array in self._state().items()}
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
@@ -273,7 +277,7 @@ class Module:
         Parameters
         ----------
         state : mapping of str to array_like
-            What `state_dict` gave: arrays, Tensors, or PyTorch's tensors. Values are converted
+            What `state_dict` returned: arrays, Tensors, or PyTorch's tensors. Values are converted
             to the types of this module.
         strict : bool, default True
             Whether the names must be exactly those of this module. Otherwise those that both
@@ -308,13 +312,13 @@ class Module:
     # -- changing all of it -------------------------------------------------------------------
 
     def train(self, mode: bool = True) -> Self:
-        """Switch to training, or with False to use, here and in all modules below."""
+        """Set this module and all below to training mode, or with False to eval mode."""
         for module in self.modules():
             module.training = mode
         return self
 
     def eval(self) -> Self:
-        """Switch to use: the same as ``train(False)``."""
+        """Set this module and all below to eval mode: ``train(False)``."""
         return self.train(False)
 
     def zero_grad(self) -> None:
@@ -323,7 +327,7 @@ class Module:
             p.zero_grad()
 
     def requires_grad_(self, wanted: bool = True) -> Self:
-        """Switch training of all parameters on or off: off freezes them."""
+        """Make all parameters trainable, or with False freeze them."""
         for p in self.parameters():
             p.requires_grad = wanted
         return self
@@ -335,9 +339,9 @@ class Module:
         return self
 
     def astype(self, dtype: Any) -> Self:
-        """Convert all floating-point parameters and buffers; gradients are forgotten.
+        """Convert all floating-point parameters and buffers; gradients are dropped.
 
-        Make the optimiser afterwards: it holds on to the arrays.
+        Make the optimiser afterwards, because it keeps views of the arrays.
         """
         dtype = np.dtype(dtype)
         if dtype.kind != "f":
@@ -356,7 +360,7 @@ class Module:
     # -- how it looks -------------------------------------------------------------------------
 
     def extra_repr(self) -> str:
-        """Give what stands in the parentheses behind the name of the class."""
+        """Return what stands in parentheses after the name of the class."""
         return ""
 
     def _title(self) -> str:
@@ -365,7 +369,7 @@ class Module:
         return f"{name}({text})" if text or not self.children() else name
 
     def _lines(self, above: tuple[Module, ...] = ()) -> Iterator[tuple[str, int]]:
-        """Give the lines of the tree, and how many parameters each stands for."""
+        """Yield the lines of the tree, each with its number of parameters."""
         yield self._title(), sum(p.size for _, p in self.named_parameters())
         above = (*above, self)
         for name, child in self._parts(Module):
@@ -382,7 +386,7 @@ class Module:
     def _outline(
         self, name: str = "", above: tuple[Module, ...] = ()
     ) -> tuple[str, str, list[Any]]:
-        """Give the title, how many parameters, and the same of every parameter and part."""
+        """Return the title, the number of parameters, and the same for every parameter and part."""
         above = (*above, self)
         count = sum(p.size for _, p in self.named_parameters())
         inside: list[Any] = [
@@ -402,7 +406,7 @@ class Module:
 
 
 def _found(kind: type[T], holder: Any, path: str = "") -> Iterator[Named[T]]:
-    """Give what a dict, list or tuple holds of a kind, itself or in such, with its name."""
+    """Yield what a dict, list or tuple holds of a kind, nested or not, with its name."""
     for key, part in holder.items() if isinstance(holder, dict) else enumerate(holder):
         if isinstance(part, kind):
             yield _join(path, key), part
@@ -415,7 +419,7 @@ def _join(path: str, name: Any) -> str:
 
 
 def _once(named: Iterable[Named[T]]) -> list[Named[T]]:
-    """Leave out what was there already, under another name."""
+    """Return each object once, under the first of its names."""
     first: dict[int, Named[T]] = {}
     for name, part in named:
         first.setdefault(id(part), (name, part))

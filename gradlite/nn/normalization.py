@@ -8,21 +8,21 @@ import numpy as np
 
 from gradlite.autodiff.rules.normalization import batch_norm, batch_norm_inference, layer_norm
 from gradlite.errors import ShapeError
-from gradlite.nn.layers import size
+from gradlite.nn.layers import check_size
 from gradlite.nn.module import Module, Parameter
 
 
 def options(layer: Module, usual: dict[str, Any]) -> str:
-    """Write the attributes of a layer that differ from what is usual."""
+    """Write the attributes of a layer that differ from their defaults."""
     given = ((name, getattr(layer, name), default) for name, default in usual.items())
     return "".join(f", {name}={value!r}" for name, value, default in given if value != default)
 
 
 class BatchNorm1d(Module):
-    """Bring each channel of a batch to mean 0 and variance 1, then scale and shift it.
+    """Normalize each channel of a batch to mean 0 and variance 1, then scale and shift it.
 
     Training takes the mean and variance of the batch, and keeps a running average of both for
-    use (`eval`), where each row is treated by itself. Ioffe and Szegedy, "Batch normalization"
+    eval mode, where each row is independent of the others. Ioffe and Szegedy, "Batch normalization"
     (arXiv:1502.03167).
 
     Parameters
@@ -32,11 +32,11 @@ class BatchNorm1d(Module):
     eps : float, default 1e-5
         Added to the variance.
     momentum : float or None, default 0.1
-        The part of each batch in the running average; None for the plain average of all batches.
+        The weight of each batch in the running average; None averages all batches equally.
     affine : bool, default True
         Whether to scale and shift.
     track_running_stats : bool, default True
-        False keeps no running average: the batch's own statistics are taken in use, too.
+        False keeps no running average: eval mode uses the statistics of the batch, too.
     dtype : dtype, default float32
         The type of parameters and buffers.
 
@@ -76,7 +76,7 @@ class BatchNorm1d(Module):
         *,
         dtype: Any = np.float32,
     ) -> None:
-        self.num_features = size(self, "num_features", num_features)
+        self.num_features = check_size(self, "num_features", num_features)
         self.eps = eps
         self.momentum = momentum
         self.affine = affine
@@ -110,15 +110,15 @@ class BatchNorm1d(Module):
         )
 
     def extra_repr(self) -> str:
-        """Give the size, and what is not the default."""
+        """Return the size, and what is not the default."""
         usual = {"eps": 1e-5, "momentum": 0.1, "affine": True, "track_running_stats": True}
         return f"{self.num_features}{options(self, usual)}"
 
 
 class LayerNorm(Module):
-    """Bring each row to mean 0 and variance 1, over its last axes, then scale and shift.
+    """Normalize each row to mean 0 and variance 1, over its last axes, then scale and shift.
 
-    Ba, Kiros and Hinton, "Layer normalization" (arXiv:1607.06450). Training and use are the same.
+    Ba, Kiros and Hinton, "Layer normalization" (arXiv:1607.06450). Both modes do the same.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ class LayerNorm(Module):
         lengths = (
             normalized_shape if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
         )
-        self.normalized_shape = tuple(size(self, "normalized_shape", n) for n in lengths)
+        self.normalized_shape = tuple(check_size(self, "normalized_shape", n) for n in lengths)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
         shape = self.normalized_shape
@@ -182,7 +182,7 @@ class LayerNorm(Module):
             ) from None
 
     def extra_repr(self) -> str:
-        """Give the shape, and what is not the default."""
+        """Return the shape, and what is not the default."""
         shape = self.normalized_shape
         usual = {"eps": 1e-5, "elementwise_affine": True}
         bias = ", bias=False" if self.elementwise_affine and self.bias is None else ""

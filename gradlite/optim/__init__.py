@@ -1,7 +1,7 @@
 """Optimisers, on one flat vector of parameters: PyTorch's names, defaults and arithmetic.
 
-`momentum` and `adaptive` have the formulas, one short method each; `flat` tells how parameters
-become one vector.
+`momentum` and `adaptive` hold the formulas, one short method each; `flat` makes parameters views
+of one vector.
 """
 
 from __future__ import annotations

@@ -231,7 +231,7 @@ class RMSprop(Optimizer):
             average(mean, g, alpha, s)
             np.multiply(mean, mean, out=s)
             np.subtract(v, s, out=s)
-            np.maximum(s, 0, out=s)  # rounding makes the variance of a steady gradient negative
+            np.maximum(s, 0, out=s)  # rounding makes the variance of a constant gradient negative
             np.sqrt(s, out=s)
         else:
             np.sqrt(v, out=s)
@@ -265,7 +265,7 @@ class Adagrad(Optimizer):
     lr : float or schedule, default 1e-2
         The learning rate.
     lr_decay : float, default 0
-        How fast the rate falls besides.
+        How fast the rate falls: it is divided by ``1 + (t - 1) * lr_decay``.
     weight_decay : float, default 0
         The strength of an L2 penalty, ``weight_decay / 2 * p**2``.
     initial_accumulator_value : float, default 0

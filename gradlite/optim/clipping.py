@@ -19,7 +19,7 @@ def clip_grad_norm(
     norm_type: float = 2.0,
     error_if_nonfinite: bool = False,
 ) -> float:
-    """Shorten all gradients, as one long vector, to a norm of `max_norm` at the most.
+    """Scale all gradients down, as one long vector, to a norm of at most `max_norm`.
 
     They are multiplied in place by ``min(1, max_norm / (norm + 1e-6))``, PyTorch's formula.
     Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks", 2013.
@@ -27,7 +27,7 @@ def clip_grad_norm(
     Parameters
     ----------
     parameters : Optimizer, Tensor or iterable of Tensors
-        Whose gradients; those that have none are passed over. An optimiser is fastest: its
+        Whose gradients to clip; those without one are skipped. An optimiser is fastest: its
         gradients lie in one vector already.
     max_norm : float
         The largest norm allowed.
@@ -39,12 +39,12 @@ def clip_grad_norm(
     Returns
     -------
     float
-        The norm before.
+        The norm before clipping.
 
     Raises
     ------
     NonFiniteError
-        If the norm is not finite and `error_if_nonfinite` is set. Nothing was changed then.
+        If the norm is not finite and `error_if_nonfinite` is set. Nothing is changed then.
 
     Examples
     --------
@@ -69,14 +69,14 @@ def clip_grad_norm(
     if not scale >= 1:  # NaN too
         for g, sink in grads:
             if isinstance(g, np.ndarray):
-                g *= np.float32(scale) if g.dtype == np.float16 else scale
+                g *= np.float32(scale) if g.dtype.char == "e" else scale
             else:  # a Tensor of create_graph, whose memory others may share
                 sink.buffer = g * scale
     return total
 
 
 def _gradients(parameters: Any) -> list[tuple[Any, Any]]:
-    """List all gradients there are, each with the sink that holds it (None for a stretch)."""
+    """List all gradients, each with the sink that holds it (None for a part of a vector)."""
     if isinstance(parameters, Optimizer):
         return [(part.grad, None) for vector in parameters.vectors for part in vector.segments()]
     if isinstance(parameters, Tensor):
@@ -86,7 +86,7 @@ def _gradients(parameters: Any) -> list[tuple[Any, Any]]:
 
 def _norm(g: np.ndarray, order: float) -> float:
     """Compute a norm, in float64 where the squares are too large or small for the type of `g`."""
-    if order == 2 and g.dtype != np.float16:
+    if order == 2 and g.dtype.char != "e":
         square = float(np.vdot(g, g))
         if 1e-30 < square < math.inf:
             return math.sqrt(square)

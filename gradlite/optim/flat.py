@@ -2,12 +2,14 @@
 
 A `Vector` packs parameters of one type. Each parameter's data becomes a view of `Vector.data`,
 and the buffer of its gradient a view of `Vector.grad`, so that a backward pass leaves all
-gradients side by side and an update is plain arithmetic on two long arrays.
+gradients side by side and an update is plain arithmetic on two long arrays. Parameters of float16
+are updated in float32, and so is the state kept: squares of gradients and an eps of 1e-8 are
+nothing in float16, and a quotient of the two is NaN.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby, pairwise
 from typing import Any, NamedTuple
 
@@ -104,12 +106,35 @@ class ParamView:
 
 
 class Block(NamedTuple):
-    """A stretch of a vector, with what belongs to it: the arguments of an update."""
+    """A part of a vector, with what belongs to it: the arguments of an update."""
 
     p: Array
     g: Array
     state: Lazy
     scratch: Scratch
+
+
+class Widened:
+    """Blocks of float16, each with float32 in place of it while it is updated.
+
+    Parameters
+    ----------
+    halves : list of (array, array)
+        Parameters and gradients in float16.
+    blocks : list of Block
+        What is updated in their place.
+    """
+
+    def __init__(self, halves: list[tuple[Array, Array]], blocks: list[Block]) -> None:
+        self.halves = halves
+        self.blocks = blocks
+
+    def __iter__(self) -> Iterator[Block]:
+        for (data, grad), block in zip(self.halves, self.blocks, strict=True):
+            np.copyto(block.p, data)
+            np.copyto(block.g, grad)
+            yield block
+            np.copyto(data, block.p, casting="same_kind")
 
 
 class Segment:
@@ -121,13 +146,13 @@ class Segment:
         The parameters.
     grad : array, shape (n,)
         Their gradients.
-    blocks : list of Block
+    blocks : iterable of Block
         What is updated, one after the other.
     """
 
     __slots__ = ("blocks", "grad", "views")
 
-    def __init__(self, views: Sequence[ParamView], grad: Array, blocks: list[Block]) -> None:
+    def __init__(self, views: Sequence[ParamView], grad: Array, blocks: Iterable[Block]) -> None:
         self.views = views
         self.grad = grad
         self.blocks = blocks
@@ -153,11 +178,12 @@ class Vector:
     data : array, shape (n,)
         All parameters, in order.
     grad : array, shape (n,)
-        All gradients. What belongs to a parameter without a gradient means nothing.
+        All gradients. The entries of a parameter without a gradient have no meaning.
     views : list of ParamView
         Which parameter is where.
     state : Lazy
-        The state of an optimiser for each entry: arrays by name, zero at first.
+        The state of an optimiser for each entry: arrays by name, zero at first; of float32 for
+        parameters of float16.
 
     Examples
     --------
@@ -183,10 +209,16 @@ class Vector:
         for name, p in named:
             self.views.append(ParamView(name, p, data, grad, start))
             start += p.size
-        self.state = Lazy(lambda name: np.zeros_like(data))
-        self._length = min(size, BLOCK // dtype.itemsize)
-        self._scratch = np.empty((2, self._length), dtype)
+        half = dtype.char == "e"
+        wide = np.dtype(np.float32) if half else dtype
+        self.state = Lazy(lambda name: np.zeros(size, wide))
+        self._length = min(size, BLOCK // wide.itemsize)
+        self._scratch = np.empty((4 if half else 2, self._length), wide)
         self._segments: dict[tuple[int, int], Segment] = {}
+
+    def state_of(self, view: ParamView, name: str) -> Array:
+        """Return the entries of a state array that belong to a parameter, in its shape."""
+        return self.state[name][view.start : view.stop].reshape(view.data.shape)
 
     def zero_grad(self) -> None:
         """Mark all gradients empty; their memory is not touched."""
@@ -230,13 +262,15 @@ class Vector:
             views = self.views[first:end]
             start, stop = views[0].start, views[-1].stop
             bounds = [*range(start, stop, self._length), stop] if stop > start else []
-            blocks = [self._block(slice(*pair)) for pair in pairwise(bounds)]
-            segment = self._segments[first, end] = Segment(views, self.grad[start:stop], blocks)
+            parts = [slice(*pair) for pair in pairwise(bounds)]
+            blocks = [self._block(part) for part in parts]
+            halves = [(self.data[part], self.grad[part]) for part in parts]
+            updated = Widened(halves, blocks) if len(self._scratch) > 2 else blocks
+            segment = self._segments[first, end] = Segment(views, self.grad[start:stop], updated)
         return segment
 
     def _block(self, part: slice) -> Block:
         state = self.state
-        one, two = self._scratch[:, : part.stop - part.start]
-        return Block(
-            self.data[part], self.grad[part], Lazy(lambda name: state[name][part]), (one, two)
-        )
+        one, two, *wide = self._scratch[:, : part.stop - part.start]
+        p, g = wide or (self.data[part], self.grad[part])
+        return Block(p, g, Lazy(lambda name: state[name][part]), (one, two))

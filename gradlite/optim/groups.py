@@ -50,16 +50,16 @@ def check_ranges(owner: str, settings: Mapping[str, Any]) -> None:
 
 
 def read_groups(owner: str, params: Any, defaults: Mapping[str, Any]) -> list[Group]:
-    """Read what an optimiser is given, as groups with all their hyperparameters.
+    """Return the parameters of an optimiser as groups with all their hyperparameters.
 
     Parameters
     ----------
     owner : str
-        Who asks: begins the errors.
+        The name of the optimiser, with which errors begin.
     params : iterable
         Tensors, pairs of a name and a Tensor, or groups.
     defaults : mapping
-        The hyperparameters of groups that do not have their own.
+        The hyperparameters of groups without their own.
 
     Returns
     -------
@@ -101,7 +101,7 @@ def _listed(owner: str, params: Any) -> list[Any]:
     items = list(params)
     if not items:
         raise ValueError(
-            f"{owner}: there are no parameters. A generator gives them once only: was it used up?"
+            f"{owner}: there are no parameters. A generator yields them only once: was it used up?"
         )
     return items
 

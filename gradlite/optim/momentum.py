@@ -35,7 +35,7 @@ def decayed(p: Array, g: Array, weight_decay: float, s: Array) -> Array:
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent, with momentum if wanted.
+    """Stochastic gradient descent, with or without momentum.
 
     With the gradient g (plus ``weight_decay * p``)::
 
@@ -55,7 +55,7 @@ class SGD(Optimizer):
     momentum : float, default 0
         How much of the last step is kept.
     dampening : float, default 0
-        How much of the gradient momentum leaves out.
+        The part of the gradient that momentum omits.
     weight_decay : float, default 0
         The strength of an L2 penalty, ``weight_decay / 2 * p**2``.
     nesterov : bool, default False
@@ -136,8 +136,8 @@ class Lion(Optimizer):
         p = p * (1 - lr * weight_decay) - lr * sign(beta1 * m + (1 - beta1) * g)
         m = beta2 * m + (1 - beta2) * g
 
-    Chen et al., "Symbolic discovery of optimization algorithms", 2023. The rate is to be three to
-    ten times smaller than that of AdamW, and the decay as many times larger.
+    Chen et al., "Symbolic discovery of optimization algorithms", 2023. Choose a rate three
+    to ten times smaller than for AdamW, and a decay as many times larger.
 
     Parameters
     ----------

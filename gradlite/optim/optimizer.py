@@ -22,10 +22,10 @@ class Optimizer:
     Parameters
     ----------
     params : iterable
-        Tensors; or pairs of a name and a Tensor, as ``module.named_parameters()`` gives; or
+        Tensors; or pairs of a name and a Tensor, as ``module.named_parameters()`` returns; or
         groups, dicts with such an iterable under ``"params"`` and hyperparameters of their own.
     **hyperparameters
-        Those of the groups that do not have their own. ``lr`` is a number, or a schedule: a
+        Defaults for groups without their own. ``lr`` is a number, or a schedule: a
         function from the number of steps taken to the rate.
 
     Attributes
@@ -34,7 +34,7 @@ class Optimizer:
         The parameters (under "params", their names under "param_names") and hyperparameters,
         which may be changed between steps.
     steps : int
-        The number of calls of `step`: what a schedule is asked with.
+        The number of calls of `step`: the argument of a schedule.
     vectors : list of Vector
         The flat vectors in which the parameters lie, one for each group and dtype.
 
@@ -52,7 +52,8 @@ class Optimizer:
     -----
     Making an optimiser moves its parameters to memory of its own: each ``p.data`` is a view from
     then on, so an array taken from it before no longer follows. A parameter that has no gradient
-    is left out of a step: its value, its state and its count of steps stay.
+    is left out of a step: its value, its state and its count of steps stay. Parameters of float16
+    are updated in float32 and rounded after each step; their state is float32.
 
     Examples
     --------
@@ -77,7 +78,7 @@ class Optimizer:
     def update(
         self, p: Array, g: Array, state: Lazy, scratch: Scratch, group: Group, lr: float, t: int
     ) -> None:
-        """Take a step, in place, on a stretch of the parameters.
+        """Update a part of the parameters in place.
 
         Parameters
         ----------
@@ -86,7 +87,7 @@ class Optimizer:
         state : dict of str to array, shape (n,)
             The arrays kept from step to step; a new one is zero.
         scratch : tuple of two arrays, shape (n,)
-            Room for intermediate results.
+            For intermediate results.
         group : dict
             The hyperparameters.
         lr : float
@@ -101,7 +102,7 @@ class Optimizer:
         raise NotImplementedError
 
     def step(self) -> None:
-        """Take a step: move every parameter that has a gradient."""
+        """Take a step: update every parameter that has a gradient."""
         for group, vectors in self._packed:
             lr = group["lr"]
             lr = self._scheduled(lr) if callable(lr) else float(lr)
@@ -137,7 +138,7 @@ class Optimizer:
     # -- saving and loading -----------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what is needed to resume later: numbers, names, and copies of arrays.
+        """Return what is needed to resume later: numbers, names and copies of arrays.
 
         Returns
         -------
@@ -157,8 +158,7 @@ class Optimizer:
                 for view in vector.views:
                     own = state[view.name] = {"step": view.steps}
                     for name in self.state_names(group) if view.steps else ():
-                        part = vector.state[name][view.start : view.stop]
-                        own[name] = part.reshape(view.data.shape).copy()
+                        own[name] = vector.state_of(view, name).copy()
         return {"step": self.steps, "groups": groups, "state": state}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -168,7 +168,7 @@ class Optimizer:
         ------
         StateError
             If names, shapes or hyperparameters do not fit, all of it in one message. Nothing
-            was changed then.
+            is changed then.
         """
         problems = list(self._misfits(state))
         if problems:
@@ -186,8 +186,7 @@ class Optimizer:
                     own = state["state"][view.name]
                     view.steps = own["step"]
                     for name in self.state_names(group):
-                        part = vector.state[name][view.start : view.stop]
-                        part[:] = np.ravel(own[name]) if view.steps else 0
+                        vector.state_of(view, name)[...] = own[name] if view.steps else 0
 
     def _misfits(self, state: Mapping[str, Any]) -> Iterator[str]:
         """Yield what prevents a state from being loaded."""

@@ -1,7 +1,7 @@
 """Learning-rate schedules: functions from the step, counted from 0, to the rate.
 
 Any function will do; these are the usual ones. They are small objects that compare, print and
-pickle, and keep no state, so that a resumed training has the rate of its step without more ado.
+pickle, and keep no state, so that a resumed training has the rate of its step.
 `ReduceOnPlateau`, which follows a metric, is the exception.
 
 Examples
@@ -22,7 +22,7 @@ Schedule = Callable[[int], float]
 
 
 def _number(schedule: str, /, **values: Any) -> None:
-    """Ask for finite numbers, 0 or more."""
+    """Raise an error unless the values are finite numbers, 0 or more."""
     for name, value in values.items():
         try:
             fits = 0 <= value < math.inf
@@ -33,7 +33,7 @@ def _number(schedule: str, /, **values: Any) -> None:
 
 
 def _positive(schedule: str, /, **values: Any) -> None:
-    """Ask for finite numbers above 0."""
+    """Raise an error unless the values are finite numbers above 0."""
     _number(schedule, **values)
     for name, value in values.items():
         if value == 0:
@@ -41,7 +41,7 @@ def _positive(schedule: str, /, **values: Any) -> None:
 
 
 def _count(schedule: str, /, least: int = 1, **values: Any) -> None:
-    """Ask for whole numbers."""
+    """Raise an error unless the values are integers of at least `least`."""
     for name, value in values.items():
         if isinstance(value, bool) or not hasattr(value, "__index__"):
             raise TypeError(f"{schedule}: {name} must be an integer, not {value!r}.")
@@ -50,7 +50,7 @@ def _count(schedule: str, /, least: int = 1, **values: Any) -> None:
 
 
 def _cosine(start: float, end: float, part: float) -> float:
-    """Go from `start` to `end` along half a cosine, as `part` goes from 0 to 1."""
+    """Return the point at `part` (from 0 to 1) of half a cosine from `start` to `end`."""
     return end + (start - end) * (1 + math.cos(math.pi * part)) / 2
 
 
@@ -74,7 +74,7 @@ class constant:
         _number("constant", rate=self.rate)
 
     def __call__(self, step: int) -> float:
-        """Give the rate at `step`."""
+        """Return the rate at `step`."""
         return self.rate
 
 
@@ -107,7 +107,7 @@ class step_decay:
         _positive("step_decay", factor=self.factor)
 
     def __call__(self, step: int) -> float:
-        """Give the rate at `step`."""
+        """Return the rate at `step`."""
         return self.rate * self.factor ** (step // self.every)
 
 
@@ -135,7 +135,7 @@ class exponential:
         _positive("exponential", factor=self.factor)
 
     def __call__(self, step: int) -> float:
-        """Give the rate at `step`."""
+        """Return the rate at `step`."""
         return self.rate * self.factor**step
 
 
@@ -171,7 +171,7 @@ class cosine:
         _count("cosine", steps=self.steps)
 
     def __call__(self, step: int) -> float:
-        """Give the rate at `step`."""
+        """Return the rate at `step`."""
         return _cosine(self.rate, self.end, min(step / self.steps, 1.0))
 
 
@@ -217,7 +217,7 @@ class one_cycle:
             raise ValueError(f"one_cycle: warmup must be from 0 to 1, not {self.warmup!r}.")
 
     def __call__(self, step: int) -> float:
-        """Give the rate at `step`."""
+        """Return the rate at `step`."""
         start = self.max_rate / self.div_factor
         top, last = self.warmup * self.steps - 1, self.steps - 1
         step = min(step, last)
@@ -237,7 +237,7 @@ class warm_up:
     Parameters
     ----------
     schedule : callable or float
-        What comes afterwards; a number means to keep that rate.
+        Followed after the warm-up; a number keeps that rate.
     steps : int
         Steps before it.
     start : float, default 0.0
@@ -262,7 +262,7 @@ class warm_up:
             object.__setattr__(self, "schedule", constant(self.schedule))
 
     def __call__(self, step: int) -> float:
-        """Give the rate at `step`."""
+        """Return the rate at `step`."""
         schedule: Any = self.schedule
         if step >= self.steps:
             return float(schedule(step - self.steps))
@@ -297,7 +297,7 @@ class inverse_scaling:
         _number("inverse_scaling", rate=self.rate, power=self.power)
 
     def __call__(self, step: int) -> float:
-        """Give the rate at `step`."""
+        """Return the rate at `step`."""
         return float(self.rate / (step + 1) ** self.power)
 
 
@@ -306,8 +306,8 @@ class ReduceOnPlateau:
 
     An epoch is better if its metric is below ``best - threshold * |best|`` (above
     ``best + threshold * |best|`` with mode 'max'). After more than `patience` epochs in a row that
-    are not, the rate is lowered, to `min_rate` at the least, and counting begins anew: the rules
-    of PyTorch's ReduceLROnPlateau, which leaves out the bars.
+    are not, the rate is lowered, to `min_rate` at the least, and counting begins again: the rules
+    of PyTorch's ReduceLROnPlateau, which omits the bars.
 
     Parameters
     ----------
@@ -316,7 +316,7 @@ class ReduceOnPlateau:
     factor : float, default 0.1
         Below 1.
     patience : int, default 10
-        Epochs without improvement that are let pass.
+        Epochs without improvement that are tolerated.
     threshold : float, default 1e-4
         How much better, relatively, an epoch must be.
     min_rate : float, default 0.0
@@ -360,11 +360,11 @@ class ReduceOnPlateau:
         self.bad_epochs = 0
 
     def __call__(self, step: int) -> float:
-        """Give the rate, which does not depend on the step."""
+        """Return the rate, which does not depend on the step."""
         return self.current
 
     def update(self, metric: float) -> None:
-        """Take in the metric of the epoch that has ended."""
+        """Record the metric of the epoch that has ended."""
         margin = math.copysign(self.threshold, self.best)
         if self.mode == "min":
             better = metric < self.best * (1 - margin)
@@ -380,11 +380,11 @@ class ReduceOnPlateau:
             self.bad_epochs = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Give what changes in training: the rate, the best metric and the epochs since."""
+        """Return what changes in training: the rate, the best metric and the epochs since."""
         return {"current": self.current, "best": self.best, "bad_epochs": self.bad_epochs}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` gave."""
+        """Resume from what `state_dict` returned."""
         known = self.state_dict()
         if state.keys() != known.keys():
             raise ValueError(

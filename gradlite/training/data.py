@@ -19,18 +19,18 @@ BLOCK_BYTES = 8 * 2**20
 
 
 def as_rows(X: Any) -> Any:
-    """Give X in a form whose rows are quickly taken.
+    """Return X in a form whose rows are quickly taken.
 
     Parameters
     ----------
     X : array_like or scipy sparse matrix or array
-        Sparse ones of other formats than CSR are converted, which makes a copy; hand over CSR
+        Sparse ones of other formats than CSR are converted, which makes a copy; pass CSR
         where this would happen often.
 
     Returns
     -------
     ndarray or CSR
-        X itself where it is one. A memory map (`numpy.memmap`) comes as a plain array over the
+        X itself where it is one. A memory map (`numpy.memmap`) becomes a plain array over the
         same file, not loaded.
 
     Raises
@@ -53,7 +53,7 @@ def as_rows(X: Any) -> Any:
 
 
 def take_rows(X: Any, index: Any) -> Any:
-    """Take rows of X: a view for a slice of an array, otherwise a copy.
+    """Return rows of X: a view for a slice of an array, otherwise a copy.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def take_rows(X: Any, index: Any) -> Any:
 
 
 def batch_indices(n: int, batch_size: int, order: Any = None) -> Iterator[Any]:
-    """Tell which of `n` rows make up each batch: a slice, or a part of `order`.
+    """Yield which of `n` rows make up each batch: a slice, or a part of `order`.
 
     Examples
     --------
@@ -127,16 +127,16 @@ class Rows:
         return int(self.X.shape[0])
 
     def all(self) -> tuple[Any, Any, Any]:
-        """Give X, y and the weights as a whole."""
+        """Return all of X, y and the weights."""
         return self.X, self.y, self.sample_weight
 
     def batches(self, batch_size: int, order: Any = None) -> Iterator[tuple[Any, Any, Any]]:
-        """Go through the rows once, as they are, or through those that an array of integers names.
+        """Yield all rows in batches: in order, or in the order that an array of integers gives.
 
         Yields
         ------
         tuple
-            The rows of X, y and the weights; None for what there is not.
+            The rows of X, y and the weights; None for those not given.
         """
         X, y, weight = self.all()
         n = len(self) if order is None else len(order)
@@ -149,7 +149,7 @@ class Rows:
 
 
 def _matching(name: str, array: Any, n: int) -> Any:
-    """Give an array of as many rows as X, and say so otherwise."""
+    """Return an array; raise ShapeError unless it has as many rows as X."""
     array = as_rows(array)
     if array.shape[0] != n:
         raise ShapeError(f"X has {n} rows but {name} has {array.shape[0]}: give one for each row.")
@@ -164,7 +164,7 @@ def batches(
     sample_weight: Any = None,
     drop_last: bool = False,
 ) -> Iterator[tuple[Any, ...]]:
-    """Go through X and y once, a batch of rows at a time.
+    """Iterate over X and y once, a batch of rows at a time.
 
     Parameters
     ----------
@@ -180,7 +180,7 @@ def batches(
     sample_weight : array_like of shape (n,), optional
         Weights of the rows.
     drop_last : bool, default False
-        Leave out a last batch that is not full.
+        Omit a last batch that is not full.
 
     Returns
     -------
@@ -195,7 +195,7 @@ def batches(
     ValueError
         If `batch_size` is less than 1, or `drop_last` would leave no batch.
     TypeError
-        If `batch_size` is no integer or `rng` no generator.
+        If `batch_size` is not an integer, or `rng` not a generator.
 
     Examples
     --------
@@ -227,7 +227,7 @@ def batches(
 
 
 def blocks(X: Any, rows: int | None = None) -> Iterator[Any]:
-    """Go through the rows of X in order, in blocks that fit into the cache.
+    """Yield the rows of X in order, in blocks that fit into the cache.
 
     Parameters
     ----------
@@ -256,7 +256,7 @@ def blocks(X: Any, rows: int | None = None) -> Iterator[Any]:
 
 
 def all_finite(X: Any) -> bool:
-    """Tell whether no entry of X is infinite or NaN, in bounded memory.
+    """Return whether all entries of X are finite, in bounded memory.
 
     Parameters
     ----------
@@ -279,13 +279,13 @@ def all_finite(X: Any) -> bool:
 
 
 def _finite(x: Any) -> bool:
-    """Tell it from the sum, which makes no array; a finite sum has finite terms."""
+    """Return whether all entries are finite: at once if their sum is, which makes no array."""
     with np.errstate(all="ignore"):
         return bool(np.isfinite(np.sum(x)) or np.isfinite(x).all())
 
 
 def mean_and_scale(X: Any, sample_weight: Any = None) -> tuple[Any, Any]:
-    """Find for each column of X what to subtract and what to divide by, to standardize it.
+    """Return what to subtract from each column of X, and what to divide by, to standardize it.
 
     Parameters
     ----------
@@ -343,7 +343,7 @@ def mean_and_scale(X: Any, sample_weight: Any = None) -> tuple[Any, Any]:
 
 
 def _moments(X: Any, weights: Any, of_block: Callable[..., Any]) -> tuple[float, Any, Any]:
-    """Give the total weight, and the mean and the sum of squared deviations of each column."""
+    """Return the total weight, and the mean and the sum of squared deviations of each column."""
     columns = X.shape[1]
     total, mean, squares, start = 0.0, np.zeros(columns), np.zeros(columns), 0
     for block in blocks(X):
@@ -362,7 +362,7 @@ def _moments(X: Any, weights: Any, of_block: Callable[..., Any]) -> tuple[float,
 
 
 def _dense_moments(x: Any, w: Any, weight: float) -> tuple[Any, Any]:
-    """Give the mean of each column and its weighted sum of squared deviations."""
+    """Return the mean of each column and its weighted sum of squared deviations."""
     x = np.asarray(x, np.float64)
     mean = w @ x / weight
     deviation = x - mean
@@ -370,7 +370,7 @@ def _dense_moments(x: Any, w: Any, weight: float) -> tuple[Any, Any]:
 
 
 def _sparse_moments(x: Any, w: Any, weight: float) -> tuple[Any, Any]:
-    """Give the same for CSR; entries that are not stored are 0 and deviate by the mean."""
+    """Return the same for CSR; entries that are not stored are 0 and deviate by the mean."""
     if not x.has_canonical_format:
         x = x.copy()
         x.sum_duplicates()

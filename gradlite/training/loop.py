@@ -1,7 +1,7 @@
 """The training loop: batches, loss, backward, step; epoch by epoch.
 
-`Trainer` holds what a step needs. `train` runs epochs until something says stop. `Monitor` says
-it, from the loss or the score of each epoch. Nothing here knows scikit-learn.
+`Trainer` holds what a step needs. `train` runs epochs until something says stop. `PlateauDetector`
+says it, from the loss or the score of each epoch. Nothing here knows scikit-learn.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gradlite.errors import DivergedError, NonFiniteError
 from gradlite.nn.module import Module
 from gradlite.optim import Optimizer, clip_grad_norm
 from gradlite.training.data import Rows, all_finite
-from gradlite.training.replay import Replay, UnsteadyError
+from gradlite.training.replay import NotStaticError, Replay
 
 Loss = Callable[[Any, Any, Any], Any]
 """``loss(output, target, sample_weight or None)``: the weighted mean, a 0-d Tensor."""
@@ -46,7 +46,7 @@ class L2:
         self.scratch = np.empty_like(weights)
 
     def add(self, total_weight: float) -> float:
-        """Add the gradient of the penalty to ``grad``, and give its value."""
+        """Add the gradient of the penalty to ``grad``, and return its value."""
         strength = self.alpha / total_weight
         np.multiply(self.weights, strength, out=self.scratch)
         self.grad += self.scratch
@@ -62,14 +62,14 @@ class Trainer:
     module : Module
         Takes a batch of rows.
     loss : callable
-        ``loss(output, target, sample_weight or None)`` gives the weighted mean, a 0-d Tensor.
+        ``loss(output, target, sample_weight or None)`` returns the weighted mean, a 0-d Tensor.
     optimizer : Optimizer
         Holds the parameters.
     penalties : sequence of L2
         Added to the loss.
     max_grad_norm : float, optional
-        Gradients longer than this are shortened to it.
-    steady : bool, default False
+        Gradients with a larger norm are scaled down to it.
+    static : bool, default False
         Whether module and loss do the same operations for all batches of a shape: they are then
         recorded for the first such batch, and replayed. After a change to the module,
         `forget` the records.
@@ -80,11 +80,11 @@ class Trainer:
     optimizer: Optimizer
     penalties: Sequence[L2] = ()
     max_grad_norm: float | None = None
-    steady: bool = False
+    static: bool = False
     records: dict[Any, Replay | None] = field(default_factory=dict)
 
     def step(self, x: Any, y: Any, w: Any = None) -> float:
-        """Take a step on a batch, and give its loss, penalties included.
+        """Take a step on a batch, and return its loss, penalties included.
 
         A loss that is not finite is returned before anything has moved.
         """
@@ -107,22 +107,22 @@ class Trainer:
         return value
 
     def _recorded(self, x: Any, y: Any, w: Any) -> float:
-        """Compute the loss of a batch and its gradient on the tape; record it, if it is steady."""
+        """Compute the loss of a batch and its gradient on the tape; record it, if it is static."""
         loss = self.loss(self.module(x), y, w)
-        if self.steady and w is None and x.shape not in self.records:
+        if self.static and w is None and x.shape not in self.records:
             try:
                 self.records[x.shape] = Replay(loss, (x, y))
-            except UnsteadyError:
+            except NotStaticError:
                 self.records[x.shape] = None
         loss.backward()
         return float(loss.data)
 
     def forget(self) -> None:
-        """Let go of the records: module or loss may have been changed."""
+        """Drop the records: module or loss may have been changed."""
         self.records.clear()
 
     def epoch(self, rows: Rows, batch_size: int, order: np.ndarray | None = None) -> float:
-        """Take a step on each batch of `rows`, and give the mean loss of a row.
+        """Take a step on each batch of `rows`, and return the mean loss of a row.
 
         Raises
         ------
@@ -132,7 +132,7 @@ class Trainer:
             Inf came up.
         """
         total, count = 0.0, 0
-        with np.errstate(over="ignore", invalid="ignore"):  # an error says it better
+        with np.errstate(over="ignore", invalid="ignore"):  # an error says more
             for number, (x, y, w) in enumerate(rows.batches(batch_size, order), 1):
                 value = self.step(x, y, w)
                 if not math.isfinite(value):
@@ -144,7 +144,7 @@ class Trainer:
         return total / count
 
     def origin(self, x: Any, y: Any, w: Any) -> str:
-        """Say where the loss of a batch that is not finite comes from: again, in debug mode."""
+        """Say where the loss of a batch that is not finite comes from: repeat it in debug mode."""
         for name, p in self.module.named_parameters():
             if not np.all(np.isfinite(p.data)):
                 return f"a step left {name} of shape {p.shape} with NaN or Inf."
@@ -157,41 +157,41 @@ class Trainer:
 
 
 @dataclass
-class Monitor:
-    """Watches a figure that should fall, and counts the epochs without improvement.
+class PlateauDetector:
+    """Counts the epochs in which a metric that should fall has not improved.
 
     Attributes
     ----------
     tol : float
-        An epoch counts as an improvement where the figure falls at least this far below the
+        An epoch counts as an improvement where the metric falls at least this far below the
         best one.
     best : float
-        The lowest figure so far.
+        The lowest metric so far.
     best_epoch : int
         When that was, counted from 1 over all epochs seen; 0 before the first.
-    waited : int
+    bad_epochs : int
         Epochs since the last improvement.
     """
 
     tol: float = 0.0
     best: float = math.inf
     best_epoch: int = 0
-    waited: int = 0
+    bad_epochs: int = 0
     seen: int = 0
 
-    def update(self, figure: float) -> bool:
-        """Take the figure of an epoch, and tell whether it is the lowest so far."""
+    def update(self, metric: float) -> bool:
+        """Record the metric of an epoch, and return whether it is the lowest so far."""
         self.seen += 1
-        self.waited = self.waited + 1 if figure > self.best - self.tol else 0
-        if figure < self.best:
-            self.best, self.best_epoch = figure, self.seen
+        self.bad_epochs = self.bad_epochs + 1 if metric > self.best - self.tol else 0
+        if metric < self.best:
+            self.best, self.best_epoch = metric, self.seen
             return True
         return False
 
 
 @dataclass
 class Snapshot:
-    """A copy of everything that a network has learned, taken in place each time.
+    """A copy of everything that a network has learned, each taken into the same memory.
 
     Parameters lie in an optimiser's flat vectors, so that keeping the best epoch costs one copy
     of each; buffers (running statistics) are copied beside them.
@@ -221,7 +221,7 @@ class Snapshot:
             np.copyto(copy, array)
 
     def restore(self) -> None:
-        """Go back to the state that was kept last; nothing happens if none was."""
+        """Return to the state that was kept last, if any was."""
         if self.kept:
             for copy, array in zip(self.kept, self._views(), strict=True):
                 np.copyto(array, copy)
@@ -235,7 +235,7 @@ def train(
     next_order: Callable[[], np.ndarray | None],
     at_epoch_end: Callable[[float], bool],
 ) -> int:
-    """Run epochs until `at_epoch_end` returns True, and give their number.
+    """Run epochs until `at_epoch_end` returns True, and return their number.
 
     Parameters
     ----------
@@ -244,11 +244,11 @@ def train(
     rows : Rows
         The training data.
     epochs : int
-        The largest number of epochs.
+        The maximum number of epochs.
     batch_size : int
         The number of rows of a batch; the last batch of an epoch may have fewer.
     next_order : callable
-        Gives the order of the rows in the next epoch, or None for the order in which they are.
+        Returns the order of the rows in the next epoch, or None for the order they are in.
     at_epoch_end : callable
         Takes the mean loss of the epoch.
 

@@ -1,9 +1,9 @@
-"""Replay: the operations of a training step, recorded once and carried out again for each batch.
+"""Replay: the operations of a training step, recorded once and repeated for each batch.
 
-Batches of one shape make the same graph, if the network and its loss are *steady*: what they do
+Batches of one shape make the same graph, if the network and its loss are *static*: what they do
 does not depend on numbers, and nothing is drawn at random. What later steps need of the graph is
 the list of its functions and rules. They are called in the same order on the same kinds of arrays,
-so the numbers are the same, bit for bit; modules, Tensors and nodes are spared.
+so the numbers are the same, bit for bit, without modules, Tensors and nodes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gradlite.autodiff.rule import wide
 from gradlite.autodiff.tape import ITEM, toposort
 from gradlite.autodiff.tensor import Tensor
 
-STEADY = frozenset(
+STATIC = frozenset(
     kind.forward
     for kind in (
         nn.Linear, nn.Conv1d, nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d, nn.LayerNorm, nn.Flatten,
@@ -34,26 +34,26 @@ STEADY = frozenset(
 SETTINGS = (type(None), bool, int, float, str)
 
 
-def is_steady(module: nn.Module) -> bool:
-    """Tell whether a network surely does the same operations for all batches of one shape.
+def is_static(module: nn.Module) -> bool:
+    """Return whether a network surely does the same operations for all batches of one shape.
 
     Examples
     --------
-    >>> is_steady(nn.Sequential(nn.Linear(2, 3), nn.ReLU()))
+    >>> is_static(nn.Sequential(nn.Linear(2, 3), nn.ReLU()))
     True
-    >>> is_steady(nn.Sequential(nn.Linear(2, 3), nn.Dropout()))
+    >>> is_static(nn.Sequential(nn.Linear(2, 3), nn.Dropout()))
     False
     """
     return all(
-        type(part).forward in STEADY
+        type(part).forward in STATIC
         and type(part).__call__ is nn.Module.__call__
         and "forward" not in vars(part)
         for part in module.modules()
     )
 
 
-class UnsteadyError(Exception):
-    """A graph holds what may be something else for the next batch."""
+class NotStaticError(Exception):
+    """A graph holds something that may differ for the next batch."""
 
 
 class Replay:
@@ -62,13 +62,13 @@ class Replay:
     Parameters
     ----------
     loss : Tensor
-        A single number. Its graph must not have been let go.
+        A single number. Its graph must not have been freed.
     inputs : sequence of arrays
         Those that will be replaced.
 
     Raises
     ------
-    UnsteadyError
+    NotStaticError
         If the graph has arrays that are neither parameters nor `inputs` (they may have been
         computed from these), hooks, or operations with several results.
 
@@ -93,7 +93,7 @@ class Replay:
         root: Any = loss._node
         nodes, _ = toposort(root, frozenset())
         if any(node.rule is None for node in nodes):  # the leaves listed are those with hooks
-            raise UnsteadyError
+            raise NotStaticError
         places: dict[Node, int] = {}
         for node, unread in zip(nodes, last_uses(nodes), strict=True):
             self._add(node, unread, places)
@@ -105,14 +105,14 @@ class Replay:
         rule: Any = node.rule
         params = {k: v for k, v in (node.params or {}).items() if k != "saved"}
         if rule.outputs or rule is ITEM or not all(map(is_setting, params.values())):
-            raise UnsteadyError
+            raise NotStaticError
         parents: Any = node.parents
         args = [self._place(*pair, places) for pair in zip(node.args, parents, strict=True)]
         take = itemgetter(*args) if len(args) > 1 else lambda values, i=args[0]: (values[i],)
         place = places[node] = self._new(None)
         known = dict(params)  # and what the function saves
-        let_go = [(places[parent], parent) for parent in unread]
-        self.forward.append((rule.fn, take, params, place, known if rule.saves else None, let_go))
+        unused = [(places[parent], parent) for parent in unread]
+        self.forward.append((rule.fn, take, params, place, known if rule.saves else None, unused))
         vjps = rule.vjps or rule.pullbacks(len(args))
         into = rule.into or (False,) * len(args)
         pulls = [
@@ -123,10 +123,10 @@ class Replay:
         self.backward.append((place, take, known, rule, pulls))
 
     def _place(self, arg: Any, parent: Node | None, places: dict[Node, int]) -> int:
-        """Find where an argument will stand among the values."""
+        """Return the place of an argument among the values."""
         if parent is not None:
             if parent.rule is not None and parent.sink is not None:  # with hooks, or retains grad
-                raise UnsteadyError
+                raise NotStaticError
             if parent not in places:
                 places[parent] = self._new(None)
                 self.leaves.append((places[parent], parent))
@@ -136,7 +136,7 @@ class Replay:
                 return i
         if is_setting(arg):
             return self._new(arg)
-        raise UnsteadyError
+        raise NotStaticError
 
     def _new(self, value: Any) -> int:
         self.values.append(value)
@@ -148,19 +148,19 @@ class Replay:
         values[: self.inputs] = inputs
         for place, leaf in self.leaves:
             values[place] = leaf.ans
-        for fn, take, params, place, saved, let_go in self.forward:
+        for fn, take, params, place, saved, unused in self.forward:
             ans = fn(*take(values), **params)
             if saved is not None:
                 ans, saved["saved"] = ans
             values[place] = ans
-            for unread, node in let_go:
+            for unread, node in unused:
                 values[unread] = node  # which has the shape, all that a rule may ask for
         self._walk(values)
         values[: self.inputs] = [None] * self.inputs
         return ans
 
     def _walk(self, values: list[Any]) -> None:
-        """Do what the walk back through the graph does, and let go of the answers."""
+        """Do what the walk back through the graph does, and free the outputs."""
         cotangents = {self.backward[0][0]: self.seed}
         masked: set[int] = set()
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -201,7 +201,7 @@ def _is_copy(arg: Any, value: Any) -> bool:
 
 
 def last_uses(nodes: Sequence[Node]) -> list[list[Node]]:
-    """List for each node the arguments that nobody needs after it: no node, and no rule."""
+    """List for each node the arguments that no later node and no rule needs."""
     last: dict[Node, int] = {}
     read: set[Node] = set()
     for i, node in enumerate(nodes):
@@ -218,7 +218,7 @@ def last_uses(nodes: Sequence[Node]) -> list[list[Node]]:
 
 
 def is_setting(value: Any) -> bool:
-    """Tell whether an argument is how an operation works, and no data."""
+    """Return whether an argument says how an operation works, and holds no data."""
     if isinstance(value, tuple):
         return all(map(is_setting, value))
     if isinstance(value, slice):

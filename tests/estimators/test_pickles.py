@@ -14,7 +14,7 @@ from sklearn.model_selection import cross_val_score
 
 import gradlite as gl
 from gradlite import MLPClassifier, MLPRegressor, NetClassifier, NetRegressor, nn, schedules
-from gradlite.estimators._fitting import Monitor
+from gradlite.estimators._fitting import PlateauDetector
 from tests.estimators.test_persistence import CASES as SAVED
 from tests.estimators.test_persistence import assert_identical, custom, digits
 
@@ -222,7 +222,7 @@ def test_worker_processes_fit_the_same(name):
 def test_the_counters_of_early_stopping_are_copied():
     model = half("early stopping")
     twin = pickle.loads(pickle.dumps(model))
-    assert isinstance(twin._monitor, Monitor)
+    assert isinstance(twin._monitor, PlateauDetector)
     assert twin._monitor == model._monitor
     assert twin._monitor is not model._monitor
 

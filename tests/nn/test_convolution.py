@@ -216,7 +216,7 @@ def test_an_element_that_is_the_maximum_of_several_windows_collects_their_gradie
     np.testing.assert_array_equal(x.grad, 10 * image)
 
 
-def test_what_is_no_maximum_gets_no_gradient_however_steep_it_is() -> None:
+def test_only_the_maximum_gets_a_gradient_however_steep_it_is() -> None:
     x = gl.Tensor(np.array([[[[0.0, 1.0], [2.0, 4.0]]]]), requires_grad=True)
     with np.errstate(divide="ignore"):
         max_pool2d(np.log(x), 2).sum().backward()

@@ -113,7 +113,7 @@ def test_linear_starts_within_the_bound_and_from_the_seed() -> None:
     [
         (
             lambda: nn.Linear([64, 32], 10),
-            r"Linear takes a whole number as in_features.*\[64, 32\]",
+            r"Linear takes an integer as in_features.*\[64, 32\]",
         ),
         (lambda: nn.Linear(64, [10]), "out_features"),
         (lambda: nn.Linear(2.5, 1), "2.5"),  # type: ignore[arg-type]
@@ -121,7 +121,7 @@ def test_linear_starts_within_the_bound_and_from_the_seed() -> None:
         (lambda: Bilinear(1, None, 2), "in2_features"),  # type: ignore[arg-type]
     ],
 )
-def test_sizes_are_whole_numbers(make: Any, message: str) -> None:
+def test_sizes_are_integers(make: Any, message: str) -> None:
     with pytest.raises(TypeError, match=message):
         make()
 
@@ -175,7 +175,7 @@ def test_embedding_refuses_rows_that_it_does_not_have(indices: Any) -> None:
         Embedding(4, 2)(indices)
 
 
-def test_embedding_refuses_what_are_no_indices() -> None:
+def test_embedding_needs_integer_indices() -> None:
     with pytest.raises(DtypeError, match="float64"):
         Embedding(4, 2)([1.0])
     with pytest.raises(IndexError):
@@ -218,7 +218,7 @@ def test_dropout_takes_integers() -> None:
 
 
 @pytest.mark.parametrize("p", [-0.1, 1.0, 1.5, np.nan])
-def test_dropout_refuses_what_is_no_probability(p: float) -> None:
+def test_dropout_needs_a_probability(p: float) -> None:
     with pytest.raises(ValueError, match=r"0 <= p < 1"):
         nn.Dropout(p)
 
@@ -315,7 +315,7 @@ def test_sequential_refuses_names_that_would_not_work(name: Any) -> None:
         (3, "forward"),
     ],
 )
-def test_sequential_refuses_what_is_no_module(part: Any, remedy: str) -> None:
+def test_sequential_consists_of_modules(part: Any, remedy: str) -> None:
     with pytest.raises(TypeError, match=remedy):
         nn.Sequential(part)
 

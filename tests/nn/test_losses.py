@@ -12,6 +12,7 @@ import pytest
 import scipy.special as sp
 
 import gradlite as gl
+from gradlite import nn
 from gradlite.errors import DtypeError, ShapeError
 from gradlite.nn import losses as L
 from tests.helpers import gradients, leaves, nodes_behind
@@ -312,11 +313,11 @@ def test_huber_with_a_large_delta_is_half_of_mse() -> None:
 
 
 def test_weighted_mean_averages_what_is_there() -> None:
-    np.testing.assert_allclose(L.weighted_mean(np.array([1.0, 4.0])), 2.5)
-    np.testing.assert_allclose(L.weighted_mean(np.array([1.0, 4.0]), [3, 1]), 1.75)
-    np.testing.assert_allclose(L.weighted_mean(np.array([[1.0, 3.0], [4.0, 4.0]]), [3, 1]), 2.5)
+    np.testing.assert_allclose(nn.weighted_mean(np.array([1.0, 4.0])), 2.5)
+    np.testing.assert_allclose(nn.weighted_mean(np.array([1.0, 4.0]), [3, 1]), 1.75)
+    np.testing.assert_allclose(nn.weighted_mean(np.array([[1.0, 3.0], [4.0, 4.0]]), [3, 1]), 2.5)
     (x,) = leaves(np.array([1.0, 4.0]))
-    L.weighted_mean(x, [3, 1]).backward()
+    nn.weighted_mean(x, [3, 1]).backward()
     np.testing.assert_allclose(x.grad, [0.75, 0.25])
 
 
@@ -404,7 +405,7 @@ def test_cross_entropy_is_finite_and_right_far_out(far: float, options: Any) -> 
         np.testing.assert_allclose(x.grad, [[1, -1, 0], [0, -0.5, 0.5]], atol=1e-7)
 
 
-def test_a_class_that_is_ruled_out_and_no_target_costs_nothing() -> None:
+def test_a_class_of_probability_zero_costs_nothing_unless_it_is_the_target() -> None:
     z = np.array([[0.0, -np.inf, 0.0]])
     for target in (np.array([0]), np.array([[1.0, 0.0, 0.0]])):
         np.testing.assert_allclose(L.cross_entropy(z, target), np.log(2))
@@ -522,6 +523,29 @@ def test_cross_entropy_refuses_integer_logits() -> None:
         L.cross_entropy(np.ones((2, 3), int), np.array([0, 1]))
 
 
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda z, w: gl.cross_entropy(z, np.array([0, 1]), w), "weight= for classes, sample_weig"),
+        (lambda z, w: gl.cross_entropy(z, np.array([0, 1]), w.tolist()), "not list.*weight= for"),
+        (lambda z, w: gl.bce_with_logits(z, z, w), "bce_with_logits.*sample_weight= for rows"),
+        (lambda z, w: gl.mse(z, z, w), r"mse: reduction is .*not ndarray. Pass weights by name: s"),
+        (lambda z, w: gl.mse(z, z, True), "reduction is .*not bool"),
+        (lambda z, w: gl.huber(z, z, "mean"), "huber.*delta, a number, not str.*reduction="),
+        (lambda z, w: gl.huber(z, z, w), "huber.*delta, a number, not ndarray.*sample_weight="),
+    ],
+)
+def test_an_argument_in_the_place_of_another_is_told_its_name(call: Any, text: str) -> None:
+    with pytest.raises(TypeError, match=text):
+        call(np.ones((2, 3)), np.ones(3))
+
+
+def test_a_loss_is_one_object_with_one_home() -> None:
+    for name, loss in L.LOSSES.items():
+        assert getattr(gl, name) is getattr(nn, name) is loss
+        assert loss.__module__ == L.__name__
+
+
 @every_case
 @pytest.mark.parametrize("weight", [None, np.ones(3)], ids=["plain", "weighted"])
 def test_an_unknown_reduction_is_refused(case: Case, weight: Any) -> None:
@@ -545,7 +569,7 @@ def test_an_unknown_reduction_is_refused(case: Case, weight: Any) -> None:
         (["a", "b", "c"], DtypeError, "<U1"),
     ],
 )
-def test_weights_that_are_none_are_refused(case: Case, weight: Any, kind: Any, text: str) -> None:
+def test_invalid_sample_weights_are_refused(case: Case, weight: Any, kind: Any, text: str) -> None:
     loss, draw, options = case
     with pytest.raises(kind, match=text) as refusal:
         loss(*draw(RNG(0), 3), sample_weight=weight, **options)
@@ -566,7 +590,7 @@ def test_a_loss_without_rows_has_none_to_weigh() -> None:
         ([1.0, 1.0], ShapeError, r"\(3,\), not \(2,\)"),
     ],
 )
-def test_class_weights_that_are_none_are_refused(weight: Any, kind: Any, text: str) -> None:
+def test_invalid_class_weights_are_refused(weight: Any, kind: Any, text: str) -> None:
     with pytest.raises(kind, match=text):
         L.cross_entropy(np.ones((2, 3)), np.array([0, 1]), weight=weight)
 
@@ -586,7 +610,7 @@ def test_a_weight_for_each_column_must_fit_the_columns() -> None:
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, np.nan])
-def test_smoothing_by_more_than_everything_is_refused(share: float) -> None:
+def test_smoothing_outside_the_unit_interval_is_refused(share: float) -> None:
     with pytest.raises(ValueError, match="label_smoothing"):
         L.cross_entropy(np.ones((2, 3)), np.array([0, 1]), label_smoothing=share)
 

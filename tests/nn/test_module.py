@@ -7,11 +7,13 @@ import pickle
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 
 import gradlite as gl
 from gradlite.errors import DtypeError, GraphError, StateError
-from gradlite.nn.layers import Dropout, Linear, ReLU, Sequential
+from gradlite.nn.layers import Dropout, Linear, ReLU, Sequential, Softmax
 from gradlite.nn.module import Module, Parameter, random_draws
 from gradlite.scalar.engine import Value
 
@@ -258,6 +260,35 @@ def test_a_module_without_forward_says_so() -> None:
 
     with pytest.raises(NotImplementedError, match=r"Forgetful.*forward\(self, x\)"):
         Forgetful()(1.0)
+
+
+class Square(Module):
+    def forward(self, x: Any) -> Any:
+        return x * x
+
+
+ROWS = np.ones((3, 2))
+IN_PLACE_OF_A_CALL = {
+    "array": (lambda: ReLU(ROWS), r"layer = nn\.ReLU\(\.\.\.\); layer\(x\)"),
+    "Tensor": (lambda: Softmax(gl.Tensor(ROWS)), "Softmax.*takes no data"),
+    "table": (lambda: Dropout(pd.DataFrame(ROWS)), "Dropout.*takes no data"),
+    "sparse matrix": (lambda: Linear(csr_array(ROWS), 3), "Linear.*takes no data"),
+    "list": (lambda: ReLU(ROWS.tolist()), r"ReLU\(\) takes no arguments.*layer\(x\)"),
+    "option": (lambda: ReLU(inplace=True), r"ReLU\(\) takes no arguments"),
+    "one's own": (lambda: Square(ROWS), r"Square\(\) takes no arguments.*layer = Square\(\)"),
+}
+
+
+@pytest.mark.parametrize(
+    ("make", "message"), IN_PLACE_OF_A_CALL.values(), ids=list(IN_PLACE_OF_A_CALL)
+)
+def test_a_class_takes_no_data_and_ignores_no_argument(make: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        make()
+
+
+def test_sizes_may_be_numpy_integers() -> None:
+    assert Linear(np.int64(3), np.uint8(2)).weight.shape == (2, 3)
 
 
 def test_a_call_reaches_the_forward_of_a_subclass() -> None:

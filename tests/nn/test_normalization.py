@@ -94,7 +94,7 @@ def test_in_use_the_running_statistics_count(shape: Any, affine: bool) -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_in_use_no_row_depends_on_the_others(shape: Any) -> None:
+def test_in_eval_mode_no_row_depends_on_the_others(shape: Any) -> None:
     layer = perturbed(BatchNorm1d(3))
     x, y = (batch.astype(np.float32) for batch in batches(shape, 2))
     layer(y)

@@ -48,7 +48,8 @@ def test_clip_grad_norm_of_small_gradients():
 
 
 @pytest.mark.parametrize(
-    ("dtype", "size"), [(np.float16, 300.0), (np.float32, 1e25), (np.float32, 1e-25)]
+    ("dtype", "size"),
+    [(np.float16, 300.0), (">f2", 300.0), (np.float32, 1e25), (np.float32, 1e-25)],
 )
 def test_clip_grad_norm_whose_square_does_not_fit_the_type(dtype, size):
     (p,) = leaves(np.zeros(4, dtype))

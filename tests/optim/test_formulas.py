@@ -98,6 +98,59 @@ def test_the_type_of_each_parameter_stays(name):
 
 
 @every
+def test_half_precision_is_updated_in_float32(name, monkeypatch):
+    """A step differs from one in float64 by the rounding of its result alone."""
+    monkeypatch.setattr(flat, "BLOCK", 24)  # several blocks
+    half, single = fresh(dtype=np.float16), fresh(dtype=np.float32)
+    optimizer = OPTIMIZERS[name](half + single, **interesting(name))
+    double = [gl.Tensor(p.data, requires_grad=True, dtype=float) for p in half]
+    reference = OPTIMIZERS[name](double, **interesting(name))
+    for row in draw():
+        small = [(g * 1e-4).astype(np.float16) for g in row]
+        run(optimizer, half + single, [small * 2])
+        run(reference, double, [small])
+        for p, q in zip(half, double, strict=True):
+            np.testing.assert_allclose(p.data, q.data, rtol=2**-11, atol=1e-7)
+            q.data[...] = p.data
+    assert [vector.data.dtype for vector in optimizer.vectors] == [np.float16, np.float32]
+    state = optimizer.state_dict()["state"]
+    assert {v.dtype for own in state.values() for k, v in own.items() if k != "step"} <= {
+        np.dtype(np.float32)
+    }
+
+
+@every
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("size", [0.0, 6e-8, 1e-5, 6e4])
+def test_no_gradient_however_small_makes_nan(name, dtype, size):
+    (p,) = fresh([(2,)], dtype=dtype)
+    start = p.data.copy()
+    optimizer = OPTIMIZERS[name]([p], lr=1e-3, weight_decay=0.0)
+    for _ in range(5):
+        optimizer.zero_grad()
+        p.grad = np.array([size, -size], dtype)
+        optimizer.step()
+    assert np.isfinite(p.data).all()
+    if size == 0:
+        assert np.array_equal(p.data, start)
+
+
+@every
+def test_half_precision_resumes_exactly(name):
+    half, again = fresh(dtype=np.float16), fresh(dtype=np.float16)
+    grads = draw()
+    optimizer = OPTIMIZERS[name](half, **interesting(name))
+    run(optimizer, half, grads[:5])
+    for p, q in zip(again, half, strict=True):
+        p.data[...] = q.data
+    resumed = OPTIMIZERS[name](again, **interesting(name))
+    resumed.load_state_dict(optimizer.state_dict())
+    run(optimizer, half, grads[5:])
+    run(resumed, again, grads[5:])
+    assert_same(half, again)
+
+
+@every
 def test_a_step_allocates_nothing(name):
     params = fresh([(300, 100), (100,)], dtype=np.float32)
     settings = {**interesting(name), "weight_decay": 0.1}
@@ -143,7 +196,7 @@ def test_a_schedule_gives_the_rate_of_each_step(name):
     assert_same(params, by_hand)
 
 
-def test_centred_rmsprop_bears_a_steady_gradient():
+def test_centred_rmsprop_stays_finite_for_a_constant_gradient():
     (p,) = fresh([(50,)], dtype=np.float32)
     gradient = np.linspace(0.1, 1, 50)
     run(optim.RMSprop([p], alpha=0.9, centered=True), [p], [[gradient]] * 500)

@@ -19,9 +19,9 @@ def points(layout, dtype=float):
 
 @every
 @layouts
-@pytest.mark.parametrize("dtype", [np.float32, np.float64, ">f8"])
+@pytest.mark.parametrize("dtype", [np.float16, ">f2", np.float32, np.float64, ">f8"])
 def test_steps_are_the_same_in_every_memory_layout(name, layout, dtype):
-    arrays, others = points(layout, dtype), points(np.asarray, dtype)
+    arrays, others = points(layout, dtype), points(np.asarray, np.dtype(dtype).newbyteorder("="))
     known = [array.copy() for array in arrays]
     params, plain = leaves(*arrays), leaves(*others)
     for group in (params, plain):

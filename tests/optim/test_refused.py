@@ -16,7 +16,7 @@ p = gl.Tensor([1.0], requires_grad=True)
 @pytest.mark.parametrize(
     ("make", "kind", "message"),
     [
-        (lambda: optim.SGD([]), ValueError, "no parameters. A generator gives them once"),
+        (lambda: optim.SGD([]), ValueError, "no parameters. A generator yields them only once"),
         (lambda: optim.SGD([{"params": []}]), ValueError, "no parameters"),
         (lambda: optim.SGD(p), TypeError, "Tensor in place of parameters: pass a list"),
         (lambda: optim.SGD({"p": p}), TypeError, "dict in place of parameters: pass a list"),

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import gradlite as gl
+from gradlite import nn
 from gradlite.autodiff.rules.normalization import batch_norm, layer_norm
 from gradlite.autodiff.rules.pooling import avg_pool2d
 from gradlite.nn import losses as L
@@ -73,7 +74,7 @@ LOSSES: dict[str, tuple[Callable[..., Any], np.ndarray]] = {
         lambda x: gl.cross_entropy(x, CLASSES, sample_weight=WEIGHTS), normal(N, 3)),
     "cross_entropy of many classes": (
         lambda x: gl.cross_entropy(x, np.array([3, 5])), normal(2, N)),
-    "weighted_mean": (lambda x: L.weighted_mean(x, WEIGHTS), 1 + normal(N)),
+    "weighted_mean": (lambda x: nn.weighted_mean(x, WEIGHTS), 1 + normal(N)),
 }  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 from gradlite.autodiff.rules import (
     activations,
-    class_losses,
     convolution,
     einsum,
     elementwise,
@@ -20,7 +19,6 @@ from gradlite.autodiff.rules import (
 
 __all__ = [
     "activations",
-    "class_losses",
     "convolution",
     "einsum",
     "elementwise",

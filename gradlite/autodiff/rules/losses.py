@@ -1,312 +1,243 @@
-"""Losses as operations: one node each, with their slopes saved for the backward pass.
+"""Losses as operations: one node each, with what the backward pass needs saved.
 
-Each takes ``reduction`` and ``factor``. The factor multiplies the losses before they are reduced:
-weights of samples, divided by their sum where a mean is wanted (gradlite.nn.losses does that, and
-says what each loss is). The rules are the slopes of single losses times `each`'s share of the
-cotangent. A higher-order walk computes the slopes anew, from arguments that lead back.
+A loss is defined by its elements (or by its rows, where a row of scores makes one loss): a
+function that returns the losses, not reduced, and their residuals; and a vjp for each argument,
+in which ``g`` is the cotangent of the losses and the residuals stand where other rules have
+``ans``. `loss` adds what all have in common: ``reduction``, and ``factor``, which multiplies the
+losses before they are reduced (weights of samples, divided by their sum for a mean;
+gradlite.nn.losses does that, and describes each loss).
 """
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
 from math import log, pi
 from typing import Any
 
 import numpy as np
 
-from gradlite.autodiff.rule import defvjp, narrow, primitive, wide
+from gradlite.autodiff.rule import RULES, Function, defvjp, narrow, primitive, wide
+from gradlite.autodiff.rules.activations import sigmoid, softplus
 from gradlite.autodiff.rules.elementwise import clip
 from gradlite.autodiff.rules.fused import ones
-from gradlite.errors import ShapeError
+from gradlite.autodiff.rules.products import flat
+from gradlite.autodiff.rules.reductions import log_softmax, softmax
+from gradlite.errors import DtypeError, ShapeError
 
 # -- what all have in common ------------------------------------------------------------------
 
+COMMON = tuple(
+    inspect.signature(lambda reduction="mean", factor=None, saved=None: None).parameters.values()
+)
 
-def matched(name: str, prediction: Any, target: Any, what: str = "target") -> tuple[Any, Any]:
-    """Give both as arrays of the prediction's type, and refuse to broadcast one to the other."""
-    prediction, target = np.asarray(prediction), np.asarray(target)
-    if prediction.shape != target.shape:
+
+def loss(
+    *vjps: Function | None,
+    residuals: Function | None = None,
+    rows: bool = False,
+    name: str | None = None,
+) -> Callable[[Function], Function]:
+    """Make the decorated function of single losses an operation that reduces them.
+
+    Parameters
+    ----------
+    *vjps : callable or None
+        ``vjp(g, residuals, *arrays, **options)`` for each array; see `defvjp`.
+    residuals : callable, optional
+        ``residuals(*arrays, **options)``: what a higher-order walk differentiates in place of
+        the saved ones. By default the second result of the decorated function.
+    rows : bool, default False
+        Whether a row of scores makes one loss; otherwise all arrays must have one shape.
+    name : str, optional
+        The name in errors and drawings.
+    """
+
+    def define(single: Function) -> Function:
+        @functools.wraps(single)
+        def operation(prediction, target, *others, reduction="mean", factor=None, **options):  # type: ignore[no-untyped-def]
+            x, t = np.asarray(prediction), np.asarray(target)
+            if not rows:
+                t = matched(single.__name__, x, t)
+            losses, saved = single(x, t, *others, **options)
+            return reduced(losses, reduction, factor, x.dtype), saved
+
+        parameters = (*inspect.signature(single).parameters.values(), *COMMON[:2])
+        operation.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        again = residuals or (lambda *arrays, **options: single(*arrays, **options)[1])
+        made = primitive(operation)
+        pullbacks = [None if vjp is None else reduced_vjp(vjp, again, rows) for vjp in vjps]
+        defvjp(made, *pullbacks, name=name, saves=True)
+        # The pullbacks take any option; the loss says which there are.
+        RULES[made].params = frozenset(p.name for p in parameters[len(vjps) :])
+        return made
+
+    return define
+
+
+def reduced_vjp(vjp: Function, residuals: Function, rows: bool) -> Function:
+    """Make the vjp of single losses that of the reduced ones."""
+
+    @functools.wraps(vjp)
+    def pullback(g, ans, *arrays, reduction="mean", factor=None, saved=None, **options):  # type: ignore[no-untyped-def]
+        x = arrays[0]
+        if factor is not None:
+            g = g * factor
+        if reduction == "mean":
+            g = g / (x.size // x.shape[-1] if rows else x.size)
+        if rows and (reduction == "none" or factor is not None):
+            g = g[..., None]
+        if saved is None:
+            saved = residuals(*arrays, **options)
+        return vjp(g, saved, *arrays, **options)
+
+    parameters = (*inspect.signature(vjp).parameters.values(), *COMMON)
+    pullback.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return pullback
+
+
+def matched(name: str, prediction: Any, other: Any, what: str = "target") -> Any:
+    """Return the other array in the prediction's type; raise ShapeError if the shapes differ."""
+    if prediction.shape != other.shape:
         raise ShapeError(
             f"{name}: the prediction has shape {prediction.shape} and the {what} "
-            f"{target.shape}. They must be equal; reshape one of them."
+            f"{other.shape}. They must be equal; reshape one of them."
         )
-    if target.dtype != prediction.dtype and prediction.dtype.kind == "f":
-        target = target.astype(prediction.dtype)
-    return prediction, target
+    if other.dtype != prediction.dtype and prediction.dtype.kind == "f":
+        return other.astype(prediction.dtype)
+    return other
 
 
-def reduced(losses: Any, reduction: str, factor: Any) -> Any:
-    """Reduce the losses to one number, unless they are wanted one by one."""
-    dtype = losses.dtype
+def reduced(losses: Any, reduction: str, factor: Any, dtype: Any) -> Any:
+    """Reduce the losses to one number of a type, unless they are wanted one by one."""
     if factor is not None:
         losses = losses * factor
     if reduction == "none":
         return narrow(losses, dtype)
-    total = total_of(losses)
+    losses = wide(losses)
+    if 0 < losses.size <= 4096:  # the fastest sum of few; the other keeps rounding errors small
+        total = losses.reshape(-1).dot(ones(losses.size, losses.dtype))
+    else:
+        total = np.add.reduce(losses, axis=None)
     return narrow(total / losses.size if reduction == "mean" else total, dtype)
 
 
-def total_of(losses: Any) -> Any:
-    """Sum all entries: few in the fastest way, many in one that keeps rounding errors small."""
-    losses = wide(losses)
-    if 0 < losses.size <= 4096:
-        return losses.reshape(-1).dot(ones(losses.size, losses.dtype))
-    return np.add.reduce(losses, axis=None)
-
-
-def each(g: Any, reduction: str, factor: Any, count: int) -> Any:
-    """Give the cotangent of each loss."""
-    if factor is not None:
-        g = g * factor
-    return g / count if reduction == "mean" else g
+def check_not_negative(name: str, what: str, x: Any, remedy: str) -> None:
+    """Raise ValueError if a number is negative; NaN passes, and shows in the loss."""
+    if x.size and x.min() < 0:
+        raise ValueError(f"{name}: {what} must not be negative, and one is {x.min()}. {remedy}")
 
 
 # -- differences ------------------------------------------------------------------------------
 
 
-@primitive
-def mse(
-    prediction: Any, target: Any, reduction: str = "mean", factor: Any = None
-) -> tuple[Any, Any]:
-    """Compute ``d**2`` for ``d = prediction - target``; saves d."""
-    prediction, target = matched("mse", prediction, target)
-    d = prediction - target
-    return reduced(d * d, reduction, factor), d
-
-
-defvjp(
-    mse,
-    lambda g, ans, x, t, reduction="mean", factor=None, saved=None: (
-        (2.0 * each(g, reduction, factor, x.size)) * (x - t if saved is None else saved)
-    ),
-    lambda g, ans, x, t, reduction="mean", factor=None, saved=None: (
-        (-2.0 * each(g, reduction, factor, x.size)) * (x - t if saved is None else saved)
-    ),
-    saves=True,
+@loss(
+    lambda g, d, x, t: 2.0 * g * d,
+    lambda g, d, x, t: -2.0 * g * d,
+    residuals=np.subtract,
 )
+def mse(prediction: Any, target: Any) -> tuple[Any, Any]:
+    """Compute ``d**2`` for ``d = prediction - target``, its residual."""
+    d = prediction - target
+    return d * d, d
 
 
-@primitive
-def huber(
-    prediction: Any,
-    target: Any,
-    delta: float = 1.0,
-    reduction: str = "mean",
-    factor: Any = None,
-) -> tuple[Any, Any]:
-    """Compute ``r * (d - r/2)`` for d clipped to r at +-delta; saves r."""
-    prediction, target = matched("huber", prediction, target)
+@loss(
+    lambda g, r, x, t, delta=1.0: g * r,
+    lambda g, r, x, t, delta=1.0: -g * r,
+    residuals=lambda x, t, delta=1.0: clip(x - t, -delta, delta),
+)
+def huber(prediction: Any, target: Any, delta: float = 1.0) -> tuple[Any, Any]:
+    """Compute ``r * (d - r/2)`` for d clipped to r, its residual, at +-delta."""
     d = prediction - target
     r = np.clip(d, -delta, delta)
-    return reduced(r * (d - 0.5 * r), reduction, factor), r
+    return r * (d - 0.5 * r), r
 
 
-defvjp(
-    huber,
-    lambda g, ans, x, t, delta=1.0, reduction="mean", factor=None, saved=None: (
-        each(g, reduction, factor, x.size)
-        * (clip(x - t, -delta, delta) if saved is None else saved)
-    ),
-    lambda g, ans, x, t, delta=1.0, reduction="mean", factor=None, saved=None: (
-        -each(g, reduction, factor, x.size)
-        * (clip(x - t, -delta, delta) if saved is None else saved)
-    ),
-    saves=True,
-)
-
-
-@primitive
-def mae(
-    prediction: Any, target: Any, reduction: str = "mean", factor: Any = None
-) -> tuple[Any, Any]:
+@loss(lambda g, s, x, t: g * s, lambda g, s, x, t: -g * s)
+def mae(prediction: Any, target: Any) -> tuple[Any, Any]:
     """Compute ``|prediction - target|``; the slope at 0 is taken as 0."""
-    prediction, target = matched("mae", prediction, target)
     d = prediction - target
-    return reduced(np.abs(d), reduction, factor), np.sign(d)
+    return np.abs(d), np.sign(d)
 
 
-defvjp(
-    mae,
-    lambda g, ans, x, t, reduction="mean", factor=None, saved=None: (
-        each(g, reduction, factor, x.size) * (np.sign(x - t) if saved is None else saved)
-    ),
-    lambda g, ans, x, t, reduction="mean", factor=None, saved=None: (
-        -each(g, reduction, factor, x.size) * (np.sign(x - t) if saved is None else saved)
-    ),
-    saves=True,
+@loss(
+    lambda g, slope, x, t, quantiles=0.5: g * slope,
+    lambda g, slope, x, t, quantiles=0.5: -g * slope,
 )
-
-
-@primitive
-def quantile(
-    prediction: Any,
-    target: Any,
-    quantiles: Any = 0.5,
-    reduction: str = "mean",
-    factor: Any = None,
-) -> tuple[Any, Any]:
+def quantile(prediction: Any, target: Any, quantiles: Any = 0.5) -> tuple[Any, Any]:
     """Compute ``d * slope``: slope 1 - q where d = prediction - target is positive, -q below 0."""
-    prediction, target = matched("quantile", prediction, target)
     d = prediction - target
-    slope = _pinball_slope(d, quantiles)
-    return reduced(d * slope, reduction, factor), slope
-
-
-def _pinball_slope(d: Any, quantiles: Any) -> Any:
     s = np.sign(d)
-    return s * (0.5 + (0.5 - quantiles) * s)
+    slope = s * (0.5 + (0.5 - quantiles) * s)
+    return d * slope, slope
 
-
-defvjp(
-    quantile,
-    lambda g, ans, x, t, quantiles=0.5, reduction="mean", factor=None, saved=None: (
-        each(g, reduction, factor, x.size)
-        * (_pinball_slope(x - t, quantiles) if saved is None else saved)
-    ),
-    lambda g, ans, x, t, quantiles=0.5, reduction="mean", factor=None, saved=None: (
-        -each(g, reduction, factor, x.size)
-        * (_pinball_slope(x - t, quantiles) if saved is None else saved)
-    ),
-    saves=True,
-)
 
 # -- likelihoods ------------------------------------------------------------------------------
 
-SMALL_RATE = 1e-8  # PyTorch's default
+
+def _rate(x: Any, t: Any, log_input: bool = True, **_: Any) -> tuple[Any, Any, Any]:
+    """Return the rate, its logarithm, and the slope of the loss with respect to x."""
+    if log_input:
+        rate = np.exp(x)
+        return rate, x, rate - t
+    shifted = wide(x) + 1e-8  # PyTorch's default
+    return x, np.log(shifted), 1 - t / shifted
 
 
-@primitive
+def _stirling_slope(t: Any, full: bool) -> Any:
+    if not full:
+        return 0.0
+    above = np.maximum(t, 1)
+    return np.where(t > 1, np.log(above) + 0.5 / above, 0)
+
+
+@loss(
+    lambda g, r, x, t, log_input=True, full=False: g * r[1],
+    lambda g, r, x, t, log_input=True, full=False: g * (_stirling_slope(t, full) - r[0]),
+    residuals=lambda *arrays, **options: _rate(*arrays, **options)[1:],
+)
 def poisson_nll(
-    prediction: Any,
-    target: Any,
-    log_input: bool = True,
-    full: bool = False,
-    reduction: str = "mean",
-    factor: Any = None,
+    prediction: Any, target: Any, log_input: bool = True, full: bool = False
 ) -> tuple[Any, Any]:
     """Compute ``rate - target * log(rate)``, and with `full` also Stirling's ``log(target!)``."""
-    prediction, target = matched("poisson_nll", prediction, target)
-    refuse_negative("poisson_nll", "targets", target, "They are counts.")
-    if log_input:
-        rate, log_rate = np.exp(prediction), prediction
-        slope = rate - target
-    else:
-        refuse_negative("poisson_nll", "rates", prediction, "Logarithms of rates: log_input=True.")
-        rate = prediction
-        log_rate = np.log(wide(rate) + SMALL_RATE)
-        slope = 1 - target / (wide(rate) + SMALL_RATE)
+    check_not_negative("poisson_nll", "targets", target, "They are counts.")
+    if not log_input:
+        remedy = "Logarithms of rates: log_input=True."
+        check_not_negative("poisson_nll", "rates", prediction, remedy)
+    rate, log_rate, slope = _rate(prediction, target, log_input)
     losses = rate - target * log_rate
     if full:
-        losses = losses + _stirling(target)
-    return narrow(reduced(losses, reduction, factor), prediction.dtype), slope
-
-
-def refuse_negative(name: str, what: str, x: Any, remedy: str) -> None:
-    """Refuse negative numbers; NaN passes, and shows in the loss."""
-    if x.size and x.min() < 0:
-        raise ValueError(f"{name}: {what} must not be negative, and one is {x.min()}. {remedy}")
-
-
-def _stirling(target: Any) -> Any:
-    t = np.maximum(target, 1)
-    return np.where(target > 1, t * np.log(t) - t + 0.5 * np.log(2 * pi * t), 0)
-
-
-def _poisson_slope(prediction: Any, target: Any, log_input: bool) -> Any:
-    if log_input:
-        return np.exp(prediction) - target
-    return 1 - target / (wide(prediction) + SMALL_RATE)
-
-
-def _poisson_target_slope(prediction: Any, target: Any, log_input: bool, full: bool) -> Any:
-    slope = -prediction if log_input else -np.log(wide(prediction) + SMALL_RATE)
-    if full:
         t = np.maximum(target, 1)
-        slope = slope + np.where(target > 1, np.log(t) + 0.5 / t, 0)
-    return slope
+        losses = losses + np.where(target > 1, t * np.log(t) - t + 0.5 * np.log(2 * pi * t), 0)
+    return losses, (log_rate, slope)
 
 
-defvjp(
-    poisson_nll,
-    lambda g, ans, x, t, log_input=True, full=False, reduction="mean", factor=None, saved=None: (
-        each(g, reduction, factor, x.size)
-        * (_poisson_slope(x, t, log_input) if saved is None else saved)
-    ),
-    lambda g, ans, x, t, log_input=True, full=False, reduction="mean", factor=None, saved=None: (
-        each(g, reduction, factor, x.size) * _poisson_target_slope(x, t, log_input, full)
-    ),
-    saves=True,
-)
-
-
-@primitive
-def gaussian_nll(
-    mean: Any,
-    target: Any,
-    var: Any,
-    full: bool = False,
-    eps: float = 1e-6,
-    reduction: str = "mean",
-    factor: Any = None,
-) -> tuple[Any, Any]:
-    """Compute ``(log(v) + d**2 / v) / 2`` for ``d = mean - target``; saves d/v and v."""
-    mean, target = matched("gaussian_nll", mean, target)
-    mean, var = matched("gaussian_nll", mean, var, "variance")
-    if var.size and var.min() <= 0:
-        raise ValueError(
-            f"gaussian_nll: variances must be positive, and one is {var.min()}. Let the network "
-            f"give their logarithm, and pass np.exp of it."
-        )
-    r, v = _standardized(mean, target, var, eps)
-    losses = 0.5 * (np.log(v) + r * (mean - target))
-    if full:
-        losses = losses + 0.5 * log(2 * pi)
-    return reduced(losses, reduction, factor), (r, v)
-
-
-def _standardized(mean: Any, target: Any, var: Any, eps: float) -> tuple[Any, Any]:
-    v = np.maximum(var, eps)
+def _standardized(mean: Any, target: Any, variance: Any, eps: float = 1e-6, **_: Any) -> Any:
+    v = np.maximum(variance, eps)
     return (mean - target) / v, v
 
 
-def _mean_slope(x: Any, t: Any, var: Any, eps: float, saved: Any) -> Any:
-    r, _ = _standardized(x, t, var, eps) if saved is None else saved
-    return r
-
-
-def _var_slope(x: Any, t: Any, var: Any, eps: float, saved: Any) -> Any:
-    r, v = _standardized(x, t, var, eps) if saved is None else saved
-    return 0.5 * (1 / v - r * r)
-
-
-defvjp(
-    gaussian_nll,
-    lambda g, ans, x, t, var, full=False, eps=1e-6, reduction="mean", factor=None, saved=None: (
-        each(g, reduction, factor, x.size) * _mean_slope(x, t, var, eps, saved)
-    ),
-    lambda g, ans, x, t, var, full=False, eps=1e-6, reduction="mean", factor=None, saved=None: (
-        -each(g, reduction, factor, x.size) * _mean_slope(x, t, var, eps, saved)
-    ),
-    lambda g, ans, x, t, var, full=False, eps=1e-6, reduction="mean", factor=None, saved=None: (
-        each(g, reduction, factor, x.size) * _var_slope(x, t, var, eps, saved)
-    ),
-    saves=True,
+@loss(
+    lambda g, rv, x, t, var, full=False, eps=1e-6: g * rv[0],
+    lambda g, rv, x, t, var, full=False, eps=1e-6: -g * rv[0],
+    lambda g, rv, x, t, var, full=False, eps=1e-6: g * (0.5 * (1 / rv[1] - rv[0] * rv[0])),
+    residuals=_standardized,
 )
-
-
-@primitive
-def kl_div(
-    prediction: Any,
-    target: Any,
-    log_target: bool = False,
-    reduction: str = "mean",
-    factor: Any = None,
+def gaussian_nll(
+    mean: Any, target: Any, variance: Any, full: bool = False, eps: float = 1e-6
 ) -> tuple[Any, Any]:
-    """Compute ``p * (log(p) - prediction)``, 0 where p is 0; saves p."""
-    prediction, target = matched("kl_div", prediction, target)
-    if not log_target:
-        refuse_negative("kl_div", "probabilities", target, "Their logarithms: log_target=True.")
-    p, log_p = _probabilities(target, log_target)
-    return reduced(p * (log_p - prediction), reduction, factor), p
+    """Compute ``(log(v) + d * r) / 2`` for ``d = mean - target``, its residuals r = d/v and v."""
+    variance = matched("gaussian_nll", mean, np.asarray(variance), "variance")
+    if variance.size and variance.min() <= 0:
+        raise ValueError(
+            f"gaussian_nll: variances must be positive, and one is {variance.min()}. Let the "
+            f"network predict their logarithm, and pass np.exp of it."
+        )
+    r, v = _standardized(mean, target, variance, eps)
+    losses = 0.5 * (np.log(v) + r * (mean - target))
+    return losses + 0.5 * log(2 * pi) if full else losses, (r, v)
 
 
 def _probabilities(target: Any, log_target: bool) -> tuple[Any, Any]:
@@ -315,21 +246,204 @@ def _probabilities(target: Any, log_target: bool) -> tuple[Any, Any]:
     return target, np.log(np.where(target > 0, target, 1))
 
 
-def _kl_target_slope(prediction: Any, target: Any, log_target: bool) -> Any:
-    p, log_p = _probabilities(target, log_target)
-    if log_target:
-        return p * (log_p - prediction + 1)
-    return log_p - prediction + (p > 0)
+def _kl_target_slope(x: Any, t: Any, log_target: bool) -> Any:
+    p, log_p = _probabilities(t, log_target)
+    return p * (log_p - x + 1) if log_target else log_p - x + (p > 0)
 
 
-defvjp(
-    kl_div,
-    lambda g, ans, x, t, log_target=False, reduction="mean", factor=None, saved=None: (
-        -each(g, reduction, factor, x.size)
-        * (_probabilities(t, log_target)[0] if saved is None else saved)
-    ),
-    lambda g, ans, x, t, log_target=False, reduction="mean", factor=None, saved=None: (
-        each(g, reduction, factor, x.size) * _kl_target_slope(x, t, log_target)
-    ),
-    saves=True,
+@loss(
+    lambda g, p, x, t, log_target=False: -g * p,
+    lambda g, p, x, t, log_target=False: g * _kl_target_slope(x, t, log_target),
+    residuals=lambda x, t, log_target=False: _probabilities(t, log_target)[0],
 )
+def kl_div(prediction: Any, target: Any, log_target: bool = False) -> tuple[Any, Any]:
+    """Compute ``p * (log(p) - prediction)``, 0 where p, its residual, is 0."""
+    if not log_target:
+        check_not_negative("kl_div", "probabilities", target, "Logarithms: log_target=True.")
+    p, log_p = _probabilities(target, log_target)
+    return p * (log_p - prediction), p
+
+
+# -- two classes ------------------------------------------------------------------------------
+
+
+def _bce_slope(x: Any, t: Any, pos_weight: Any = None) -> Any:
+    p = sigmoid(x)
+    return p - t if pos_weight is None else p - t + (pos_weight - 1) * t * (p - 1)
+
+
+def _bce_target_slope(x: Any, pos_weight: Any) -> Any:
+    return -x if pos_weight is None else (pos_weight - 1) * softplus(-x) - x
+
+
+@loss(
+    lambda g, slope, x, t, pos_weight=None: g * slope,
+    lambda g, slope, x, t, pos_weight=None: g * _bce_target_slope(x, pos_weight),
+    residuals=_bce_slope,
+)
+def bce_with_logits(logits: Any, target: Any, pos_weight: Any = None) -> tuple[Any, Any]:
+    """Compute ``-(w t log(p) + (1 - t) log(1 - p))`` for ``p = sigmoid(logits)``."""
+    # log(1 + e^x) - t x, with e^-|x| so that nothing overflows; its inverse gives the sigmoid.
+    e = np.exp(-np.abs(logits))
+    rest = np.log1p(e)
+    losses = np.maximum(logits, 0) - logits * target + rest
+    p = np.exp(np.minimum(logits, 0)) / (1 + e)
+    slope = p - target
+    if pos_weight is not None:
+        extra = (pos_weight - 1) * target
+        losses = losses + extra * (np.maximum(-logits, 0) + rest)
+        slope = slope + extra * (p - 1)
+    return losses, slope
+
+
+def _margin(score: Any, target: Any) -> tuple[Any, Any]:
+    """Return by how much the score misses the margin, and the slope of the loss."""
+    margin = 1 - target * score
+    return margin, -1.0 * target * (margin > 0)
+
+
+@loss(lambda g, slope, x, t: g * slope, None, residuals=lambda x, t: _margin(x, t)[1])
+def hinge(score: Any, target: Any) -> tuple[Any, Any]:
+    """Compute ``max(0, 1 - target * score)`` for targets -1 and 1."""
+    if not np.all(np.abs(target) == 1):
+        wrong = target[np.abs(target) != 1][0]
+        raise ValueError(
+            f"hinge: targets must be -1 or 1, not {wrong}. Of classes 0 and 1 make 2 * target - 1."
+        )
+    margin, slope = _margin(score, target)
+    return np.maximum(margin, 0), slope
+
+
+# -- many classes -----------------------------------------------------------------------------
+
+
+def are_classes(logits: Any, target: Any) -> bool:
+    """Return whether a target of cross_entropy holds classes; False for probabilities.
+
+    Raises
+    ------
+    DtypeError, ShapeError
+        If the logits are not floating-point, or the target is neither or has another shape.
+    """
+    kind = target.dtype.kind
+    if kind not in "fiu":
+        raise DtypeError(
+            f"cross_entropy: the target must be integer classes or probabilities, not "
+            f"{target.dtype}."
+        )
+    if logits.dtype.kind != "f":
+        raise DtypeError(
+            f"cross_entropy: logits must be floating-point, not {logits.dtype}: convert them "
+            f"with astype(float)."
+        )
+    if logits.ndim == 0 or logits.shape[-1] == 0:
+        raise ShapeError(
+            f"cross_entropy: logits of shape {logits.shape} have no classes (the target has shape "
+            f"{target.shape}): the last axis holds a score for each."
+        )
+    shape = logits.shape if kind == "f" else logits.shape[:-1]
+    if target.shape != shape:
+        raise ShapeError(
+            f"cross_entropy: logits of shape {logits.shape} take integer classes of shape "
+            f"{logits.shape[:-1]} or probabilities of shape {logits.shape}, not "
+            f"{target.dtype} of shape {target.shape}."
+        )
+    return bool(kind != "f")
+
+
+def check_classes(name: str, target: Any, classes: int) -> None:
+    """Raise IndexError if a class is negative or too large."""
+    # As unsigned numbers, negative classes are too large: one comparison finds both.
+    if target.size and target.view(target.dtype.str.replace("i", "u")).max() >= classes:
+        raise IndexError(
+            f"{name}: classes must be from 0 to {classes - 1}, not {target.min()} to "
+            f"{target.max()}."
+        )
+
+
+def one_hot(target: Any, classes: int) -> Any:
+    """Mark the class of each row among all."""
+    return np.expand_dims(target, -1) == np.arange(classes)
+
+
+def _of_classes(z: Any, target: Any) -> tuple[Any, Any]:
+    """Compute the losses, and softmax - target in the memory of `z`, of C order, rows end at 0."""
+    n, classes = z.shape
+    check_classes("cross_entropy", target, classes)
+    at_target = np.arange(0, n * classes, classes) + target.reshape(-1).astype(np.intp, copy=False)
+    entries = z.reshape(-1)
+    picked = entries[at_target]
+    p = np.exp(z, out=z)
+    total = p.dot(ones(classes, p.dtype))
+    losses = np.log(total)
+    losses -= picked
+    p /= total[:, None]
+    entries[at_target] -= 1
+    return losses, p
+
+
+def _of_probabilities(z: Any, target: Any) -> tuple[Any, Any]:
+    """Do what `_of_classes` does for any target; its rows need not sum to one."""
+    target = flat(target).astype(z.dtype, copy=False)
+    np.maximum(z, np.finfo(z.dtype).min, out=z)  # 0 times -inf is to be 0
+    weight = np.add.reduce(target, axis=1)
+    picked = np.add.reduce(target * z, axis=1)
+    p = np.exp(z, out=z)
+    total = p.dot(ones(z.shape[1], p.dtype))
+    losses = np.log(total) * weight - picked
+    p *= (weight / total)[:, None]
+    p -= target
+    return losses, p
+
+
+def _logit_error(logits: Any, target: Any) -> Any:
+    p = softmax(wide(logits))
+    if target.dtype.kind != "f":
+        return p - one_hot(target, p.shape[-1])
+    return p * np.sum(target, axis=-1, keepdims=True) - target
+
+
+@loss(
+    lambda g, error, logits, target: g * error,
+    lambda g, error, logits, target: -g * log_softmax(wide(logits)),
+    residuals=_logit_error,
+    rows=True,
+)
+def cross_entropy(logits: Any, target: Any) -> tuple[Any, Any]:
+    """Compute ``-sum(target * log_softmax(logits))`` of each row, and softmax - target."""
+    against = _of_classes if are_classes(logits, target) else _of_probabilities
+    z = wide(flat(logits))
+    if z.shape[1] <= 64:  # rows are many and short, so along the long axis
+        top = np.maximum.reduce(np.ascontiguousarray(z.T), axis=0)
+    else:
+        top = np.maximum.reduce(z, axis=1)
+    # Whatever the layout of the logits, rows of C order: `_of_classes` writes to its entries.
+    losses, error = against(np.subtract(z, top[:, None], order="C"), target)
+    if logits.ndim == 2:
+        return losses, error
+    return losses.reshape(logits.shape[:-1]), error.reshape(logits.shape)
+
+
+def _margins(scores: Any, target: Any) -> tuple[Any, Any]:
+    """Return each row's positive margins, and the slope of its loss, constant around here."""
+    z, place = wide(flat(scores)), (np.arange(target.size), target.reshape(-1))
+    margins = 1 + z - z[place][:, None]
+    over = margins > 0  # an array, whatever the scores are
+    over[place] = False
+    slope = over.astype(z.dtype)
+    slope[place] = -np.add.reduce(slope, axis=1)
+    return margins * over, slope.reshape(scores.shape) / z.shape[1]
+
+
+@loss(
+    lambda g, slope, scores, target: g * slope,
+    None,
+    residuals=lambda scores, target: _margins(scores, target)[1],
+    rows=True,
+    name="gl.hinge",
+)
+def multiclass_hinge(scores: Any, target: Any) -> tuple[Any, Any]:
+    """Compute ``sum(max(0, 1 + others - own)) / n_classes`` of each row of scores."""
+    check_classes("hinge", target, scores.shape[-1])
+    margins, slope = _margins(scores, target)
+    return (np.add.reduce(margins, axis=1) / scores.shape[-1]).reshape(target.shape), slope

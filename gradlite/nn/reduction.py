@@ -1,0 +1,185 @@
+"""How losses are reduced: weights of samples and classes become factors of an operation."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from gradlite.autodiff.rule import Traced, narrow
+from gradlite.autodiff.rules import losses as rules
+from gradlite.errors import DtypeError, ShapeError
+
+
+def reduction_args(
+    name: str, prediction: Any, reduction: str, sample_weight: Any, classes: bool = False
+) -> dict[str, Any]:
+    """Return the keyword arguments with which an operation reduces its losses.
+
+    Parameters
+    ----------
+    name : str
+        The loss, as errors call it.
+    prediction : array_like or Tensor
+        Has the shape and the type of the losses.
+    reduction : {'mean', 'sum', 'none'}
+        What the user asks for.
+    sample_weight : array_like, shape (n,), or None
+        The weight of each row.
+    classes : bool, default False
+        Whether the prediction has one axis more than the losses, of classes.
+
+    Returns
+    -------
+    dict
+        With weights, ``factor`` is what multiplies the losses: for a mean, the weights divided
+        by their sum, and ``reduction`` is then 'sum'.
+    """
+    if not isinstance(reduction, str):
+        raise TypeError(
+            f"{name}: reduction is 'mean', 'sum' or 'none', not {type(reduction).__name__}. Pass "
+            f"weights by name: {'weight= for classes, ' * classes}sample_weight= for rows."
+        )
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f"{name}: reduction must be 'mean', 'sum' or 'none', not {reduction!r}.")
+    if sample_weight is None:
+        return {} if reduction == "mean" else {"reduction": reduction}
+    prediction = as_array(prediction)
+    shape = prediction.shape[:-1] if classes else prediction.shape
+    w = row_weights(name, sample_weight, shape)
+    return normalize_weights(w, w, shape, reduction, prediction.dtype)
+
+
+def normalize_weights(
+    w: Any, counted: Any, shape: tuple[int, ...], reduction: str, dtype: Any
+) -> dict[str, Any]:
+    """Make factors of weights: for a mean, divide them by the sum of the weights `counted`."""
+    if reduction == "mean":
+        w, reduction = w / (counted.sum() * (prod(shape) // counted.size)), "sum"
+    return {"reduction": reduction, "factor": w.astype(np.result_type(floating(dtype), "f4"))}
+
+
+def row_weights(name: str, sample_weight: Any, shape: tuple[int, ...]) -> Any:
+    """Return the weights of samples in a shape that broadcasts to that of their losses."""
+    if not shape:
+        raise ShapeError(f"{name}: sample_weight weighs rows, and a loss of shape () has none.")
+    w = check_weights(name, "sample_weight", sample_weight, shape[0])
+    return w.reshape(-1, *(1,) * (len(shape) - 1))
+
+
+def check_weights(name: str, what: str, weight: Any, length: int) -> Any:
+    """Return weights in float64.
+
+    Raises
+    ------
+    ShapeError, DtypeError, ValueError
+        If they are not `length` real numbers; if one is negative or not finite, or all are zero.
+    """
+    weight = np.asarray(weight)
+    if weight.shape != (length,):
+        raise ShapeError(f"{name}: {what} must have shape ({length},), not {weight.shape}.")
+    if weight.dtype.kind not in "fiub":
+        raise DtypeError(f"{name}: {what} must be real numbers, not {weight.dtype}.")
+    weight = weight.astype(np.float64)
+    check_not_all_zero(name, what, weight)
+    if not (weight.min() >= 0 and weight.max() < np.inf):
+        wrong = weight[~((weight >= 0) & (weight < np.inf))][0]
+        raise ValueError(
+            f"{name}: {what} must be finite and not negative, and one weight is {wrong}."
+        )
+    return weight
+
+
+def check_not_all_zero(name: str, what: str, weight: Any) -> None:
+    """Raise ValueError if the weights leave nothing to average."""
+    if not weight.any():
+        raise ValueError(f"{name}: every {what} here is zero: keep at least one positive weight.")
+
+
+def class_weights(
+    logits: Any,
+    target: Any,
+    reduction: str,
+    weight: Any,
+    label_smoothing: float,
+    sample_weight: Any,
+) -> tuple[Any, dict[str, Any]]:
+    """Return the target and the keyword arguments of a weighted or smoothed cross-entropy."""
+    logits, target = as_array(logits), as_array(target)
+    hard = rules.are_classes(logits, target)
+    shape, classes, dtype = logits.shape[:-1], logits.shape[-1], logits.dtype
+    w = np.ones((1,) * len(shape))
+    if sample_weight is not None:
+        w = row_weights("cross_entropy", sample_weight, shape)
+    counted = w
+    if hard:
+        target = np.asarray(target)
+        rules.check_classes("cross_entropy", target, classes)
+    if weight is not None:
+        weight = check_weights("cross_entropy", "weight", weight, classes)
+        if hard:
+            counted = w * weight[target]
+            check_not_all_zero("cross_entropy", "weight of the targets", counted)
+    if label_smoothing != 0:
+        target, hard = smooth(target, hard, classes, label_smoothing, dtype), False
+    if weight is not None:
+        if hard:
+            w = counted
+        else:
+            target = target * weight.astype(dtype)
+    return target, normalize_weights(w, counted, shape, reduction, dtype)
+
+
+def smooth(target: Any, hard: bool, classes: int, share: float, dtype: Any) -> Any:
+    """Spread a share of each target evenly over the classes."""
+    if not 0 <= share <= 1:
+        raise ValueError(f"cross_entropy: label_smoothing must be from 0 to 1, not {share!r}.")
+    if hard:
+        target = rules.one_hot(target, classes).astype(dtype)
+    return (1 - float(share)) * target + float(share) / classes
+
+
+def pos_weights(pos_weight: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+    """Return the weight of positive targets: a number, or an array with one for each column."""
+    if np.ndim(pos_weight) == 0:
+        return float(check_weights("bce_with_logits", "pos_weight", [pos_weight], 1)[0])
+    if not shape:
+        raise ShapeError("bce_with_logits: several pos_weight for logits of shape (); pass one.")
+    return check_weights("bce_with_logits", "pos_weight", pos_weight, shape[-1]).astype(dtype)
+
+
+def as_array(x: Any) -> Any:
+    """Make an array of a list; a Tensor stays one."""
+    return x if isinstance(x, Traced) else np.asarray(x)
+
+
+def floating(dtype: Any) -> Any:
+    """Return the type of losses for predictions of a type: float64 for integers."""
+    return dtype if dtype.kind == "f" else np.dtype(np.float64)
+
+
+def weighted_mean(losses: Any, sample_weight: Any = None) -> Any:
+    """Average losses that are there already, one for each sample or more.
+
+    Parameters
+    ----------
+    losses : array_like or Tensor, shape (n, ...)
+        The losses.
+    sample_weight : array_like, shape (n,), optional
+        The weight of each row.
+
+    Raises
+    ------
+    ShapeError, DtypeError, ValueError
+        If the weights do not fit, one is negative or not finite, or all are zero.
+
+    Examples
+    --------
+    >>> import numpy as np, gradlite as gl
+    >>> float(gl.nn.weighted_mean(np.array([1.0, 4.0]), [2, 1]))
+    2.0
+    """
+    losses = as_array(losses)
+    args = reduction_args("weighted_mean", losses, "mean", sample_weight)
+    return narrow(np.sum(losses * args["factor"]), losses.dtype) if args else np.mean(losses)
