@@ -46,6 +46,17 @@ def wide(x: Any) -> Any:
     return x.astype(np.float32) if x.dtype.char == "e" else x
 
 
+def as_float(x: Any) -> Any:
+    """Return integers and booleans in float64: in 8 bits, differences and sums would overflow.
+
+    Examples
+    --------
+    >>> as_float(np.array([100], np.int8)) + 100
+    array([200.])
+    """
+    return x.astype(np.float64) if x.dtype.kind in "biu" else x
+
+
 def narrow(x: Any, dtype: Any) -> Any:
     """Return numbers computed in a `wide` type in the type they came from, float16 or any other."""
     return x.astype(dtype) if dtype.char == "e" else x

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.autodiff.rule import RULES, defvjp, primitive
+from gradlite.autodiff.rule import RULES, as_float, defvjp, primitive
 
 
 @primitive
@@ -129,7 +129,7 @@ def sigmoid(x: Any) -> Any:
     array([0. , 0.5, 1. ])
     """
     with np.errstate(over="ignore"):  # 1 / (1 + inf) is the 0 that is meant
-        return 1.0 / (1.0 + np.exp(-x))
+        return 1.0 / (1.0 + np.exp(-as_float(x)))
 
 
 @primitive

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.autodiff.rule import RULES, Function, defvjp, narrow, primitive, wide
+from gradlite.autodiff.rule import RULES, Function, as_float, defvjp, narrow, primitive, wide
 from gradlite.autodiff.rules.activations import sigmoid, softplus
 from gradlite.autodiff.rules.elementwise import clip
 from gradlite.autodiff.rules.fused import ones
@@ -59,6 +59,7 @@ def loss(
         def operation(prediction, target, *others, reduction="mean", factor=None, **options):  # type: ignore[no-untyped-def]
             x, t = np.asarray(prediction), np.asarray(target)
             if not rows:
+                x = as_float(x)
                 t = matched(single.__name__, x, t)
             losses, saved = single(x, t, *others, **options)
             return reduced(losses, reduction, factor, x.dtype), saved
@@ -89,6 +90,8 @@ def reduced_vjp(vjp: Function, residuals: Function, rows: bool) -> Function:
         if rows and (reduction == "none" or factor is not None):
             g = g[..., None]
         if saved is None:
+            if not rows:
+                arrays = tuple(map(as_float, arrays))
             saved = residuals(*arrays, **options)
         return vjp(g, saved, *arrays, **options)
 
@@ -426,7 +429,7 @@ def cross_entropy(logits: Any, target: Any) -> tuple[Any, Any]:
 
 def _margins(scores: Any, target: Any) -> tuple[Any, Any]:
     """Return each row's positive margins, and the slope of its loss, constant around here."""
-    z, place = wide(flat(scores)), (np.arange(target.size), target.reshape(-1))
+    z, place = wide(as_float(flat(scores))), (np.arange(target.size), target.reshape(-1))
     margins = 1 + z - z[place][:, None]
     over = margins > 0  # an array, whatever the scores are
     over[place] = False

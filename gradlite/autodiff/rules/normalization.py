@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.autodiff.rule import defvjp, narrow, primitive, wide
+from gradlite.autodiff.rule import as_float, defvjp, narrow, primitive, wide
 from gradlite.autodiff.rules.fused import ones
 from gradlite.errors import ShapeError
 
@@ -29,7 +29,7 @@ Running = tuple[np.ndarray, np.ndarray]
 
 def standardize(x: Any, mean: Mean, eps: float) -> tuple[Any, Any, Any, Any]:
     """Give the mean and the variance, and what they make of `x`: z, and what it was scaled by."""
-    x = wide(x)
+    x = wide(as_float(x))
     m = mean(x)
     z = x - m
     v = mean(z * z)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.autodiff.rule import PLAIN, defvjp, narrow, primitive, wide
+from gradlite.autodiff.rule import PLAIN, as_float, defvjp, narrow, primitive, wide
 from gradlite.autodiff.rules.convolution import (
     Size,
     Window,
@@ -24,7 +24,7 @@ from gradlite.autodiff.rules.indexing import untake
 def max_pool(x: Any, *, frame: Window) -> Any:
     """Give the maximum at each place of the window."""
     first, *others = frame.covered(x.shape[2:])
-    x = frame.pad(x, -np.inf)
+    x = frame.pad(as_float(x), -np.inf)
     ans = x[first].copy()
     for index in others:
         np.maximum(ans, x[index], out=ans)
@@ -135,7 +135,7 @@ def pooling_window(
 def avg_pool(x: Any, *, frame: Window) -> Any:
     """Give the mean at each place of the window, padding included."""
     covered = frame.covered(x.shape[2:])
-    x = frame.pad(x)
+    x = frame.pad(as_float(x))
     total = wide(x[covered[0]].copy())
     for index in covered[1:]:
         total += x[index]

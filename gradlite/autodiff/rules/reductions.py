@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from gradlite.autodiff.rule import PLAIN, composite, defvjp, narrow, primitive, wide
+from gradlite.autodiff.rule import PLAIN, as_float, composite, defvjp, narrow, primitive, wide
 from gradlite.autodiff.rules.elementwise import nonzero
 from gradlite.errors import MissingRuleError
 
@@ -335,6 +335,7 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     >>> float(gl.logsumexp(np.array([1000.0, 1000.0])))
     1000.6931471805599
     """
+    x = as_float(x)
     top = shift(x, axis)
     with np.errstate(divide="ignore"):  # log(0) is the -inf that is meant
         ans = np.log(np.sum(wide(np.exp(x - top)), axis=axis, keepdims=True)) + top
@@ -359,6 +360,7 @@ def softmax(x: Any, axis: Axis = -1) -> Any:
     array([[0.5, 0.5],
            [0. , 1. ]])
     """
+    x = as_float(x)
     e = wide(np.exp(x - largest(x, axis)))
     e /= np.sum(e, axis=axis, keepdims=True)
     return narrow(e, x.dtype)
@@ -381,6 +383,7 @@ def log_softmax(x: Any, axis: Axis = -1) -> Any:
     >>> gl.log_softmax(np.array([0.0, 1000.0]))
     array([-1000.,     0.])
     """
+    x = as_float(x)
     z = x - largest(x, axis)
     total = np.sum(wide(np.exp(z)), axis=axis, keepdims=True)
     return narrow(z - (np.log(total) if z.size else total), x.dtype)
