@@ -26,7 +26,7 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from gradlite.autodiff.rule import COMPOSITES, RULES, Rule
+from gradlite.autodiff.rule import DECOMPOSITIONS, RULES, Rule
 from gradlite.cli.app import gradlite
 from gradlite.draw import draw
 from gradlite.draw.formulas import Formula, defined, explained, formulas
@@ -163,7 +163,9 @@ def room(module: ModuleType, rules: list[Rule]) -> str:
         *(entry(rule, notes.get(rule, "")) for rule in rules),
         "</div>",
     ]
-    made = {function_name(fn) for fn, f in COMPOSITES.items() if f.__module__ == module.__name__}
+    made = {
+        function_name(fn) for fn, f in DECOMPOSITIONS.items() if f.__module__ == module.__name__
+    }
     made -= {rule.name for rule in rules}  # some put their arguments in order for a rule above
     if made:
         parts.append("Written in other functions, and so in need of no rule: " + listed(made))

@@ -16,8 +16,8 @@ import numpy
 
 from gradlite.autodiff.checking import check_grads
 from gradlite.autodiff.debug import debug
+from gradlite.autodiff.define import defvjp, primitive
 from gradlite.autodiff.modes import enable_grad, no_grad
-from gradlite.autodiff.rule import defvjp, primitive
 from gradlite.autodiff.rules.activations import (
     elu,
     erf,

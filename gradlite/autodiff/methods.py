@@ -14,7 +14,7 @@ import numpy as np
 
 from gradlite.autodiff import in_place
 from gradlite.autodiff.operations import CALLS, Operation, apply, as_operand, operation_of, unary
-from gradlite.autodiff.rule import COMPOSITES, PLAIN, RULES, Function, to_data
+from gradlite.autodiff.rule import DECOMPOSITIONS, NON_DIFFERENTIABLE, RULES, Function, to_data
 from gradlite.autodiff.rules import activations
 from gradlite.autodiff.tensor import Tensor
 from gradlite.errors import MissingRuleError, function_name
@@ -102,20 +102,20 @@ def array_function(self: Tensor, fn: Function, types: Any, args: Any, kwargs: An
     rule = RULES.get(fn)
     if rule is not None:
         return apply(rule, args, kwargs)
-    definition = COMPOSITES.get(fn)
+    definition = DECOMPOSITIONS.get(fn)
     if definition is not None:
         try:
             return definition(*args, **kwargs)
         except TypeError:
             _check_call(fn, definition, args, kwargs)
             raise
-    if fn in PLAIN:
+    if fn in NON_DIFFERENTIABLE:
         return fn(*to_data(args), **to_data(kwargs))
     raise MissingRuleError.for_function(fn)
 
 
 def _check_call(fn: Function, definition: Function, args: Any, kwargs: Any) -> None:
-    """Refuse arguments that the definition of a composite does not have."""
+    """Refuse arguments that a definition does not have."""
     try:
         inspect.signature(definition).bind(*args, **kwargs)
     except TypeError as error:

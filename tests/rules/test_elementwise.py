@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gradlite as gl
-from gradlite.autodiff.rule import PLAIN
+from gradlite.autodiff.rule import NON_DIFFERENTIABLE
 from tests.helpers import Draw, few, gradients, leaves
 from tests.specs.elementwise import ELEMENTWISE
 
@@ -165,7 +165,7 @@ def test_tests_of_numbers_return_plain_booleans(fn: Any) -> None:
 
 
 def test_plain_functions_have_no_rule() -> None:
-    assert not {spec.fn for spec in ELEMENTWISE} & PLAIN
+    assert not {spec.fn for spec in ELEMENTWISE} & NON_DIFFERENTIABLE
 
 
 # -- the names and forms that users write -----------------------------------------------------

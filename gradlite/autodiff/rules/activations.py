@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.autodiff.rule import RULES, as_float, defvjp, primitive
+from gradlite.autodiff.define import defvjp, primitive
+from gradlite.autodiff.rule import RULES, as_float
 
 
 @primitive

@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.autodiff.rule import defvjp, primitive
+from gradlite.autodiff.define import defvjp, primitive
 from gradlite.errors import ShapeError
 
 Size = tuple[int, ...]

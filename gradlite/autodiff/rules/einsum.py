@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.autodiff.rule import PLAIN, composite, defvjp, primitive
+from gradlite.autodiff.define import decomposition, defvjp, primitive
+from gradlite.autodiff.rule import NON_DIFFERENTIABLE
 
 # -- tensordot --------------------------------------------------------------------------------
 
@@ -53,7 +54,7 @@ def tensordot_vjp_y(g: Any, ans: Any, x: Any, y: Any, axes: Any = 2) -> Any:
 defvjp(np.tensordot, tensordot_vjp_x, tensordot_vjp_y)
 
 
-@composite(np.linalg.tensordot)
+@decomposition(np.linalg.tensordot)
 def _tensordot(x1: Any, x2: Any, *, axes: Any = 2) -> Any:
     return np.tensordot(x1, x2, axes)
 
@@ -112,7 +113,7 @@ def spelled(sublist: Any) -> str:
     return "".join("..." if i is Ellipsis else letters.get(i, "?") for i in sublist)
 
 
-@composite(np.einsum)
+@decomposition(np.einsum)
 def _einsum(*operands: Any, optimize: Any = False) -> Any:
     if isinstance(operands[0], str):
         subscripts, *arrays = operands
@@ -126,4 +127,4 @@ def _einsum(*operands: Any, optimize: Any = False) -> Any:
     return einsum(*arrays, subscripts=subscripts, optimize=optimize)
 
 
-PLAIN.add(np.einsum_path)
+NON_DIFFERENTIABLE.add(np.einsum_path)

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.autodiff.rule import PLAIN, RULES, composite, defvjp, primitive, wide
+from gradlite.autodiff.define import decomposition, defvjp, primitive
+from gradlite.autodiff.rule import NON_DIFFERENTIABLE, RULES, wide
 from gradlite.errors import MissingRuleError
 
 LN2, LN10 = log(2.0), log(10.0)
@@ -175,7 +176,7 @@ def where(condition: Any, x: Any, y: Any) -> Any:
     return np.where(condition, x, y)
 
 
-@composite(np.where)
+@decomposition(np.where)
 def _where(condition: Any, *branches: Any) -> Any:
     if not branches:
         return np.nonzero(condition)
@@ -200,7 +201,7 @@ def nan_to_num(x: Any, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -
     return np.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf)
 
 
-@composite(np.nan_to_num)
+@decomposition(np.nan_to_num)
 def _nan_to_num(
     x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None
 ) -> Any:
@@ -243,7 +244,7 @@ defvjp(
 )
 
 
-@composite(np.clip)
+@decomposition(np.clip)
 def _clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
     return clip(a, a_min if min is None else min, a_max if max is None else max)
 
@@ -273,7 +274,7 @@ RULES[np.sinc].singular = True  # not a ufunc
 
 # -- no derivative: these give plain arrays ---------------------------------------------------
 
-PLAIN.update(
+NON_DIFFERENTIABLE.update(
     (
         np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal,
         np.logical_and, np.logical_or, np.logical_xor, np.logical_not,

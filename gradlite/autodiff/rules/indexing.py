@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from gradlite.autodiff.rule import PLAIN, composite, defvjp, primitive
+from gradlite.autodiff.define import decomposition, defvjp, primitive
+from gradlite.autodiff.rule import NON_DIFFERENTIABLE
 from gradlite.errors import MissingRuleError
 
 
@@ -64,7 +65,7 @@ def at(axis: int, index: Any, ndim: int) -> Any:
     return (slice(None),) * normalize_axis_index(axis, ndim) + (index,)
 
 
-@composite(np.take)
+@decomposition(np.take)
 def _take(a: Any, indices: Any, axis: int | None = None, *, mode: str = "raise") -> Any:
     if mode != "raise":
         n = a.size if axis is None else a.shape[axis]
@@ -74,7 +75,7 @@ def _take(a: Any, indices: Any, axis: int | None = None, *, mode: str = "raise")
     return a[at(axis, np.asarray(indices), a.ndim)]
 
 
-@composite(np.take_along_axis)
+@decomposition(np.take_along_axis)
 def _take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
     if axis is None:
         return np.ravel(arr)[indices]
@@ -87,21 +88,21 @@ def _take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
     return arr[tuple(grid)]
 
 
-@composite(np.sort)
+@decomposition(np.sort)
 def _sort(a: Any, axis: int | None = -1, kind: Any = None, stable: Any = None) -> Any:
     if axis is None:
         a, axis = np.ravel(a), 0
     return np.take_along_axis(a, np.argsort(a, axis=axis, kind=kind, stable=stable), axis)
 
 
-@composite(np.repeat)
+@decomposition(np.repeat)
 def _repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
     if axis is None:
         a, axis = np.ravel(a), 0
     return a[at(axis, np.repeat(np.arange(a.shape[axis]), repeats), a.ndim)]
 
 
-@composite(np.diagonal)
+@decomposition(np.diagonal)
 def _diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     moved = np.moveaxis(a, (axis1, axis2), (-2, -1))
     rows, columns = moved.shape[-2:]
@@ -110,7 +111,7 @@ def _diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     return moved[..., i, i + offset]
 
 
-@composite(np.diag)
+@decomposition(np.diag)
 def _diag(v: Any, k: int = 0) -> Any:
     if v.ndim == 2:
         return np.diagonal(v, k)
@@ -121,12 +122,12 @@ def _diag(v: Any, k: int = 0) -> Any:
     return untake(v, index=(i, i + k), shape=(n, n))
 
 
-@composite(np.trace)
+@decomposition(np.trace)
 def _trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     return np.sum(np.diagonal(a, offset, axis1, axis2), axis=-1)
 
 
-@composite(np.pad)
+@decomposition(np.pad)
 def _pad(array: Any, pad_width: Any, mode: str = "constant", **kwargs: Any) -> Any:
     widths = _pad_widths(pad_width, array.ndim)
     if mode == "constant":
@@ -171,5 +172,15 @@ defvjp(
 
 # -- no derivative: these give plain arrays ---------------------------------------------------
 
-PLAIN.update((np.argsort, np.argwhere, np.nonzero, np.flatnonzero, np.searchsorted, np.digitize,
-              np.argpartition, np.lexsort))  # fmt: skip
+NON_DIFFERENTIABLE.update(
+    (
+        np.argsort,
+        np.argwhere,
+        np.nonzero,
+        np.flatnonzero,
+        np.searchsorted,
+        np.digitize,
+        np.argpartition,
+        np.lexsort,
+    )
+)

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.autodiff.rule import PLAIN, composite, defvjp, has_arrived, primitive
+from gradlite.autodiff.define import decomposition, defvjp, primitive
+from gradlite.autodiff.rule import NON_DIFFERENTIABLE, has_arrived
 from gradlite.autodiff.rules.elementwise import nonzero
 from gradlite.autodiff.rules.products import T, column, row
 from gradlite.autodiff.rules.reductions import matrix_norm, norm_of_nothing, vector_norm
@@ -58,7 +59,7 @@ def require_square(a: Any, name: str) -> None:
         raise np.linalg.LinAlgError(f"{name} takes square matrices, not shape {a.shape}.")
 
 
-@composite(np.linalg.matrix_power)
+@decomposition(np.linalg.matrix_power)
 def _matrix_power(a: Any, n: int) -> Any:
     require_square(a, "np.linalg.matrix_power")
     if n < 0:
@@ -89,7 +90,7 @@ def chain_vjp(i: int, g: Any, ans: Any, *matrices: Any) -> Any:
 defvjp(chain, variadic=chain_vjp, name="np.linalg.multi_dot")
 
 
-@composite(np.linalg.multi_dot)
+@decomposition(np.linalg.multi_dot)
 def _multi_dot(arrays: Any) -> Any:
     first, *middle, last = arrays
     shape = np.shape(first)[:-1] + np.shape(last)[1:]
@@ -107,7 +108,7 @@ def invertible(a: Any) -> bool:
     return a.size == 0 or not np.any(np.linalg.cond(a, 1) > 1.0 / sqrt(np.finfo(a.dtype).eps))
 
 
-PLAIN.add(invertible)
+NON_DIFFERENTIABLE.add(invertible)
 
 
 def products(s: Any, left_out: Any) -> Any:
@@ -280,12 +281,12 @@ defvjp(np.linalg.eigh, eigh_vjp, outputs=True, undefined=REPEATED)
 defvjp(svd, svd_vjp, outputs=True, name="np.linalg.svd", undefined=REPEATED)
 
 
-@composite(np.linalg.eigvalsh)
+@decomposition(np.linalg.eigvalsh)
 def _eigvalsh(a: Any, UPLO: Any = "L") -> Any:
     return np.linalg.eigh(a, UPLO).eigenvalues
 
 
-@composite(np.linalg.svd)
+@decomposition(np.linalg.svd)
 def _svd(
     a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False
 ) -> Any:
@@ -304,7 +305,7 @@ def _svd(
     return svd(a)
 
 
-@composite(np.linalg.svdvals)
+@decomposition(np.linalg.svdvals)
 def _svdvals(x: Any) -> Any:
     return svd(x).S
 
@@ -312,29 +313,29 @@ def _svdvals(x: Any) -> Any:
 # -- np.linalg's names for functions that are elsewhere ---------------------------------------
 
 
-@composite(np.linalg.matrix_transpose)
+@decomposition(np.linalg.matrix_transpose)
 def _matrix_transpose(x: Any) -> Any:
     return np.matrix_transpose(x)
 
 
-@composite(np.linalg.diagonal)
+@decomposition(np.linalg.diagonal)
 def _diagonal(x: Any, *, offset: int = 0) -> Any:
     return np.diagonal(x, offset, -2, -1)
 
 
-@composite(np.linalg.trace)
+@decomposition(np.linalg.trace)
 def _trace(x: Any, *, offset: int = 0) -> Any:
     return np.trace(x, offset, -2, -1)
 
 
-@composite(np.linalg.vector_norm)
+@decomposition(np.linalg.vector_norm)
 def _vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
     if x.size == 0:
         return norm_of_nothing(np.linalg.vector_norm, x, axis, keepdims, ord)
     return vector_norm(x, ord, tuple(range(x.ndim)) if axis is None else axis, keepdims)
 
 
-@composite(np.linalg.matrix_norm)
+@decomposition(np.linalg.matrix_norm)
 def _matrix_norm(x: Any, *, keepdims: bool = False, ord: Any = "fro") -> Any:
     if x.size == 0:
         return norm_of_nothing(np.linalg.norm, x, (-2, -1), keepdims, ord)
@@ -343,4 +344,4 @@ def _matrix_norm(x: Any, *, keepdims: bool = False, ord: Any = "fro") -> Any:
 
 # -- no derivative: these give plain arrays ---------------------------------------------------
 
-PLAIN.add(np.linalg.matrix_rank)
+NON_DIFFERENTIABLE.add(np.linalg.matrix_rank)

@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.autodiff.rule import RULES, Function, as_float, defvjp, narrow, primitive, wide
+from gradlite.autodiff.define import defvjp, primitive
+from gradlite.autodiff.rule import RULES, Function, as_float, narrow, wide
 from gradlite.autodiff.rules.activations import sigmoid, softplus
 from gradlite.autodiff.rules.elementwise import clip
 from gradlite.autodiff.rules.fused import ones
@@ -60,7 +61,7 @@ def loss(
             x, t = np.asarray(prediction), np.asarray(target)
             if not rows:
                 x = as_float(x)
-                t = matched(single.__name__, x, t)
+                t = same_shape(single.__name__, x, t)
             losses, saved = single(x, t, *others, **options)
             return reduced(losses, reduction, factor, x.dtype), saved
 
@@ -100,7 +101,7 @@ def reduced_vjp(vjp: Function, residuals: Function, rows: bool) -> Function:
     return pullback
 
 
-def matched(name: str, prediction: Any, other: Any, what: str = "target") -> Any:
+def same_shape(name: str, prediction: Any, other: Any, what: str = "target") -> Any:
     """Return the other array in the prediction's type; raise ShapeError if the shapes differ."""
     if prediction.shape != other.shape:
         raise ShapeError(
@@ -232,7 +233,7 @@ def gaussian_nll(
     mean: Any, target: Any, variance: Any, full: bool = False, eps: float = 1e-6
 ) -> tuple[Any, Any]:
     """Compute ``(log(v) + d * r) / 2`` for ``d = mean - target``, its residuals r = d/v and v."""
-    variance = matched("gaussian_nll", mean, np.asarray(variance), "variance")
+    variance = same_shape("gaussian_nll", mean, np.asarray(variance), "variance")
     if variance.size and variance.min() <= 0:
         raise ValueError(
             f"gaussian_nll: variances must be positive, and one is {variance.min()}. Let the "

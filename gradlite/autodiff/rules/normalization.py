@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.autodiff.rule import as_float, defvjp, narrow, primitive, wide
+from gradlite.autodiff.define import defvjp, primitive
+from gradlite.autodiff.rule import as_float, narrow, wide
 from gradlite.autodiff.rules.fused import ones
 from gradlite.errors import ShapeError
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.autodiff.rule import PLAIN, as_float, defvjp, narrow, primitive, wide
+from gradlite.autodiff.define import defvjp, primitive
+from gradlite.autodiff.rule import NON_DIFFERENTIABLE, as_float, narrow, wide
 from gradlite.autodiff.rules.convolution import (
     Size,
     Window,
@@ -53,7 +54,7 @@ def first_maximum(x: Any, ans: Any, *, frame: Window) -> Any:
     return np.where(rank, corner + np.take(offset, rank), x.size).ravel()
 
 
-PLAIN.add(first_maximum)
+NON_DIFFERENTIABLE.add(first_maximum)
 defvjp(
     max_pool,
     lambda g, ans, x, frame: np.reshape(

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.autodiff.rule import composite, defvjp, primitive
+from gradlite.autodiff.define import decomposition, defvjp, primitive
 from gradlite.errors import ShapeError
 
 
@@ -61,12 +61,12 @@ def matmul_vjp_y(g: Any, ans: Any, x: Any, y: Any) -> Any:
 defvjp(np.matmul, matmul_vjp_x, matmul_vjp_y)
 
 
-@composite(np.linalg.matmul)
+@decomposition(np.linalg.matmul)
 def _matmul(x1: Any, x2: Any) -> Any:
     return np.matmul(x1, x2)
 
 
-@composite(np.dot)
+@decomposition(np.dot)
 def _dot(a: Any, b: Any) -> Any:
     if np.ndim(a) == 0 or np.ndim(b) == 0:
         return a * b
@@ -75,22 +75,22 @@ def _dot(a: Any, b: Any) -> Any:
     return np.tensordot(a, b, (-1, -2))
 
 
-@composite(np.inner)
+@decomposition(np.inner)
 def _inner(a: Any, b: Any) -> Any:
     return a * b if np.ndim(a) == 0 or np.ndim(b) == 0 else np.tensordot(a, b, (-1, -1))
 
 
-@composite(np.vdot)
+@decomposition(np.vdot)
 def _vdot(a: Any, b: Any) -> Any:
     return np.matmul(np.ravel(a), np.ravel(b))
 
 
-@composite(np.outer)
+@decomposition(np.outer)
 def _outer(a: Any, b: Any) -> Any:
     return column(np.ravel(a)) * np.ravel(b)
 
 
-@composite(np.linalg.outer)
+@decomposition(np.linalg.outer)
 def _vector_outer(x1: Any, x2: Any) -> Any:
     if np.ndim(x1) != 1 or np.ndim(x2) != 1:
         raise ShapeError(
@@ -113,23 +113,23 @@ defvjp(
 )
 
 
-@composite(np.vecdot, np.linalg.vecdot)
+@decomposition(np.vecdot, np.linalg.vecdot)
 def _vecdot(x1: Any, x2: Any, axis: int = -1) -> Any:
     return vecdot(np.moveaxis(x1, axis, -1), np.moveaxis(x2, axis, -1))
 
 
 if hasattr(np, "matvec"):  # NumPy 2.2
 
-    @composite(np.matvec)
+    @decomposition(np.matvec)
     def _matvec(x1: Any, x2: Any) -> Any:
         return np.squeeze(np.matmul(x1, column(x2)), -1)
 
-    @composite(np.vecmat)
+    @decomposition(np.vecmat)
     def _vecmat(x1: Any, x2: Any) -> Any:
         return np.squeeze(np.matmul(row(x1), x2), -2)
 
 
-@composite(np.kron)
+@decomposition(np.kron)
 def _kron(a: Any, b: Any) -> Any:
     # Each axis of the result is a pair of axes, one of a and one of b, put together.
     ndim = max(np.ndim(a), np.ndim(b))
@@ -148,7 +148,7 @@ def cross(x: Any, y: Any) -> Any:
 defvjp(cross, lambda g, ans, x, y: cross(y, g), lambda g, ans, x, y: cross(g, x), name="np.cross")
 
 
-@composite(np.cross)
+@decomposition(np.cross)
 def _cross(
     a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None
 ) -> Any:
@@ -163,6 +163,6 @@ def _cross(
     return np.moveaxis(cross(a, b), -1, axisc)
 
 
-@composite(np.linalg.cross)
+@decomposition(np.linalg.cross)
 def _linalg_cross(x1: Any, x2: Any, *, axis: int = -1) -> Any:
     return np.cross(x1, x2, axis=axis)

@@ -1,7 +1,7 @@
 """Rules of the reductions: sums, products, extremes, norms and soft maxima.
 
 A reduction takes `axis` (None for all, an int, or a tuple) and `keepdims`; its rule first puts
-the reduced axes of the cotangent back with length one (`spread`), then broadcasting does the
+the reduced axes of the cotangent back with length one (`restore_axes`), then broadcasting does the
 rest.
 """
 
@@ -13,21 +13,22 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from gradlite.autodiff.rule import PLAIN, as_float, composite, defvjp, narrow, primitive, wide
+from gradlite.autodiff.define import decomposition, defvjp, primitive
+from gradlite.autodiff.rule import NON_DIFFERENTIABLE, as_float, narrow, wide
 from gradlite.autodiff.rules.elementwise import nonzero
 from gradlite.errors import MissingRuleError
 
 Axis = Any
 
 
-def spread(g: Any, ndim: int, axis: Axis, keepdims: bool) -> Any:
+def restore_axes(g: Any, ndim: int, axis: Axis, keepdims: bool) -> Any:
     """Give a reduced array its reduced axes back, with length one."""
     if axis is None:
         return np.reshape(g, (1,) * ndim)
     return g if keepdims else np.expand_dims(g, axis)
 
 
-def extent(shape: tuple[int, ...], axis: Axis) -> int:
+def reduced_size(shape: tuple[int, ...], axis: Axis) -> int:
     """Count the elements that a reduction over `axis` puts together."""
     if axis is None:
         axis = range(len(shape))
@@ -42,13 +43,13 @@ def extent(shape: tuple[int, ...], axis: Axis) -> int:
 defvjp(
     np.sum,
     lambda g, ans, a, axis=None, keepdims=False: np.broadcast_to(
-        spread(g, a.ndim, axis, keepdims), a.shape
+        restore_axes(g, a.ndim, axis, keepdims), a.shape
     ),
 )
 defvjp(
     np.mean,
     lambda g, ans, a, axis=None, keepdims=False: np.broadcast_to(
-        spread(g, a.ndim, axis, keepdims) / extent(a.shape, axis), a.shape
+        restore_axes(g, a.ndim, axis, keepdims) / reduced_size(a.shape, axis), a.shape
     ),
 )
 
@@ -74,8 +75,8 @@ def settled(std: Any, a: Any, axis: Axis, ddof: float, keepdims: bool) -> Any:
 defvjp(
     np.var,
     lambda g, ans, a, axis=None, ddof=0, keepdims=False: (
-        spread(g, a.ndim, axis, keepdims)
-        * (over(2.0, extent(a.shape, axis) - ddof))
+        restore_axes(g, a.ndim, axis, keepdims)
+        * (over(2.0, reduced_size(a.shape, axis) - ddof))
         * deviation(a, axis)
     ),
 )
@@ -83,8 +84,8 @@ defvjp(
 defvjp(
     np.std,
     lambda g, ans, a, axis=None, ddof=0, keepdims=False: (
-        spread(g / nonzero(settled(ans, a, axis, ddof, keepdims)), a.ndim, axis, keepdims)
-        * (over(1.0, extent(a.shape, axis) - ddof))
+        restore_axes(g / nonzero(settled(ans, a, axis, ddof, keepdims)), a.ndim, axis, keepdims)
+        * (over(1.0, reduced_size(a.shape, axis) - ddof))
         * deviation(a, axis)
     ),
 )
@@ -128,12 +129,12 @@ defvjp(cumsum, lambda g, ans, x, axis: reverse_cumsum(g, axis), name="np.cumsum"
 defvjp(cumprod, cumprod_vjp, name="np.cumprod")
 
 
-@composite(np.cumsum)
+@decomposition(np.cumsum)
 def _cumsum(a: Any, axis: int | None = None) -> Any:
     return cumsum(np.ravel(a), axis=0) if axis is None else cumsum(a, axis=axis)
 
 
-@composite(np.cumprod)
+@decomposition(np.cumprod)
 def _cumprod(a: Any, axis: int | None = None) -> Any:
     return cumprod(np.ravel(a), axis=0) if axis is None else cumprod(a, axis=axis)
 
@@ -147,7 +148,7 @@ def rows_of(a: Any, axes: tuple[int, ...]) -> Any:
     """Put the elements that are reduced together along one last axis."""
     kept = tuple(n for i, n in enumerate(a.shape) if i not in axes)
     moved = np.moveaxis(a, axes, tuple(range(-len(axes), 0)))
-    return np.reshape(moved, (*kept, extent(a.shape, axes)))
+    return np.reshape(moved, (*kept, reduced_size(a.shape, axes)))
 
 
 def others(x: Any) -> Any:
@@ -165,7 +166,7 @@ def prod_vjp(g: Any, ans: Any, a: Any, axis: Axis = None, keepdims: bool = False
         a.shape[i] for i in axes
     )
     products = np.reshape(others(rows_of(wide(a), axes)), moved_shape)
-    return spread(g, a.ndim, axis, keepdims) * np.moveaxis(
+    return restore_axes(g, a.ndim, axis, keepdims) * np.moveaxis(
         products, tuple(range(-len(axes), 0)), axes
     )
 
@@ -177,22 +178,22 @@ defvjp(np.prod, prod_vjp)
 
 def extreme_vjp(g: Any, ans: Any, a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Differentiate a maximum or minimum; elements that tie for it share equally."""
-    hit = a == spread(ans, a.ndim, axis, keepdims)
+    hit = a == restore_axes(ans, a.ndim, axis, keepdims)
     # Whole numbers: a sum of ones in float32 stands still at 2**24.
     share = np.count_nonzero(hit, axis=axis, keepdims=True).astype(g.dtype)
-    return hit * (spread(g, a.ndim, axis, keepdims) / share)
+    return hit * (restore_axes(g, a.ndim, axis, keepdims) / share)
 
 
 for extreme in (np.max, np.min, np.amax, np.amin):
     defvjp(extreme, extreme_vjp, masks=True)
 
 
-@composite(np.ptp)
+@decomposition(np.ptp)
 def _ptp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return np.max(a, axis=axis, keepdims=keepdims) - np.min(a, axis=axis, keepdims=keepdims)
 
 
-@composite(np.median)
+@decomposition(np.median)
 def _median(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     axes = reduced_axes(axis, a.ndim)
     rows = np.sort(rows_of(a, axes), axis=-1)
@@ -203,14 +204,14 @@ def _median(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return np.expand_dims(middle, axes) if keepdims else middle
 
 
-@composite(np.average)
+@decomposition(np.average)
 def _average(
     a: Any, axis: Axis = None, weights: Any = None, returned: bool = False, keepdims: bool = False
 ) -> Any:
     a = a if hasattr(a, "ndim") else np.asarray(a)
     if weights is None:
         average = np.mean(a, axis=axis, keepdims=keepdims)
-        total = np.full_like(average, extent(a.shape, axis))
+        total = np.full_like(average, reduced_size(a.shape, axis))
         return (average, total) if returned else average
     weights = weights if hasattr(weights, "ndim") else np.asarray(weights)
     dtype = np.result_type(a.dtype, weights.dtype)
@@ -286,7 +287,7 @@ def norm_of_nothing(norm: Any, x: Any, axis: Axis, keepdims: bool, order: Any) -
     return known + np.sum(x, axis=axis, keepdims=keepdims)
 
 
-@composite(np.linalg.norm)
+@decomposition(np.linalg.norm)
 def _norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:
     if x.size == 0:
         return norm_of_nothing(np.linalg.norm, x, axis, keepdims, ord)
@@ -391,8 +392,8 @@ def log_softmax(x: Any, axis: Axis = -1) -> Any:
 
 def logsumexp_vjp(g: Any, ans: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Differentiate log-sum-exp: the soft maximum's weights."""
-    ans = spread(np.where(np.isneginf(ans), 0, ans), x.ndim, axis, keepdims)
-    return spread(g, x.ndim, axis, keepdims) * np.exp(x - ans)
+    ans = restore_axes(np.where(np.isneginf(ans), 0, ans), x.ndim, axis, keepdims)
+    return restore_axes(g, x.ndim, axis, keepdims) * np.exp(x - ans)
 
 
 defvjp(logsumexp, logsumexp_vjp)
@@ -407,4 +408,6 @@ defvjp(
 
 # -- no derivative: these give plain arrays ---------------------------------------------------
 
-PLAIN.update((np.any, np.all, np.count_nonzero, np.argmax, np.argmin, np.nanargmax, np.nanargmin))
+NON_DIFFERENTIABLE.update(
+    (np.any, np.all, np.count_nonzero, np.argmax, np.argmin, np.nanargmax, np.nanargmin)
+)

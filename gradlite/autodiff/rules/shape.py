@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from gradlite.autodiff.rule import Traced, composite, defvjp, primitive
+from gradlite.autodiff.define import decomposition, defvjp, primitive
+from gradlite.autodiff.rule import Traced
 from gradlite.errors import MissingRuleError, ShapeError
 
 # -- the same elements in another shape -------------------------------------------------------
@@ -38,13 +39,13 @@ defvjp(
 )
 
 
-@composite(np.reshape)
+@decomposition(np.reshape)
 def _reshape(a: Any, shape: Any = None, order: Any = "C", *, newshape: Any = None) -> Any:
     # NumPy 2.0 calls the second argument newshape.
     return reshape(a, shape=newshape if shape is None else shape, order=order)
 
 
-@composite(np.ravel)
+@decomposition(np.ravel)
 def _ravel(a: Any, order: Any = "C") -> Any:
     return reshape(a, shape=(-1,), order=order)
 
@@ -54,7 +55,7 @@ defvjp(np.squeeze, lambda g, ans, a, axis=None: np.reshape(g, a.shape))
 defvjp(np.broadcast_to, lambda g, ans, array, shape: g)
 
 
-@composite(np.full_like)
+@decomposition(np.full_like)
 def _full_like(a: Any, fill_value: Any, dtype: Any = None, *, shape: Any = None) -> Any:
     dtype, shape = dtype or a.dtype, np.shape(a) if shape is None else shape
     if not isinstance(fill_value, Traced):
@@ -75,14 +76,14 @@ defvjp(np.swapaxes, lambda g, ans, a, axis1, axis2: np.swapaxes(g, axis1, axis2)
 defvjp(np.moveaxis, lambda g, ans, a, source, destination: np.moveaxis(g, destination, source))
 
 
-@composite(np.rollaxis)
+@decomposition(np.rollaxis)
 def _rollaxis(a: Any, axis: int, start: int = 0) -> Any:
     axis = normalize_axis_index(axis, a.ndim)
     start = normalize_axis_index(start, a.ndim + 1) if start >= 0 else start + a.ndim
     return np.moveaxis(a, axis, start - 1 if axis < start else start)
 
 
-@composite(np.matrix_transpose)
+@decomposition(np.matrix_transpose)
 def _matrix_transpose(x: Any) -> Any:
     return np.swapaxes(x, -1, -2)
 
@@ -99,17 +100,17 @@ defvjp(np.tril, lambda g, ans, m, k=0: np.tril(g, k))
 defvjp(np.triu, lambda g, ans, m, k=0: np.triu(g, k))
 
 
-@composite(np.fliplr)
+@decomposition(np.fliplr)
 def _fliplr(m: Any) -> Any:
     return np.flip(m, 1)
 
 
-@composite(np.flipud)
+@decomposition(np.flipud)
 def _flipud(m: Any) -> Any:
     return np.flip(m, 0)
 
 
-@composite(np.tile)
+@decomposition(np.tile)
 def _tile(A: Any, reps: Any) -> Any:
     reps = (reps,) if np.ndim(reps) == 0 else tuple(reps)
     shape = (1,) * (len(reps) - A.ndim) + A.shape
@@ -139,7 +140,7 @@ defvjp(
 )
 
 
-@composite(np.concatenate)
+@decomposition(np.concatenate)
 def _concatenate(arrays: Any, axis: int | None = 0, dtype: Any = None) -> Any:
     arrays = [a if hasattr(a, "ndim") else np.asarray(a) for a in arrays]
     if axis is None:
@@ -165,7 +166,7 @@ defvjp(
 )
 
 
-@composite(np.stack)
+@decomposition(np.stack)
 def _stack(arrays: Any, axis: int = 0) -> Any:
     arrays = [a if hasattr(a, "ndim") else np.asarray(a) for a in arrays]
     if len({a.shape for a in arrays}) > 1:
@@ -174,23 +175,23 @@ def _stack(arrays: Any, axis: int = 0) -> Any:
     return pile(*arrays, axis=normalize_axis_index(axis, arrays[0].ndim + 1))
 
 
-@composite(np.vstack)
+@decomposition(np.vstack)
 def _vstack(tup: Any) -> Any:
     return np.concatenate([np.atleast_2d(a) for a in tup], axis=0)
 
 
-@composite(np.hstack)
+@decomposition(np.hstack)
 def _hstack(tup: Any) -> Any:
     arrays = [np.atleast_1d(a) for a in tup]
     return np.concatenate(arrays, axis=0 if arrays[0].ndim == 1 else 1)
 
 
-@composite(np.dstack)
+@decomposition(np.dstack)
 def _dstack(tup: Any) -> Any:
     return np.concatenate([np.atleast_3d(a) for a in tup], axis=2)
 
 
-@composite(np.column_stack)
+@decomposition(np.column_stack)
 def _column_stack(tup: Any) -> Any:
     arrays = [a if hasattr(a, "ndim") else np.asarray(a) for a in tup]
     columns = [a if a.ndim > 1 else np.reshape(a, (-1, 1)) for a in arrays]
@@ -203,17 +204,17 @@ def _each(arrays: tuple[Any, ...], reshape: Any) -> Any:
     return done[0] if len(done) == 1 else done
 
 
-@composite(np.atleast_1d)
+@decomposition(np.atleast_1d)
 def _atleast_1d(*arys: Any) -> Any:
     return _each(arys, lambda a: a if a.ndim else np.reshape(a, (1,)))
 
 
-@composite(np.atleast_2d)
+@decomposition(np.atleast_2d)
 def _atleast_2d(*arys: Any) -> Any:
     return _each(arys, lambda a: a if a.ndim > 1 else np.reshape(a, (1, -1)))
 
 
-@composite(np.atleast_3d)
+@decomposition(np.atleast_3d)
 def _atleast_3d(*arys: Any) -> Any:
     shapes = {0: (1, 1, 1), 1: (1, -1, 1)}
     return _each(
@@ -221,7 +222,7 @@ def _atleast_3d(*arys: Any) -> Any:
     )
 
 
-@composite(np.meshgrid)
+@decomposition(np.meshgrid)
 def _meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> Any:
     if indexing not in ("xy", "ij"):
         raise ValueError(f"np.meshgrid takes indexing='xy' or 'ij', not {indexing!r}.")
@@ -240,7 +241,7 @@ def _meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str =
 # -- parting ----------------------------------------------------------------------------------
 
 
-@composite(np.array_split)
+@decomposition(np.array_split)
 def _array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
     axis = normalize_axis_index(axis, ary.ndim)
     n = ary.shape[axis]
@@ -257,7 +258,7 @@ def _array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
     return [ary[(*whole, slice(a, b))] for a, b in pairwise(edges)]
 
 
-@composite(np.split)
+@decomposition(np.split)
 def _split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
     if np.ndim(indices_or_sections) == 0 and ary.shape[axis] % int(indices_or_sections):
         raise ShapeError(
@@ -267,17 +268,17 @@ def _split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
     return np.array_split(ary, indices_or_sections, axis)
 
 
-@composite(np.hsplit)
+@decomposition(np.hsplit)
 def _hsplit(ary: Any, indices_or_sections: Any) -> Any:
     return np.split(ary, indices_or_sections, axis=min(ary.ndim - 1, 1))
 
 
-@composite(np.vsplit)
+@decomposition(np.vsplit)
 def _vsplit(ary: Any, indices_or_sections: Any) -> Any:
     return np.split(ary, indices_or_sections, axis=0)
 
 
-@composite(np.dsplit)
+@decomposition(np.dsplit)
 def _dsplit(ary: Any, indices_or_sections: Any) -> Any:
     return np.split(ary, indices_or_sections, axis=2)
 
@@ -292,6 +293,6 @@ defvjp(unstack, lambda g, ans, x: np.stack(tuple(g)), outputs=True)
 
 if hasattr(np, "unstack"):  # NumPy 2.1
 
-    @composite(np.unstack)
+    @decomposition(np.unstack)
     def _unstack(x: Any, /, *, axis: int = 0) -> Any:
         return unstack(np.moveaxis(x, axis, 0))

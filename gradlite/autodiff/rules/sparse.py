@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.autodiff.rule import defvjp, primitive
+from gradlite.autodiff.define import defvjp, primitive
 from gradlite.autodiff.rules.products import flat
 from gradlite.errors import DtypeError, ShapeError
 

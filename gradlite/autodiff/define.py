@@ -1,0 +1,165 @@
+"""How rules are defined: a line for a function, and functions of one's own as operations."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from types import FunctionType
+from typing import Any, TypeVar
+
+import numpy as np
+
+from gradlite.autodiff.rule import DECOMPOSITIONS, RULES, Function, Rule, Traced
+from gradlite.errors import function_name
+
+F = TypeVar("F", bound=Function)
+
+
+def defvjp(
+    fn: Function,
+    *vjps: Function | None,
+    variadic: Function | None = None,
+    name: str | None = None,
+    saves: bool = False,
+    outputs: bool = False,
+    masks: bool = False,
+    undefined: str = "",
+) -> None:
+    """Define the derivative of a function, one rule for each array argument.
+
+    Parameters
+    ----------
+    fn : callable
+        A NumPy function, a ufunc of any library (``scipy.special`` too), or a `primitive`.
+        Other functions take part as primitives.
+    *vjps : callable or None
+        ``vjps[i](g, ans, *args, **params)`` gives the cotangent of argument `i`: `g` is the
+        cotangent of the answer `ans`, and has its shape. Write it in NumPy functions that have
+        rules themselves, and second derivatives follow. None says that an argument has no
+        derivative.
+    variadic : callable, optional
+        In place of `vjps` where the number of arrays varies:
+        ``variadic(i, g, ans, *args, **params)``.
+    name : str, optional
+        The name in errors and drawings; that of `fn` by default.
+    saves : bool, default False
+        `fn` (a primitive) returns ``(ans, saved)``; the rules get `saved` by keyword in a
+        first-order walk and must do without it (``saved=None``) in a higher one.
+    outputs : bool, default False
+        `fn` returns several arrays; `g` and `ans` are sequences of as many.
+    masks : bool, default False
+        The rule chooses between branches, and sends exact zeros down those not taken. Where
+        such a zero meets an infinite derivative further back, their product counts as 0.
+    undefined : str, optional
+        A sentence that says where the function has no derivative and the rule gives NaN: part of
+        the error that `debug` raises there.
+
+    Notes
+    -----
+    A rule whose code does not read an argument (or reads only its shape) lets the tape drop
+    that array early. A rule with a parameter ``out=None`` may be handed the gradient buffer of
+    a leaf, to write its result there and return it. A later definition for the same function
+    replaces the earlier one.
+
+    Examples
+    --------
+    >>> import numpy as np, scipy.special as sp, gradlite as gl
+    >>> gl.defvjp(sp.expit, lambda g, ans, x: g * ans * (1 - ans))
+    >>> float(gl.grad(sp.expit)(0.0))
+    0.25
+    >>> float(gl.grad(gl.grad(sp.expit))(0.0))
+    0.0
+    """
+    if not vjps and variadic is None:
+        raise TypeError(f"defvjp({function_name(fn)}, ...) needs a rule for each array argument.")
+    if not any(hasattr(fn, mark) for mark in ("forward", "_implementation", "nin")):
+        raise TypeError(
+            f"{function_name(fn)} is a plain Python function, which NumPy does not hand Tensors "
+            f"to: make it an operation with gl.primitive first, or define the rule of the ufunc "
+            f"that it calls."
+        )
+    _check_signatures(fn, vjps, variadic)
+    rule = Rule(fn, vjps, variadic, name, saves, outputs, masks, undefined)
+    known = RULES.setdefault(fn, rule)
+    if known is not rule:  # the operators of Tensor hold the old object: change it where it is
+        rule.singular, rule.masks = known.singular, masks or known.masks
+        for slot in Rule.__slots__:
+            setattr(known, slot, getattr(rule, slot))
+
+
+def _check_signatures(fn: Function, vjps: Sequence[Any], variadic: Any) -> None:
+    """Raise TypeError if a rule cannot be called, or not with what rules are called with."""
+    name = function_name(fn)
+    forward = getattr(fn, "forward", None)
+    arrays = getattr(fn, "nin", len(vjps))
+    if type(forward) is FunctionType and not forward.__code__.co_flags & inspect.CO_VARARGS:
+        arrays = forward.__code__.co_argcount
+    if len(vjps) > arrays:
+        raise TypeError(f"defvjp({name}, ...): {len(vjps)} rules for {arrays} arguments.")
+    needed = 2 + len(vjps) if variadic is None else 3
+    for i, vjp in enumerate(vjps if variadic is None else (variadic,)):
+        if vjp is None:
+            continue
+        if not callable(vjp):
+            raise TypeError(f"defvjp({name}, ...): rule {i} is {vjp!r}, not a function.")
+        code = getattr(vjp, "__code__", None)
+        if code and code.co_argcount < needed and not code.co_flags & inspect.CO_VARARGS:
+            call = "g, ans, *args" if variadic is None else "i, g, ans, *args"
+            raise TypeError(
+                f"defvjp({name}, ...): rule {i} takes {code.co_argcount} positional arguments, but "
+                f"is called as rule({call}) with all {needed}: lambda g, ans, x: g * ... for one "
+                f"array. (autograd's lambda ans, x: lambda g: ... is written so here.)"
+            )
+
+
+def primitive(forward: F) -> F:
+    """Make a function of plain arrays an operation that can be recorded.
+
+    Parameters
+    ----------
+    forward : callable
+        Takes arrays by position and parameters by keyword and returns an array. Called with a
+        Tensor, the operation is recorded as one node, whatever happens inside.
+
+    Returns
+    -------
+    callable
+        The same function, for arrays and Tensors. Give it a derivative with `defvjp`.
+
+    Examples
+    --------
+    A whole new operation, differentiable to any order:
+
+    >>> import numpy as np, gradlite as gl
+    >>> @gl.primitive
+    ... def swish(x, beta=1.0):
+    ...     return x / (1 + np.exp(-beta * x))
+    >>> gl.defvjp(swish, lambda g, ans, x, beta=1.0: g * (ans * beta + (1 - ans * beta) * ans / x))
+    >>> round(float(gl.grad(swish)(1.0)), 6)
+    0.927671
+    >>> gl.check_grads(swish, (np.array([0.5, -2.0]),), order=2)
+    """
+
+    @functools.wraps(forward)
+    def operation(*args: Any, **kwargs: Any) -> Any:
+        for arg in (*args, *kwargs.values()) if kwargs else args:
+            if isinstance(arg, Traced):
+                return arg._perform(operation, args, kwargs)
+        arrays = [np.asarray(arg) if isinstance(arg, (list, tuple)) else arg for arg in args]
+        ans = forward(*arrays, **kwargs)
+        return ans[0] if operation in RULES and RULES[operation].saves else ans
+
+    operation.forward = forward  # type: ignore[attr-defined]  # functions take attributes
+    return operation  # type: ignore[return-value]  # wraps keeps the signature
+
+
+def decomposition(*fns: Function) -> Callable[[F], F]:
+    """Register the decorated function as what `fns` mean on Tensors, in terms of other rules."""
+
+    def register(definition: F) -> F:
+        for fn in fns:
+            DECOMPOSITIONS[fn] = definition
+        return definition
+
+    return register
