@@ -112,7 +112,7 @@ class MissingRuleError(GradliteError, TypeError):
                 return cls(f"{name} {reason}.")
         return cls(
             f"{name} has no derivative rule. Add it in one line: "
-            f"gl.defvjp({name}, lambda g, ans, x: ...), with g the cotangent of the answer; "
+            f"gl.defvjp({name}, lambda g, ans, x: ...), with g the cotangent of the output; "
             f"or pass t.detach().data where no gradient should flow."
         )
 

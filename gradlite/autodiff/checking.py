@@ -168,7 +168,7 @@ def _worst_entry(
         off = abs(analytic - numeric)
         if not off <= worst:
             worst = np.inf if np.isnan(off) else off
-            of = f" (of answer entry {_place(k)})" if k else ""
+            of = f" (of output entry {_place(k)})" if k else ""
             report = (
                 f"argument {i}, entry {_place(index)}{of}:\n"
                 f"  by its rules            {analytic:.9g}\n"

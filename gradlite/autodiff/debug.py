@@ -31,7 +31,7 @@ class Note(NamedTuple):
 class debug(ModeContext):
     """Find the origin of NaN and Inf, and arrays changed between forward and backward.
 
-    Inside, every operation checks its answer and every rule its cotangents. The first value
+    Inside, every operation checks its output and every rule its cotangents. The first value
     that is not finite stops the program with the operation, the shapes of its arguments and
     the line of your code that called it, whether it appears in the forward or in the backward
     pass. Arrays that a rule will read are fingerprinted when they are recorded and compared
@@ -75,7 +75,7 @@ class debug(ModeContext):
         return mode._replace(inspector=self)
 
     def forward(self, rule: Rule, args: Any, ans: Any, node: Node | None) -> None:
-        """Check the answer of an operation just carried out, and fingerprint what is kept."""
+        """Check the output of an operation just carried out, and fingerprint what is kept."""
         where = _user_line()
         if node is not None:
             node.note = Note(where, [_checksum(saved) for _, saved in _saved(node)])
@@ -129,7 +129,7 @@ def _not_finite(array: Any) -> Any:
 
 
 def _values(x: Any) -> Any:
-    """Give the plain array in a cotangent, which may be a Tensor."""
+    """Return the plain array in a cotangent, which may be a Tensor."""
     return getattr(x, "_data", x)
 
 
@@ -149,7 +149,7 @@ def _saved(node: Node) -> Iterator[tuple[str, Any]]:
         yield f"Argument {i}", arg
     for name, value in (node.params or {}).items():
         yield f"The argument {name!r}", value
-    yield "The answer", node.ans
+    yield "The output", node.ans
 
 
 def _checksum(x: Any) -> int | None:

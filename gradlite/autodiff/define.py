@@ -35,7 +35,7 @@ def defvjp(
         Other functions take part as primitives.
     *vjps : callable or None
         ``vjps[i](g, ans, *args, **params)`` gives the cotangent of argument `i`: `g` is the
-        cotangent of the answer `ans`, and has its shape. Write it in NumPy functions that have
+        cotangent of the output `ans`, and has its shape. Write it in NumPy functions that have
         rules themselves, and second derivatives follow. None says that an argument has no
         derivative.
     variadic : callable, optional

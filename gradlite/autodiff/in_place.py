@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from gradlite.autodiff.modes import current_mode, is_variable
-from gradlite.autodiff.node import mark_written
 from gradlite.autodiff.rule import RULES, Traced
 from gradlite.autodiff.tensor import Tensor
+from gradlite.autodiff.writes import mark_written
 from gradlite.errors import DetachError, DtypeError, GraphError, ShapeError
 
 Operation = Callable[..., Any]
@@ -56,7 +56,7 @@ def generate(operation: Operation, ufunc: Any, as_operand: Operation) -> Operati
     return change
 
 
-def _fitting(result: Tensor, target: Any, name: str) -> Tensor:
+def _fitting(result: Tensor, target: Any, name: str) -> Any:
     """Return the result of an augmented assignment in the dtype of `target`, if it fits there."""
     if result.shape != target.shape:
         raise ShapeError(

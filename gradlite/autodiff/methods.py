@@ -115,7 +115,7 @@ def array_function(self: Tensor, fn: Function, types: Any, args: Any, kwargs: An
 
 
 def _check_call(fn: Function, definition: Function, args: Any, kwargs: Any) -> None:
-    """Refuse arguments that a definition does not have."""
+    """Raise MissingRuleError for arguments that a definition does not have."""
     try:
         inspect.signature(definition).bind(*args, **kwargs)
     except TypeError as error:

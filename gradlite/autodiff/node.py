@@ -7,14 +7,14 @@ reference counting alone frees a graph.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import count
 from typing import Any
 
 import numpy as np
 
 from gradlite.autodiff.rule import Rule, Traced
-from gradlite.errors import GraphError, MutationError, ShapeError
+from gradlite.errors import GraphError, ShapeError
 
 Shape = tuple[int, ...]
 
@@ -30,16 +30,16 @@ class Node:
         The derivative of the operation; None for a leaf.
     parents : tuple of (Node or None) or None
         The node of each array argument; None for an argument that wants no gradient. The
-        tuple itself is None once a walk has let the node go.
+        tuple itself is None once a walk has freed the node.
     args : tuple
         The arguments. In place of an array that the rule does not read stands its node, which
         still knows its ``shape``, ``ndim`` and ``size``.
     params : dict or None
         Keyword arguments of the operation.
     ans : array or None
-        The answer, if the rule reads it; a leaf's data.
+        The output, if the rule reads it; a leaf's data.
     shape : tuple of int
-        The shape of the answer.
+        The shape of the output.
     serial : int
         Grows with time: a node is younger than its parents.
     sink : GradAccumulator or None
@@ -78,12 +78,12 @@ class Node:
 
     @property
     def ndim(self) -> int:
-        """Number of dimensions of the answer."""
+        """Number of dimensions of the output."""
         return len(self.shape)
 
     @property
     def size(self) -> int:
-        """Number of elements of the answer."""
+        """Number of elements of the output."""
         size = 1
         for length in self.shape:
             size *= length
@@ -98,41 +98,6 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<node {self.rule.name if self.rule else 'leaf'} {self.shape}>"
-
-
-class Writes:
-    """When a Tensor that is on the tape was last changed off it: under `no_grad`, by `data -=`."""
-
-    last = -1
-
-
-def mark_written(nodes: Iterable[Node | None]) -> None:
-    """Note that the data of these nodes was changed: what was recorded of it before is wrong now.
-
-    A walk back over a graph that is older than this raises MutationError.
-    """
-    now = Writes.last = serial()
-    for node in nodes:
-        if node is not None:
-            node.written = now
-
-
-def check_unchanged(nodes: Iterable[Node]) -> None:
-    """Raise MutationError if an array that one of the nodes has saved was changed since."""
-    for node in nodes:
-        if node.rule is None:
-            continue
-        saved = [p for p, arg in zip(node.parents or (), node.args, strict=True) if arg is not p]
-        if node.ans is not None:
-            saved.append(node)
-        for source in saved:
-            if source is not None and getattr(source, "written", -1) > node.serial:
-                raise MutationError(
-                    f"The {'result' if source is node else 'input'} of {node.rule.name}, of shape "
-                    f"{source.shape}, was changed in place (under no_grad, through .data or by "
-                    f"an optimiser) after it was used. Its derivative needs the old values: call "
-                    f"backward() first, or compute the result again."
-                )
 
 
 class GradAccumulator:
@@ -167,7 +132,7 @@ class GradAccumulator:
             self.full = True
 
     def empty_buffer(self) -> Any:
-        """Give the buffer for a rule to write the first gradient to, if there is one."""
+        """Return the buffer for a rule to write the first gradient to, if there is one."""
         return None if self.full or self.hooks else self.buffer
 
     def add_recorded(self, g: Any) -> None:
@@ -182,7 +147,7 @@ class GradAccumulator:
             self.buffer = None
 
     def observe(self, g: Any, is_leaf: bool) -> Any:
-        """Show a whole gradient to the hooks, in order; one that returns a value replaces it.
+        """Show a complete gradient to the hooks, in order; one that returns a value replaces it.
 
         An intermediate result may retain it as well, in place of that of an earlier pass.
         """

@@ -153,14 +153,14 @@ def _table(name: str, array: np.ndarray) -> str:
 
 
 def _shown(length: int) -> Sequence[int | None]:
-    """Give the places of an axis that are shown, None for those between."""
+    """Return the places of an axis that are shown, None for those between."""
     if length <= 2 * EDGE:
         return range(length)
     return [*range(EDGE), None, *range(length - EDGE, length)]
 
 
 def _scale(cells: np.ndarray) -> float:
-    """Give the largest finite magnitude; nothing as large as the array is made, unless it must."""
+    """Return the largest finite magnitude, without temporary arrays where it can."""
     ends = [float(end) for end in (cells.min(initial=0), cells.max(initial=0))]
     if not all(map(math.isfinite, ends)):
         finite = cells[np.isfinite(cells)]

@@ -18,7 +18,8 @@ from gradlite.autodiff.modes import RECORDING, current_mode
 from gradlite.autodiff.node import Node, serial
 from gradlite.autodiff.rule import RULES, Function, Rule, Traced
 from gradlite.autodiff.rules import sparse
-from gradlite.autodiff.tape import items, kept_constant, record
+from gradlite.autodiff.saved_inputs import kept_constant
+from gradlite.autodiff.tape import items, record
 from gradlite.autodiff.tensor import Tensor, _make
 from gradlite.errors import DtypeError, MissingRuleError, user_stacklevel
 
@@ -249,7 +250,7 @@ CALLS[np.matmul] = with_sparse(binary(RULES[np.matmul]))
 
 
 def operation_of(fn: Function) -> Operation | None:
-    """Give what a function does with Tensors, or None if it has no rule."""
+    """Return what a function does with Tensors, or None if it has no rule."""
     call = CALLS.get(fn)
     if call is None and fn in RULES:
         call = CALLS[fn] = generate(RULES[fn])

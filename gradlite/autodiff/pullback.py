@@ -191,7 +191,7 @@ class Pullback:
 
 
 def _leads_beyond(output: Tensor, variables: frozenset[Node]) -> bool:
-    """Tell whether the graph of `output` reaches anything older than `variables`.
+    """Return whether the graph of `output` reaches anything older than `variables`.
 
     What is younger was made on the way, like the variables of an inner transform.
     """

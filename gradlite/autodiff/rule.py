@@ -1,12 +1,12 @@
 """What a derivative rule is, and the table that holds them all.
 
-A rule tells, for each array argument of a function, how a cotangent of the answer becomes a
+A rule tells, for each array argument of a function, how a cotangent of the output becomes a
 cotangent of that argument. It is one line of plain NumPy::
 
     defvjp(np.multiply, lambda g, ans, x, y: g * y,
                         lambda g, ans, x, y: g * x)
 
-`g` is the cotangent of the answer, `ans` the answer, then come the function's own arguments.
+`g` is the cotangent of the output, `ans` the output, then come the function's own arguments.
 A rule never thinks about broadcasting (the walk sums a cotangent back to its argument's shape)
 and never mentions Tensors: called with arrays it gives first derivatives, called with Tensors
 its NumPy calls are recorded in turn, which gives the second.
@@ -30,35 +30,6 @@ from gradlite.errors import MissingRuleError, function_name
 Function = Callable[..., Any]
 
 NUMPYS_NAMES = {"dim": " NumPy's dim is axis.", "keepdim": " NumPy's keepdim is keepdims."}
-
-
-def wide(x: Any) -> Any:
-    """Return half-precision numbers in float32, for counts and sums that float16 does not hold.
-
-    Other types stay as they are. Cotangents travel in such a wide type.
-
-    Examples
-    --------
-    >>> wide(np.float16(1)) / 70000 > 0
-    np.True_
-    """
-    return x.astype(np.float32) if x.dtype.char == "e" else x
-
-
-def as_float(x: Any) -> Any:
-    """Return integers and booleans in float64: in 8 bits, differences and sums would overflow.
-
-    Examples
-    --------
-    >>> as_float(np.array([100], np.int8)) + 100
-    array([200.])
-    """
-    return x.astype(np.float64) if x.dtype.kind in "biu" else x
-
-
-def narrow(x: Any, dtype: Any) -> Any:
-    """Return numbers computed in a `wide` type in the type they came from, float16 or any other."""
-    return x.astype(dtype) if dtype.char == "e" else x
 
 
 def has_arrived(g: Any, i: int) -> bool:
@@ -198,13 +169,13 @@ class Rule:
         return f"<rule of {self.name}>"
 
     def pullbacks(self, count: int) -> Sequence[Function | None]:
-        """Give the vjp of each of `count` array arguments."""
+        """Return the vjp of each of `count` array arguments."""
         if self.variadic is None:
             return self.vjps
         return [functools.partial(self.variadic, i) for i in range(count)]
 
     def _signature(self) -> dict[str, Any]:
-        """Give the names and defaults of the function's parameters."""
+        """Return the names and defaults of the function's parameters."""
         try:
             parameters = inspect.signature(self.fn).parameters
         except ValueError:  # ufuncs before NumPy 2.4 do not tell: the rule does

@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from types import CodeType, FunctionType
 from typing import Any
 
+import numpy as np
+
 Function = Callable[..., Any]
 
 METADATA = frozenset({"shape", "ndim", "size"})
@@ -22,7 +24,7 @@ FRAME_READERS = frozenset({"locals", "vars", "eval", "exec", "evaluate", "f_loca
 class SavedInputs(dict[int, tuple[bool, int]]):
     """Tells what must be kept when certain arguments want a gradient, worked out once.
 
-    The key is their bit set. The value is whether some rule reads the answer, and the bit set
+    The key is their bit set. The value is whether some rule reads the output, and the bit set
     of the arguments that some rule reads (-1, all, for a variadic rule that reads any).
     """
 
@@ -46,7 +48,7 @@ class SavedInputs(dict[int, tuple[bool, int]]):
 
 
 def reads(vjp: Function, first: int = 1) -> tuple[bool, int]:
-    """Tell whether `vjp` reads ``ans``, its parameter `first`, and which arrays after it.
+    """Return whether `vjp` reads ``ans``, its parameter `first`, and which arrays after it.
 
     The arrays are a bit set, -1 for all. What the code does not mention is not read, nor is an
     array of which it mentions no more than the `METADATA`. All else counts as read, and so does
@@ -91,3 +93,16 @@ def _variables(code: CodeType, doc: str | None) -> tuple[set[str], set[str]]:
         read.update(last[:-1])  # of variables that are loaded together, the last is on top
         del last[:-1]
     return mentioned, read.union(last)
+
+
+def kept_constant(x: Any, dtype: Any = None) -> Any:
+    """Return a constant as rules will read it, in memory of its own if it is not of floats.
+
+    Programs fill index arrays and masks in loops, and these are small. Integers that rules compute
+    with are converted to `dtype`: pixels and counts in 8 bits would overflow there.
+    """
+    if not isinstance(x, np.ndarray):
+        return tuple(map(kept_constant, x)) if type(x) is tuple else x
+    if x.dtype.kind not in "biu":
+        return x
+    return x.copy() if dtype is None or x.dtype.kind == "b" else x.astype(dtype)

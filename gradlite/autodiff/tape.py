@@ -1,7 +1,7 @@
 """The tape: what is recorded of a computation, and the walk back through it.
 
 `record` makes a node of each operation. `walk` visits the nodes from the last made to the first,
-hands each rule its cotangent, sums what arrives at an argument to the argument's shape, and lets
+hands each rule its cotangent, sums what arrives at an argument to the argument's shape, and
 go of everything as it passes.
 """
 
@@ -20,8 +20,11 @@ from gradlite.autodiff.cotangents import (
     zero_masked,
 )
 from gradlite.autodiff.modes import current_mode
-from gradlite.autodiff.node import Node, Writes, check_unchanged
-from gradlite.autodiff.rule import Rule, wide
+from gradlite.autodiff.node import Node
+from gradlite.autodiff.precision import wide
+from gradlite.autodiff.rule import Rule
+from gradlite.autodiff.saved_inputs import kept_constant
+from gradlite.autodiff.writes import Writes, check_unchanged
 from gradlite.errors import GraphError
 
 Wrap = Callable[[Any, Node | None], Any]
@@ -53,7 +56,7 @@ def record(
     params : dict
         Its keyword arguments.
     ans : array or tuple of arrays
-        Its answer.
+        Its output.
     """
     mode = current_mode()
     node = None
@@ -89,19 +92,6 @@ def record(
     if mode.inspector is not None:
         mode.inspector.forward(rule, args, ans, node)
     return node
-
-
-def kept_constant(x: Any, dtype: Any = None) -> Any:
-    """Return a constant as rules will read it, in memory of its own if it is not of floats.
-
-    Programs fill index arrays and masks in loops, and these are small. Integers that rules compute
-    with are converted to `dtype`: pixels and counts in 8 bits would overflow there.
-    """
-    if not isinstance(x, np.ndarray):
-        return tuple(map(kept_constant, x)) if type(x) is tuple else x
-    if x.dtype.kind not in "biu":
-        return x
-    return x.copy() if dtype is None or x.dtype.kind == "b" else x.astype(dtype)
 
 
 def items(ans: Any, node: Node | None, wrap: Wrap) -> Any:

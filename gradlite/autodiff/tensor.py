@@ -7,24 +7,24 @@ does, operators and NumPy's functions, is generated from the table of rules, in 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from gradlite.autodiff.conversions import Conversions
+from gradlite.autodiff.array_interface import ArrayInterface, as_data
 from gradlite.autodiff.modes import differentiating, enable_grad
-from gradlite.autodiff.node import GradAccumulator, Node, mark_written, serial
-from gradlite.autodiff.rule import Traced, to_data
-from gradlite.autodiff.rules import elementwise, indexing, shape
+from gradlite.autodiff.node import GradAccumulator, Node, serial
+from gradlite.autodiff.rule import Traced
 from gradlite.autodiff.tape import walk
+from gradlite.autodiff.writes import mark_written
 from gradlite.errors import DtypeError, GraphError, ShapeError, user_stacklevel
 
 new = object.__new__
 Operation = Callable[..., Any]
 
 
-class Tensor(Conversions):
+class Tensor(ArrayInterface):
     """A NumPy array with a gradient.
 
     Parameters
@@ -128,7 +128,7 @@ class Tensor(Conversions):
         return tensor
 
     def detach(self) -> Tensor:
-        """Give a Tensor of the same data that is not on the tape."""
+        """Return a Tensor of the same data that is not on the tape."""
         return _make(self._data, None)
 
     @property
@@ -239,68 +239,6 @@ class Tensor(Conversions):
         dtype: np.dtype[Any] = self._data.dtype
         return dtype
 
-    def __len__(self) -> int:
-        if self.ndim == 0:
-            raise TypeError("len() of a 0-d Tensor")
-        return self.shape[0]
-
-    def __iter__(self) -> Iterator[Tensor]:
-        if self.ndim == 0:
-            raise TypeError("iteration over a 0-d Tensor")
-        rows: tuple[Tensor, ...] = shape.unstack(self)
-        return iter(rows)
-
-    def __getitem__(self, index: Any) -> Tensor:
-        result: Tensor = indexing.getitem(self, index=to_data(index))
-        return result
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        raise TypeError(
-            "Assigning to entries of a Tensor cannot be recorded. Build the result with np.where "
-            "or np.concatenate, or write to t.data where no gradient should flow. (Augmented "
-            "assignment to part of a Tensor, t[i] += x, is such an assignment too.)"
-        )
-
-    @property
-    def T(self) -> Tensor:
-        """The axes in reverse order."""
-        return self.transpose()
-
-    @property
-    def mT(self) -> Tensor:
-        """The last two axes exchanged."""
-        result: Tensor = self.swapaxes(-1, -2)
-        return result
-
-    def reshape(self, *shape: Any, order: Any = "C") -> Tensor:
-        """Give the same elements in another shape: ``t.reshape(2, 3)`` or ``t.reshape((2, 3))``."""
-        new_shape = shape[0] if len(shape) == 1 else shape
-        result: Tensor = self.__array_function__(
-            np.reshape, (), (self, new_shape), {"order": order}
-        )
-        return result
-
-    def flatten(self) -> Tensor:
-        """Give all elements along one axis, in memory of their own."""
-        return self.ravel().copy()  # type: ignore[no-any-return]
-
-    def transpose(self, *axes: Any) -> Tensor:
-        """Permute the axes; without arguments, reverse them."""
-        order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None
-        result: Tensor = self.__array_function__(np.transpose, (), (self, order), {})
-        return result
-
-    def astype(self, dtype: Any) -> Tensor:
-        """Convert to another type; a gradient comes back in this Tensor's own.
-
-        Integers and booleans have no gradient: converted to those, the result is off the tape.
-        """
-        dtype = np.dtype(dtype)
-        if dtype.kind != "f":
-            return Tensor(self._data.astype(dtype), copy=False)
-        result: Tensor = elementwise.astype(self, dtype=dtype, source=self.dtype)
-        return result
-
     # -- differentiation ------------------------------------------------------------------
 
     def backward(
@@ -317,7 +255,7 @@ class Tensor(Conversions):
             The cotangent to start from, of this Tensor's shape. May be left out for a Tensor
             of one element.
         retain_graph : bool, default False
-            Keep the graph for another backward pass. By default its arrays are let go.
+            Keep the graph for another backward pass. By default its arrays are freed.
         create_graph : bool, default False
             Record the pass itself: ``grad`` is then a Tensor that can be differentiated again.
             Implies `retain_graph`.
@@ -325,7 +263,7 @@ class Tensor(Conversions):
         Raises
         ------
         GraphError
-            If nothing here requires a gradient, or the graph was let go already.
+            If nothing here requires a gradient, or the graph was freed already.
         ShapeError
             If `gradient` has another shape, or is missing for more than one element.
         """
@@ -415,7 +353,7 @@ _make = Tensor._make
 
 
 def holds_traced(data: Any) -> bool:
-    """Tell whether something is, or has inside, a Tensor."""
+    """Return whether something is, or has inside, a Tensor."""
     if isinstance(data, (list, tuple)):
         return any(map(holds_traced, data))
     return isinstance(data, Traced)
@@ -428,20 +366,3 @@ def assemble(data: Any) -> Any:
     if isinstance(data, Traced):
         return _make(data._data, data._node)
     return as_data(data, None, copy=False)
-
-
-def as_data(data: Any, dtype: Any, copy: bool) -> np.ndarray:
-    """Make the array of a new Tensor, of real numbers."""
-    if isinstance(data, np.ma.MaskedArray):
-        raise DtypeError("A masked array would lose its mask here: fill it first, or use np.where.")
-    try:
-        array = np.array(data, dtype=dtype, copy=True if copy else None)
-    except ValueError as error:
-        kind = ShapeError if "inhomogeneous" in str(error) else DtypeError
-        raise kind(f"No array can be made of this data: {error}") from None
-    if array.dtype.kind not in "fiub":
-        raise DtypeError(
-            f"A Tensor holds real numbers, not {array.dtype} data such as "
-            f"{array.flat[0] if array.size else data!r}."
-        )
-    return array

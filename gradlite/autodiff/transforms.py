@@ -23,7 +23,7 @@ from gradlite.errors import ShapeError
 
 
 def vjp(f: Function, *primals: Any) -> tuple[Any, Pullback]:
-    """Evaluate `f` and give the map from cotangents of its answer back to its arguments.
+    """Evaluate `f` and give the map from cotangents of its output back to its arguments.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def vjp(f: Function, *primals: Any) -> tuple[Any, Pullback]:
 
 
 def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
-    """Evaluate `f` and push tangents of its arguments forward to one of its answer.
+    """Evaluate `f` and push tangents of its arguments forward to one of its output.
 
     The pullback is linear in its cotangent u; its own vector-Jacobian product with the tangents
     is the Jacobian-vector product (J. Townsend, "A new trick for calculating Jacobian vector
@@ -107,7 +107,7 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
 def _select(
     argnums: int | Sequence[int], args: tuple[Any, ...], name: str
 ) -> tuple[list[int], bool]:
-    """Give the places that `argnums` names, and whether it is one number."""
+    """Return the places that `argnums` names, and whether it is one number."""
     one = isinstance(argnums, (int, np.integer))
     nums: list[int] = [argnums] if one else list(argnums)  # type: ignore[arg-type, list-item]
     for i in nums:
@@ -137,7 +137,7 @@ def value_and_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     f : callable
         Returns one number.
     argnums : int or sequence of int, default 0
-        The arguments to differentiate by.
+        The arguments to differentiate with respect to.
 
     Returns
     -------
@@ -186,7 +186,7 @@ def grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     f : callable
         Returns one number.
     argnums : int or sequence of int, default 0
-        The arguments to differentiate by.
+        The arguments to differentiate with respect to.
 
     Returns
     -------
@@ -215,14 +215,14 @@ def grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
 def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     """Make the Jacobian of a function: the derivative of every entry by every entry.
 
-    One backward pass for each entry of the answer.
+    One backward pass for each entry of the output.
 
     Parameters
     ----------
     f : callable
         Returns one array or a tree (tuple, list, dict) of arrays.
     argnums : int or sequence of int, default 0
-        The arguments to differentiate by.
+        The arguments to differentiate with respect to.
 
     Returns
     -------

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.autodiff.rule import Traced, narrow
+from gradlite.autodiff.precision import narrow
+from gradlite.autodiff.rule import Traced
 from gradlite.autodiff.rules import losses as rules
 from gradlite.errors import DtypeError, ShapeError
 

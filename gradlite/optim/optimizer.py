@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.autodiff.node import mark_written
+from gradlite.autodiff.writes import mark_written
 from gradlite.errors import StateError, compare_names
 from gradlite.optim.flat import Array, Lazy, Named, Scratch, Vector
 from gradlite.optim.groups import Group, check_ranges, read_groups

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from gradlite.autodiff.array_interface import as_data
 from gradlite.autodiff.modes import MODE, RECORDING, current_mode
 from gradlite.autodiff.node import serial
 from gradlite.autodiff.rule import Traced
-from gradlite.autodiff.tensor import Tensor, as_data
+from gradlite.autodiff.tensor import Tensor
 from gradlite.errors import ShapeError
 from gradlite.scalar.engine import ADD, Value, new
 from gradlite.scalar.layers import FLOAT, Layers, Read

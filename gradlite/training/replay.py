@@ -17,7 +17,7 @@ import numpy as np
 from gradlite import nn
 from gradlite.autodiff.cotangents import sum_to_shape, zero_masked
 from gradlite.autodiff.node import Node
-from gradlite.autodiff.rule import wide
+from gradlite.autodiff.precision import wide
 from gradlite.autodiff.tape import ITEM, toposort
 from gradlite.autodiff.tensor import Tensor
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from gradlite.autodiff.define import defvjp, primitive
-from gradlite.autodiff.rule import RULES, as_float
+from gradlite.autodiff.precision import as_float
+from gradlite.autodiff.rule import RULES
 
 
 @primitive
@@ -50,7 +51,7 @@ ZEROS = 2**15
 
 @cache
 def zeros(dtype: Any) -> Any:
-    """Give zeros, read-only: a maximum of two arrays is three times as fast as with a number."""
+    """Return zeros, read-only: a maximum of two arrays is three times as fast as with a number."""
     vector = np.zeros(ZEROS, dtype)
     vector.flags.writeable = False
     return vector

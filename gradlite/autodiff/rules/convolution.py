@@ -1,6 +1,6 @@
 """Convolution: a window slides along an array, and what it meets is multiplied and summed.
 
-A convolution is bilinear in its input x and its weight w. For a cotangent g of its answer, the
+A convolution is bilinear in its input x and its weight w. For a cotangent g of its output, the
 number ``<g, convolve(x, w)>`` is linear in g, x and w alike, and its gradients are three
 operations::
 
@@ -60,11 +60,11 @@ class Window:
     dilation: Size
 
     def spans(self) -> Size:
-        """Give the lengths from the first covered element to the last."""
+        """Return the lengths from the first covered element to the last."""
         return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
 
     def padded_size(self, size: Size) -> Size:
-        """Give the lengths of the axes with their padding."""
+        """Return the lengths of the axes with their padding."""
         return tuple(n + p + q for n, (p, q) in zip(size, self.padding, strict=True))
 
     def places(self, size: Size) -> Size:
@@ -73,7 +73,7 @@ class Window:
         return tuple((n - span) // s + 1 for n, span, s in each)
 
     def covered(self, size: Size) -> list[tuple[Any, ...]]:
-        """Give, for each element of the kernel, the index of what it meets at all places."""
+        """Return, for each element of the kernel, the index of what it meets at all places."""
         each = zip(self.kernel, self.dilation, self.places(size), self.stride, strict=True)
         slices = [
             [slice(i, i + (m - 1) * s + 1, s) for i in range(0, k * d, d)] for k, d, m, s in each
@@ -81,7 +81,7 @@ class Window:
         return [(..., *index) for index in product(*slices)]
 
     def inside(self, size: Size) -> tuple[Any, ...]:
-        """Give the index that takes the padding away."""
+        """Return the index that takes the padding away."""
         each = zip(size, self.padding, strict=True)
         return (..., *(slice(p, p + n) for n, (p, _) in each))
 
@@ -120,7 +120,7 @@ def window(name: str, x: Any, kernel: Size, stride: Any, padding: Any, dilation:
 
 
 def for_each_axis(name: str, option: str, value: Any, axes: int, least: int = 1) -> Size:
-    """Give a whole number for each axis."""
+    """Return a whole number for each axis."""
     each = value if isinstance(value, (tuple, list)) else (value,) * axes
     if len(each) != axes or not all(isinstance(n, (int, np.integer)) and n >= least for n in each):
         several = f" or {axes} of them" if axes > 1 else ""
@@ -131,7 +131,7 @@ def for_each_axis(name: str, option: str, value: Any, axes: int, least: int = 1)
 
 
 def at_a_time(n: int, each: int) -> int:
-    """Tell how many of `n` samples, which take up `each` bytes, fit the cache."""
+    """Return how many of `n` samples, which take up `each` bytes, fit the cache."""
     return max(1, min(n, CACHED // max(1, each)))
 
 
@@ -153,7 +153,7 @@ def convolve(x: Any, w: Any, b: Any = None, *, frame: Window, groups: int) -> An
 
 
 def columns(x: Any, frame: Window, groups: int) -> Iterator[tuple[slice, Any]]:
-    """Give, for a few samples at a time, the matrices whose columns are what the window meets.
+    """Yield, for a few samples at a time, the matrices whose columns are what the window meets.
 
     Their shape is (samples, groups, elements of the window in all channels of a group, places).
     """
@@ -198,7 +198,7 @@ def conv_weight(g: Any, x: Any, *, frame: Window, groups: int) -> Any:
 
 
 def rows(g: Any, groups: int) -> Any:
-    """Give a matrix for each sample and group, with a row for each channel."""
+    """Return a matrix for each sample and group, with a row for each channel."""
     return g.reshape(len(g), groups, g.shape[1] // groups, prod(g.shape[2:]))
 
 
@@ -357,7 +357,7 @@ def as_given(x: Any) -> Any:
 
 
 def check_axes(name: str, x: Any, spatial: tuple[str, ...]) -> None:
-    """Refuse an input that has not these axes behind those of samples and channels."""
+    """Raise ShapeError if the axes after those of samples and channels are not these."""
     if x.ndim != 2 + len(spatial):
         raise ShapeError(
             f"{name}: the input must have shape (n, channels, {', '.join(spatial)}), not "

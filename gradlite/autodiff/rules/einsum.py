@@ -27,7 +27,7 @@ def paired(axes: Any, x: int, y: int) -> tuple[list[int], list[int]]:
 def factor_cotangent(
     g: Any, other: Any, at: int, theirs: list[int], mine: list[int], ndim: int
 ) -> Any:
-    """Give the cotangent of one factor of `tensordot`, of `ndim` dimensions.
+    """Return the cotangent of one factor of `tensordot`, of `ndim` dimensions.
 
     `other` is the other factor; its axes that are not summed begin at axis `at` of `g`. Its axis
     ``theirs[k]`` was summed with ``mine[k]`` of the factor in question.
@@ -40,13 +40,13 @@ def factor_cotangent(
 
 
 def tensordot_vjp_x(g: Any, ans: Any, x: Any, y: Any, axes: Any = 2) -> Any:
-    """Give the cotangent of the left factor."""
+    """Return the cotangent of the left factor."""
     of_x, of_y = paired(axes, x.ndim, np.ndim(y))
     return factor_cotangent(g, y, x.ndim - len(of_x), of_y, of_x, x.ndim)
 
 
 def tensordot_vjp_y(g: Any, ans: Any, x: Any, y: Any, axes: Any = 2) -> Any:
-    """Give the cotangent of the right factor."""
+    """Return the cotangent of the right factor."""
     of_x, of_y = paired(axes, np.ndim(x), y.ndim)
     return factor_cotangent(g, x, 0, of_x, of_y, y.ndim)
 

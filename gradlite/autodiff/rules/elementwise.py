@@ -1,6 +1,6 @@
 """Rules of the elementwise functions: the calculus table.
 
-``g`` is the cotangent of the answer ``ans``; ``x``, ``y`` are the arguments. Formulas that a
+``g`` is the cotangent of the output ``ans``; ``x``, ``y`` are the arguments. Formulas that a
 table of derivatives has stand here as they stand there; a note says where a convention was
 needed (ties, points without a derivative).
 """
@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from gradlite.autodiff.define import decomposition, defvjp, primitive
-from gradlite.autodiff.rule import NON_DIFFERENTIABLE, RULES, wide
+from gradlite.autodiff.precision import wide
+from gradlite.autodiff.rule import NON_DIFFERENTIABLE, RULES
 from gradlite.errors import MissingRuleError
 
 LN2, LN10 = log(2.0), log(10.0)
@@ -40,7 +41,7 @@ defvjp(np.fmod, lambda g, ans, x, y: g, lambda g, ans, x, y: -g * np.trunc(x / y
 
 
 def steep(x: Any, y: Any) -> Any:
-    """Tell where the slope of x**y by x is infinite: at x = 0, for y between 0 and 1."""
+    """Return where the slope of x**y by x is infinite: at x = 0, for y between 0 and 1."""
     return (x == 0) * (y > 0) * (y < 1)
 
 
@@ -85,7 +86,7 @@ defvjp(np.log1p, lambda g, ans, x: g / (x + 1.0))
 
 
 def above(x: Any, ans: Any) -> Any:
-    """Subtract the answer of a log-sum-exp, which may be -inf (then every x is)."""
+    """Subtract the output of a log-sum-exp, which may be -inf (then every x is)."""
     return x - np.where(np.isneginf(ans), 0, ans)
 
 
@@ -151,7 +152,7 @@ defvjp(np.fabs, lambda g, ans, x: g * np.sign(x))
 
 
 def chosen(g: Any, ans: Any, x: Any, y: Any) -> Any:
-    """Give the cotangent to whichever argument is the answer; equal ones get half each."""
+    """Return the cotangent to whichever argument is the output; equal ones get half each."""
     # Products with masks: np.where is many times slower where the choice changes often.
     return g * (x == ans) - (g * (x == y)) * 0.5
 
@@ -229,7 +230,7 @@ def clip(x: Any, low: Any, high: Any) -> Any:
 
 
 def crossed(low: Any, high: Any) -> Any:
-    """Tell where no number lies between the bounds; the upper one is the answer there."""
+    """Return where no number lies between the bounds; the upper one is the output there."""
     return low is not None and high is not None and low > high
 
 
@@ -256,7 +257,7 @@ def astype(x: Any, dtype: Any, source: Any) -> Any:
 
 
 def of_source(g: Any, dtype: Any, source: Any) -> Any:
-    """Give the cotangent of numbers converted from `source`; it stays wide for float16."""
+    """Return the cotangent of numbers converted from `source`; it stays wide for float16."""
     return astype(g, dtype=source, source=dtype) if source != np.float16 else wide(g)
 
 

@@ -116,7 +116,7 @@ def rows_dot(g: Any, W: Any) -> Any:
 
 
 def ones(n: int, dtype: Any) -> Any:
-    """Give a vector of ones: a product with it is the fastest sum along an axis."""
+    """Return a vector of ones: a product with it is the fastest sum along an axis."""
     return remembered_ones(n, dtype) if n <= 65536 else np.ones(n, dtype)
 
 

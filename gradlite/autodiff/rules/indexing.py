@@ -18,7 +18,7 @@ from gradlite.errors import MissingRuleError
 
 
 def is_basic(index: Any) -> bool:
-    """Tell whether an index selects each element at most once by position."""
+    """Return whether an index selects each element at most once by position."""
     parts = index if isinstance(index, tuple) else (index,)
     return all(
         part is None or part is Ellipsis or isinstance(part, (int, np.integer, slice))
@@ -27,7 +27,7 @@ def is_basic(index: Any) -> bool:
 
 
 def is_mask(index: Any) -> bool:
-    """Tell whether an index is a boolean mask alone."""
+    """Return whether an index is a boolean mask alone."""
     return isinstance(index, (np.ndarray, np.bool_)) and index.dtype == bool
 
 

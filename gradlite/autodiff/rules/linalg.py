@@ -24,14 +24,14 @@ defvjp(np.linalg.inv, lambda g, ans, a: -T(ans) @ g @ T(ans))
 
 
 def solve_vjp_b(g: Any, ans: Any, a: Any, b: Any) -> Any:
-    """Give the cotangent of the right-hand side; it is a vector only if 1-d, as in NumPy 2."""
+    """Return the cotangent of the right-hand side; it is a vector only if 1-d, as in NumPy 2."""
     if b.ndim == 1:
         return np.squeeze(np.linalg.solve(T(a), column(g)), -1)
     return np.linalg.solve(T(a), g)
 
 
 def solve_vjp_a(g: Any, ans: Any, a: Any, b: Any) -> Any:
-    """Give the cotangent of the matrix."""
+    """Return the cotangent of the matrix."""
     c = solve_vjp_b(g, ans, a, b)
     return -column(c) * row(ans) if b.ndim == 1 else -c @ T(ans)
 
@@ -54,7 +54,7 @@ defvjp(np.linalg.pinv, pinv_vjp)
 
 
 def require_square(a: Any, name: str) -> None:
-    """Refuse matrices that are not square as NumPy does."""
+    """Raise LinAlgError if the matrices are not square, as NumPy does."""
     if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
         raise np.linalg.LinAlgError(f"{name} takes square matrices, not shape {a.shape}.")
 
@@ -104,7 +104,7 @@ def _multi_dot(arrays: Any) -> Any:
 
 @primitive
 def invertible(a: Any) -> bool:
-    """Tell whether all the matrices can be inverted to half the digits of their type."""
+    """Return whether all the matrices can be inverted to half the digits of their type."""
     return a.size == 0 or not np.any(np.linalg.cond(a, 1) > 1.0 / sqrt(np.finfo(a.dtype).eps))
 
 
@@ -117,7 +117,7 @@ def products(s: Any, left_out: Any) -> Any:
 
 
 def orientation(u: Any, vt: Any) -> Any:
-    """Give the sign of det(u) det(vt), whose derivative is zero as both are orthogonal."""
+    """Return the sign of det(u) det(vt), whose derivative is zero as both are orthogonal."""
     return np.expand_dims(np.sign(np.linalg.det(u) * np.linalg.det(vt)), (-2, -1))
 
 
@@ -179,7 +179,7 @@ REPEATED = (
 
 
 def symmetric(x: Any) -> Any:
-    """Give the symmetric part of matrices."""
+    """Return the symmetric part of matrices."""
     return 0.5 * (x + T(x))
 
 
@@ -193,13 +193,13 @@ def over_gap(m: Any, gap: Any, values: Any) -> Any:
 
 
 def closed(gap: Any, values: Any) -> Any:
-    """Tell which gaps are nothing but rounding."""
+    """Return which gaps are nothing but rounding."""
     scale = np.max(np.abs(values), axis=-1, initial=0) * (ROUNDING * np.finfo(values.dtype).eps)
     return np.abs(gap) <= np.reshape(scale, scale.shape + (1,) * (gap.ndim - scale.ndim))
 
 
 def open_gap(gap: Any, values: Any) -> Any:
-    """Give NaN for gaps that are nothing but rounding."""
+    """Return NaN for gaps that are nothing but rounding."""
     return np.where(closed(gap, values), np.nan, gap)
 
 

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from gradlite.autodiff.define import defvjp, primitive
-from gradlite.autodiff.rule import RULES, Function, as_float, narrow, wide
+from gradlite.autodiff.precision import as_float, narrow, wide
+from gradlite.autodiff.rule import RULES, Function
 from gradlite.autodiff.rules.activations import sigmoid, softplus
 from gradlite.autodiff.rules.elementwise import clip
 from gradlite.autodiff.rules.fused import ones

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from gradlite.autodiff.define import defvjp, primitive
-from gradlite.autodiff.rule import as_float, narrow, wide
+from gradlite.autodiff.precision import as_float, narrow, wide
 from gradlite.autodiff.rules.fused import ones
 from gradlite.errors import ShapeError
 
@@ -29,7 +29,7 @@ Running = tuple[np.ndarray, np.ndarray]
 
 
 def standardize(x: Any, mean: Mean, eps: float) -> tuple[Any, Any, Any, Any]:
-    """Give the mean and the variance, and what they make of `x`: z, and what it was scaled by."""
+    """Return the mean and the variance, and what they make of `x`: z, and what it was scaled by."""
     x = wide(as_float(x))
     m = mean(x)
     z = x - m
@@ -40,7 +40,7 @@ def standardize(x: Any, mean: Mean, eps: float) -> tuple[Any, Any, Any, Any]:
 
 
 def standardize_vjp(g: Any, mean: Mean, z: Any, scale: Any) -> Any:
-    """Give the cotangent of what was standardized to `z`."""
+    """Return the cotangent of what was standardized to `z`."""
     c = z * mean(g * z)
     c += mean(g)
     c -= g
@@ -60,7 +60,7 @@ def scaled(z: Any, weight: Any, bias: Any) -> Any:
 
 
 def result_type(*arrays: Any) -> Any:
-    """Give the type of the answer for arguments of which some may be None."""
+    """Return the type of the output for arguments of which some may be None."""
     return np.result_type(*(array for array in arrays if array is not None))
 
 
@@ -87,7 +87,7 @@ def across(v: Any, x: Any) -> Any:
 
 
 def check_channels(x: Any, *arrays: Any) -> None:
-    """Refuse what is no batch of channels, and arrays without one entry for each channel."""
+    """Raise ShapeError unless this is a batch, and the arrays have one entry for each channel."""
     if x.ndim not in (2, 3):
         raise ShapeError(
             f"batch_norm: the input must have shape (n, channels) or (n, channels, length), not "

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from gradlite.autodiff.define import defvjp, primitive
-from gradlite.autodiff.rule import NON_DIFFERENTIABLE, as_float, narrow, wide
+from gradlite.autodiff.precision import as_float, narrow, wide
+from gradlite.autodiff.rule import NON_DIFFERENTIABLE
 from gradlite.autodiff.rules.convolution import (
     Size,
     Window,
@@ -23,7 +24,7 @@ from gradlite.autodiff.rules.indexing import untake
 
 @primitive
 def max_pool(x: Any, *, frame: Window) -> Any:
-    """Give the maximum at each place of the window."""
+    """Return the maximum at each place of the window."""
     first, *others = frame.covered(x.shape[2:])
     x = frame.pad(as_float(x), -np.inf)
     ans = x[first].copy()
@@ -72,7 +73,7 @@ def max_pool2d(
     padding: int | Size = 0,
     dilation: int | Size = 1,
 ) -> Any:
-    """Give the maximum of what a window meets that slides along images.
+    """Return the maximum of what a window meets that slides along images.
 
     Of elements that tie, the first gets the gradient, row by row, as in PyTorch.
 
@@ -134,7 +135,7 @@ def pooling_window(
 
 @primitive
 def avg_pool(x: Any, *, frame: Window) -> Any:
-    """Give the mean at each place of the window, padding included."""
+    """Return the mean at each place of the window, padding included."""
     covered = frame.covered(x.shape[2:])
     x = frame.pad(as_float(x))
     total = wide(x[covered[0]].copy())
@@ -164,7 +165,7 @@ def avg_pool2d(
     stride: int | Size | None = None,
     padding: int | Size = 0,
 ) -> Any:
-    """Give the mean of what a window meets that slides along images.
+    """Return the mean of what a window meets that slides along images.
 
     Padding counts as zeros, as is PyTorch's default. Parameters, result and errors are those of
     `max_pool2d`.

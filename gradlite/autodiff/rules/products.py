@@ -39,7 +39,7 @@ def flat(x: Any) -> Any:
 
 
 def matmul_vjp_x(g: Any, ans: Any, x: Any, y: Any) -> Any:
-    """Give the cotangent of the left factor."""
+    """Return the cotangent of the left factor."""
     if y.ndim == 1:
         return g * y if x.ndim == 1 else column(g) * y
     if x.ndim == 1:
@@ -48,7 +48,7 @@ def matmul_vjp_x(g: Any, ans: Any, x: Any, y: Any) -> Any:
 
 
 def matmul_vjp_y(g: Any, ans: Any, x: Any, y: Any) -> Any:
-    """Give the cotangent of the right factor."""
+    """Return the cotangent of the right factor."""
     if x.ndim == 1:
         return g * x if y.ndim == 1 else column(x) * row(g)
     if y.ndim == 1:

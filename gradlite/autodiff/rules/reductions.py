@@ -14,7 +14,8 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from gradlite.autodiff.define import decomposition, defvjp, primitive
-from gradlite.autodiff.rule import NON_DIFFERENTIABLE, as_float, narrow, wide
+from gradlite.autodiff.precision import as_float, narrow, wide
+from gradlite.autodiff.rule import NON_DIFFERENTIABLE
 from gradlite.autodiff.rules.elementwise import nonzero
 from gradlite.errors import MissingRuleError
 
@@ -22,7 +23,7 @@ Axis = Any
 
 
 def restore_axes(g: Any, ndim: int, axis: Axis, keepdims: bool) -> Any:
-    """Give a reduced array its reduced axes back, with length one."""
+    """Return a reduced array its reduced axes back, with length one."""
     if axis is None:
         return np.reshape(g, (1,) * ndim)
     return g if keepdims else np.expand_dims(g, axis)
@@ -66,7 +67,7 @@ def deviation(a: Any, axis: Axis) -> Any:
 
 
 def settled(std: Any, a: Any, axis: Axis, ddof: float, keepdims: bool) -> Any:
-    """Give a standard deviation anew in float16, where NumPy's sum of many squares overflows."""
+    """Return a standard deviation again in float16, where NumPy's sum of many squares overflows."""
     if std.dtype.char != "e":
         return std
     return np.std(wide(a), axis=axis, ddof=ddof, keepdims=keepdims)
@@ -307,13 +308,13 @@ def _norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) ->
 
 
 def shift(x: Any, axis: Axis) -> Any:
-    """Give the maximum along `axis`, or 0 where it is not finite."""
+    """Return the maximum along `axis`, or 0 where it is not finite."""
     top = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
     return np.where(np.isfinite(top), top, 0)
 
 
 def largest(x: Any, axis: Axis) -> Any:
-    """Give the maximum along `axis`; of nothing at all, any number."""
+    """Return the maximum along `axis`; of nothing at all, any number."""
     return np.max(x, axis=axis, keepdims=True) if x.size else 0
 
 

@@ -26,7 +26,7 @@ def reshape(x: Any, shape: Any, order: Any = "C") -> Any:
     """
     if order not in ("C", "F"):
         raise MissingRuleError(
-            f"np.reshape and np.ravel on a Tensor take order='C' or 'F', not {order!r}: the answer "
+            f"np.reshape and np.ravel on a Tensor take order='C' or 'F', not {order!r}: the output "
             f"would depend on how the elements lie in memory."
         )
     return np.reshape(x, shape, order=order)

@@ -1,6 +1,6 @@
-"""Conversions: how a Tensor becomes a plain number, an array, text, or a copy.
+"""The part of a Tensor that is as in an array: indices and shapes, and what it converts to.
 
-What would lose a gradient silently is an error that says what to write instead.
+A conversion that would lose a gradient silently is an error that says what to write instead.
 """
 
 from __future__ import annotations
@@ -8,21 +8,79 @@ from __future__ import annotations
 import copy
 import operator
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from gradlite.autodiff.modes import is_differentiated
 from gradlite.autodiff.rule import Traced, to_data
+from gradlite.autodiff.rules import elementwise, indexing, shape
 from gradlite.errors import DetachError, DtypeError, ShapeError
 
 SCIPY_PRODUCTS = ("_matmul_dispatch", "_rmatmul_dispatch")  # of scipy.sparse
 
 
-class Conversions(Traced):
-    """The part of `Tensor` that leaves the tape."""
+class ArrayInterface(Traced):
+    """Indices, shapes and conversions of `Tensor`."""
 
     __slots__ = ()
+
+    def __len__(self: Any) -> int:
+        if self.ndim == 0:
+            raise TypeError("len() of a 0-d Tensor")
+        return int(self.shape[0])
+
+    def __iter__(self: Any) -> Iterator[Any]:
+        if self.ndim == 0:
+            raise TypeError("iteration over a 0-d Tensor")
+        return iter(shape.unstack(self))
+
+    def __getitem__(self: Any, index: Any) -> Any:
+        return indexing.getitem(self, index=to_data(index))
+
+    def __setitem__(self: Any, index: Any, value: Any) -> None:
+        raise TypeError(
+            "Assigning to entries of a Tensor cannot be recorded. Build the result with np.where "
+            "or np.concatenate, or write to t.data where no gradient should flow. (Augmented "
+            "assignment to part of a Tensor, t[i] += x, is such an assignment too.)"
+        )
+
+    @property
+    def T(self: Any) -> Any:
+        """The axes in reverse order."""
+        return self.transpose()
+
+    @property
+    def mT(self: Any) -> Any:
+        """The last two axes exchanged."""
+        return self.swapaxes(-1, -2)
+
+    def reshape(self: Any, *shape: Any, order: Any = "C") -> Any:
+        """Return the elements in another shape: ``t.reshape(2, 3)`` or ``t.reshape((2, 3))``."""
+        new_shape = shape[0] if len(shape) == 1 else shape
+        return self.__array_function__(np.reshape, (), (self, new_shape), {"order": order})
+
+    def flatten(self: Any) -> Any:
+        """Return all elements along one axis, a copy."""
+        return self.ravel().copy()
+
+    def transpose(self: Any, *axes: Any) -> Any:
+        """Permute the axes; without arguments, reverse them."""
+        order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None
+        return self.__array_function__(np.transpose, (), (self, order), {})
+
+    def astype(self: Any, dtype: Any) -> Any:
+        """Convert to another type; a gradient comes back in this Tensor's own.
+
+        Integers and booleans have no gradient: converted to those, the result is off the tape.
+        """
+        dtype = np.dtype(dtype)
+        if dtype.kind != "f":
+            return self._make(self._data.astype(dtype), None)
+        return elementwise.astype(self, dtype=dtype, source=self.dtype)
+
+    # -- conversions ----------------------------------------------------------------------
 
     def _stay_on_tape(self: Any, way: str) -> None:
         """Raise DetachError if a derivative that is being computed depends on this Tensor."""
@@ -61,7 +119,7 @@ class Conversions(Traced):
         return self._data.tolist()
 
     def numpy(self: Any) -> np.ndarray:
-        """Give the data as an array that shares memory with this Tensor.
+        """Return the data as an array that shares memory with this Tensor.
 
         Raises
         ------
@@ -164,3 +222,20 @@ def _rebuild(kind: type[Any], state: dict[str, Any]) -> Any:
     tensor = object.__new__(kind)
     tensor.__setstate__(state)
     return tensor
+
+
+def as_data(data: Any, dtype: Any, copy: bool) -> np.ndarray:
+    """Make the array of a new Tensor, of real numbers."""
+    if isinstance(data, np.ma.MaskedArray):
+        raise DtypeError("A masked array would lose its mask here: fill it first, or use np.where.")
+    try:
+        array = np.array(data, dtype=dtype, copy=True if copy else None)
+    except ValueError as error:
+        kind = ShapeError if "inhomogeneous" in str(error) else DtypeError
+        raise kind(f"No array can be made of this data: {error}") from None
+    if array.dtype.kind not in "fiub":
+        raise DtypeError(
+            f"A Tensor holds real numbers, not {array.dtype} data such as "
+            f"{array.flat[0] if array.size else data!r}."
+        )
+    return array

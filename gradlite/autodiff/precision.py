@@ -1,0 +1,36 @@
+"""Types in which numbers are added up: half precision and small integers hold too little."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def wide(x: Any) -> Any:
+    """Return half-precision numbers in float32, for counts and sums that float16 does not hold.
+
+    Other types stay as they are. Cotangents travel in such a wide type.
+
+    Examples
+    --------
+    >>> wide(np.float16(1)) / 70000 > 0
+    np.True_
+    """
+    return x.astype(np.float32) if x.dtype.char == "e" else x
+
+
+def as_float(x: Any) -> Any:
+    """Return integers and booleans in float64: in 8 bits, differences and sums would overflow.
+
+    Examples
+    --------
+    >>> as_float(np.array([100], np.int8)) + 100
+    array([200.])
+    """
+    return x.astype(np.float64) if x.dtype.kind in "biu" else x
+
+
+def narrow(x: Any, dtype: Any) -> Any:
+    """Return numbers computed in a `wide` type in the type they came from, float16 or any other."""
+    return x.astype(dtype) if dtype.char == "e" else x
