@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 import pytest
-from scipy import sparse
+from scipy import sparse, special
 from scipy.optimize import brentq
 
 import gradlite as gl
@@ -208,3 +208,34 @@ def test_a_primitive_that_saves_returns_a_pair():
     gl.defvjp(operation, lambda g, ans, x, saved=None: 2.0 * g, saves=True, name="my_op")
     with pytest.raises(DtypeError, match=r"my_op.*saves=True.*\(ans, saved\)"):
         gl.grad(operation)(1.0)
+
+
+def test_a_rule_that_asks_for_more_than_there_is_names_it():
+    operation = gl.primitive(lambda x, scale=2.0: scale * x)
+    with pytest.raises(TypeError, match="rule 0 needs 'y'"):
+        gl.defvjp(operation, lambda g, ans, x, y: g)
+    gl.defvjp(operation, lambda g, ans, x, scale=2.0: g * scale)
+    assert gl.grad(operation)(1.0) == 2.0
+
+
+def test_rules_of_a_ufunc_are_as_many_as_its_arguments_and_results():
+    with pytest.raises(TypeError, match="1 rules for 2 arguments"):
+        gl.defvjp(special.kv, lambda g, ans, v, x: g)
+    with pytest.raises(TypeError, match="outputs=True"):
+        gl.defvjp(np.modf, lambda g, ans, x: g)
+
+
+def test_a_parameter_that_a_loop_refills_is_copied():
+    pick = gl.primitive(lambda x, places: x[list(places)])
+
+    def rule(g, ans, x, places):
+        out = np.zeros(x.shape)
+        out[list(places)] = g
+        return out
+
+    gl.defvjp(pick, rule)
+    x, places = gl.Tensor([1.0, 2.0, 3.0], requires_grad=True), [0, 1]
+    y = pick(x, places=places)
+    places[0] = 2
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad, [1.0, 1.0, 0.0])

@@ -261,3 +261,44 @@ def test_the_value_that_fills_an_array_is_on_the_tape(fill):
     assert made.dtype == np.float32
     assert made.requires_grad
     assert type(np.full_like(leaf([1.0, 2.0]), 3.0)) is np.ndarray
+
+
+def through_a_leaf(x):
+    w = leaf([1.5, 1.5])
+    (w * w * x).sum().backward()
+    return w.grad.sum()
+
+
+def through_a_state(x):
+    layer = gl.nn.Linear(2, 1)
+    layer.load_state_dict({"weight": x.reshape(1, 2), "bias": np.zeros(1)})
+    return layer(np.ones((1, 2))).sum()
+
+
+LOSES = {
+    "backward": lambda x: ((x * x).sum().backward(), x.grad)[1].sum(),
+    "backward of a leaf of its own": through_a_leaf,
+    "load_state_dict": through_a_state,
+    "Parameter": lambda x: (gl.nn.Parameter(x) ** 2).sum(),
+}
+
+
+@pytest.mark.parametrize("program", LOSES)
+def test_what_would_train_on_numbers_inside_a_transform_is_an_error(program):
+    with pytest.raises(DetachError, match=r"detach\(\)"):
+        gl.grad(LOSES[program])(X)
+
+
+def test_gradients_inside_a_transform_are_recorded_where_that_is_asked_for():
+    def f(x):
+        (x**3).sum().backward(create_graph=True)
+        return (x.grad * x).sum()
+
+    np.testing.assert_allclose(gl.grad(f)(X), 9 * X**2)
+
+    def constant(x):
+        w = leaf([1.0, 1.0])
+        (w * x.detach()).sum().backward()
+        return (w.grad * x).sum()
+
+    np.testing.assert_array_equal(gl.grad(constant)(X), X)

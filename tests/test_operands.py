@@ -163,3 +163,29 @@ def test_masks_and_counts_that_a_loop_refills_are_copied(dtype, use):
     total.backward()
     expected.backward()
     np.testing.assert_array_equal(x.grad, y.grad)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda x, s: np.roll(x, s, axis=(0, 1)),
+        lambda x, s: np.transpose(x, s),
+        lambda x, s: np.rot90(x, 1, s),
+        lambda x, s: np.moveaxis(x, [0, 1], s),
+        lambda x, s: np.flip(x, s[0]),
+    ],
+    ids=["roll", "transpose", "rot90", "moveaxis", "flip"],
+)
+def test_lists_of_axes_that_a_loop_refills_are_copied(use):
+    x, y, s, w = leaf(DENSE[:2, :2]), leaf(DENSE[:2, :2]), [0, 1], np.arange(4.0).reshape(2, 2)
+    made = use(x, s) * w
+    s.reverse()
+    made.sum().backward()
+    (use(y, [0, 1]) * w).sum().backward()
+    np.testing.assert_array_equal(x.grad, y.grad)
+
+
+def test_weights_with_a_mask_are_refused():
+    weights = np.ma.array([1.0, 1.0, 1.0], mask=[0, 0, 1])
+    with pytest.raises(DtypeError, match="sample_weight is a masked array"):
+        gl.mse(np.ones(3), np.zeros(3), sample_weight=weights)

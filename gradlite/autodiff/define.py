@@ -80,6 +80,8 @@ def defvjp(
             f"that it calls."
         )
     _check_signatures(fn, vjps, variadic)
+    if getattr(fn, "nout", 1) > 1 and not outputs:
+        raise TypeError(f"defvjp({function_name(fn)}, ...): it has several results: outputs=True.")
     rule = Rule(fn, vjps, variadic, name, saves, outputs, masks, undefined)
     known = RULES.setdefault(fn, rule)
     if known is not rule:  # the operators of Tensor hold the old object: change it where it is
@@ -95,8 +97,11 @@ def _check_signatures(fn: Function, vjps: Sequence[Any], variadic: Any) -> None:
     arrays = getattr(fn, "nin", len(vjps))
     if type(forward) is FunctionType and not forward.__code__.co_flags & inspect.CO_VARARGS:
         arrays = forward.__code__.co_argcount
-    if len(vjps) > arrays:
-        raise TypeError(f"defvjp({name}, ...): {len(vjps)} rules for {arrays} arguments.")
+    if len(vjps) > arrays or (variadic is None and 0 < len(vjps) < getattr(fn, "nin", 0)):
+        raise TypeError(
+            f"defvjp({name}, ...): {len(vjps)} rules for {arrays} arguments. Give one for each "
+            f"array; None for an argument without a derivative."
+        )
     needed = 2 + len(vjps) if variadic is None else 3
     for i, vjp in enumerate(vjps if variadic is None else (variadic,)):
         if vjp is None:
@@ -111,6 +116,18 @@ def _check_signatures(fn: Function, vjps: Sequence[Any], variadic: Any) -> None:
                 f"is called as rule({call}) with all {needed}: lambda g, ans, x: g * ... for one "
                 f"array. (autograd's lambda ans, x: lambda g: ... is written so here.)"
             )
+        if (
+            code
+            and type(forward) is FunctionType
+            and type(vjp) is FunctionType
+            and variadic is None
+        ):
+            required = code.co_argcount - len(vjp.__defaults__ or ())
+            known = forward.__code__.co_varnames
+            for unknown in {*code.co_varnames[needed:required]}.difference(known):
+                raise TypeError(
+                    f"defvjp({name}, ...): rule {i} needs {unknown!r}, which {name} does not take."
+                )
 
 
 def primitive(forward: F) -> F:

@@ -33,7 +33,7 @@ def generate(operation: Operation, ufunc: Any, as_operand: Operation) -> Operati
         if not current_mode().record:
             operand = other._data if isinstance(other, Traced) else as_operand(other, RULES[ufunc])
             ufunc(self.data, operand, out=self.data)
-            mark_written([node])
+            mark_written(self.data)
             return self
         if node is not None and node.rule is None and not is_variable(node):
             raise GraphError(

@@ -46,16 +46,9 @@ class Node:
         Where the gradient goes: a leaf's ``grad``, an observed node's hooks.
     note : object
         What debug mode wrote down.
-    written : int
-        The time, as in `serial`, at which the data was last changed off the tape; not set
-        before (see `mark_written`).
     """
 
-    __slots__ = (
-        "ans", "args", "note", "params", "parents", "rule", "serial", "shape", "sink", "written",
-    )  # fmt: skip
-
-    written: int
+    __slots__ = ("ans", "args", "note", "params", "parents", "rule", "serial", "shape", "sink")
 
     def __init__(
         self,

@@ -102,7 +102,7 @@ def kept_constant(x: Any, dtype: Any = None) -> Any:
     with are converted to `dtype`: pixels and counts in 8 bits would overflow there.
     """
     if not isinstance(x, np.ndarray):
-        return tuple(map(kept_constant, x)) if type(x) is tuple else x
+        return type(x)(map(kept_constant, x)) if type(x) in (tuple, list) else x
     if x.dtype.kind not in "biu":
         return x
     return x.copy() if dtype is None or x.dtype.kind == "b" else x.astype(dtype)

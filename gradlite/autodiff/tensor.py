@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from gradlite.autodiff.array_interface import ArrayInterface, as_data
-from gradlite.autodiff.modes import differentiating, enable_grad
+from gradlite.autodiff.modes import differentiating, enable_grad, is_differentiated
 from gradlite.autodiff.node import GradAccumulator, Node, serial
 from gradlite.autodiff.rule import Traced
 from gradlite.autodiff.tape import walk
 from gradlite.autodiff.writes import mark_written
-from gradlite.errors import DtypeError, GraphError, ShapeError, user_stacklevel
+from gradlite.errors import DetachError, DtypeError, GraphError, ShapeError, user_stacklevel
 
 new = object.__new__
 Operation = Callable[..., Any]
@@ -142,7 +142,7 @@ class Tensor(ArrayInterface):
     @data.setter
     def data(self, value: Any) -> None:
         if value is self._data:  # p.data -= step ends here, its work done in place
-            mark_written([self._node])
+            mark_written(value)
             return
         value = np.asarray(value, dtype=self._data.dtype)
         if value.shape != self.shape:
@@ -273,6 +273,12 @@ class Tensor(ArrayInterface):
                 "backward() of a Tensor that does not require a gradient: no operation behind "
                 "it was recorded. Make an input with requires_grad=True, and look for no_grad, "
                 "detach() or .data on the way."
+            )
+        if not create_graph and is_differentiated(node):
+            raise DetachError(
+                "backward() in a function that is being differentiated gives gradients off the "
+                "tape: pass create_graph=True, or call gl.grad inside. Say t.detach().backward() "
+                "if a constant is meant."
             )
         if gradient is None:
             if self.size != 1:

@@ -111,6 +111,8 @@ def _select(
     one = isinstance(argnums, (int, np.integer))
     nums: list[int] = [argnums] if one else list(argnums)  # type: ignore[arg-type, list-item]
     for i in nums:
+        if not isinstance(i, (int, np.integer)):
+            raise TypeError(f"{name}: argnums are positions of arguments, not {i!r}.")
         if not -len(args) <= i < len(args):
             raise TypeError(f"{name}: argnums={argnums} for a call with {len(args)} arguments.")
     return [int(i) % len(args) for i in nums], one

@@ -1,43 +1,82 @@
-"""Writes off the tape: what was recorded of a Tensor before such a change is wrong after it."""
+"""Writes off the tape: what was recorded of memory before it was changed is wrong after it.
+
+Such are augmented assignment under `no_grad`, ``p.data -= ...``, steps of optimisers and loading a
+state. A walk back over a graph that is older raises MutationError, if one of its rules reads what
+was changed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import byte_bounds
 
 from gradlite.autodiff.node import Node, serial
 from gradlite.errors import MutationError
 
+Times = dict[range, int]
+
 
 class Writes:
-    """When a Tensor that is on the tape was last changed off it: under `no_grad`, by `data -=`."""
+    """When what memory was written to, as `serial` counts time."""
 
     last = -1
+    of_owner: dict[int, tuple[weakref.ref[np.ndarray], Times]] = {}  # noqa: RUF012 -- one for all
 
 
-def mark_written(nodes: Iterable[Node | None]) -> None:
-    """Note that the data of these nodes was changed: what was recorded of it before is wrong now.
+def _owner(array: np.ndarray) -> np.ndarray:
+    """Return the array that the memory of a view belongs to."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
 
-    A walk back over a graph that is older than this raises MutationError.
-    """
-    now = Writes.last = serial()
-    for node in nodes:
-        if node is not None:
-            node.written = now
+
+def marker(array: np.ndarray) -> Callable[[], None]:
+    """Return the function that notes a write to an array, for one that is written to often."""
+    owner, place = _owner(array), range(*byte_bounds(array))
+    key = id(owner)
+    if key not in Writes.of_owner:
+        known: Times = {}
+        Writes.of_owner[key] = weakref.ref(owner, lambda _: Writes.of_owner.pop(key, None)), known
+    times = Writes.of_owner[key][1]
+
+    def mark() -> None:
+        times[place] = Writes.last = serial()
+
+    return mark
+
+
+def mark_written(array: np.ndarray) -> None:
+    """Note that an array was written to."""
+    marker(array)()
+
+
+def _changed_since(x: Any, time: int) -> bool:
+    if not isinstance(x, np.ndarray) or id(_owner(x)) not in Writes.of_owner:
+        return False
+    low, high = byte_bounds(x)
+    times = Writes.of_owner[id(_owner(x))][1]
+    return any(
+        when > time and place.start < high and low < place.stop for place, when in times.items()
+    )
 
 
 def check_unchanged(nodes: Iterable[Node]) -> None:
     """Raise MutationError if an array that one of the nodes has saved was changed since."""
     for node in nodes:
-        if node.rule is None:
+        rule = node.rule
+        if rule is None:
             continue
-        saved = [p for p, arg in zip(node.parents or (), node.args, strict=True) if arg is not p]
-        if node.ans is not None:
-            saved.append(node)
-        for source in saved:
-            if source is not None and getattr(source, "written", -1) > node.serial:
+        saved = [(f"Argument {i}", arg) for i, arg in enumerate(node.args)]
+        saved.append(("The result", node.ans))
+        for what, x in saved:
+            if _changed_since(x, node.serial):
                 raise MutationError(
-                    f"The {'result' if source is node else 'input'} of {node.rule.name}, of shape "
-                    f"{source.shape}, was changed in place (under no_grad, through .data or by "
-                    f"an optimiser) after it was used. Its derivative needs the old values: call "
-                    f"backward() first, or compute the result again."
+                    f"{what} of {rule.name}, of shape {x.shape}, was changed in place (under "
+                    f"no_grad, through .data, by an optimiser or load_state_dict) after it was "
+                    f"used. The derivative needs the old values: call backward() before the "
+                    f"change, or compute the result again."
                 )

@@ -16,6 +16,7 @@ from typing import TypeVar
 import numpy as np
 
 from gradlite.autodiff.tensor import Tensor
+from gradlite.autodiff.writes import mark_written
 from gradlite.errors import DtypeError, ShapeError
 from gradlite.nn.module import Rng, generator
 
@@ -189,6 +190,7 @@ def _array(tensor: np.ndarray | Tensor) -> np.ndarray:
             f"An initial value is filled into a floating-point array or Tensor, in place; this "
             f"is {getattr(array, 'dtype', type(array).__name__)}."
         )
+    mark_written(array)
     return array
 
 

@@ -15,6 +15,7 @@ from typing import Any, Self, TypeAlias, TypeVar
 import numpy as np
 
 from gradlite.autodiff.tensor import Tensor
+from gradlite.autodiff.writes import mark_written
 from gradlite.errors import DtypeError, GraphError, StateError, compare_names
 
 T = TypeVar("T")
@@ -108,6 +109,7 @@ class Parameter(Tensor):
         self, data: Any, requires_grad: bool = True, dtype: Any = None, copy: bool = True
     ) -> None:
         if isinstance(data, Tensor) and data.is_leaf:
+            data._stay_on_tape("Parameter()")
             data = data.data
         super().__init__(data, requires_grad, dtype, copy)
         if not self.is_leaf:
@@ -308,6 +310,7 @@ class Module:
             )
         for name in shared:
             np.copyto(own[name], given[name], casting="unsafe")
+            mark_written(own[name])
 
     # -- changing all of it -------------------------------------------------------------------
 
@@ -427,4 +430,7 @@ def _once(named: Iterable[Named[T]]) -> list[Named[T]]:
 
 
 def _plain(value: Any) -> np.ndarray:
-    return np.asarray(value._data if isinstance(value, Tensor) else value)
+    if isinstance(value, Tensor):
+        value._stay_on_tape("load_state_dict()")
+        return value.data
+    return np.asarray(value)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gradlite.autodiff.cotangents import as_plain
 from gradlite.autodiff.precision import narrow
 from gradlite.autodiff.rule import Traced
 from gradlite.autodiff.rules import losses as rules
@@ -77,7 +78,7 @@ def check_weights(name: str, what: str, weight: Any, length: int) -> Any:
     ShapeError, DtypeError, ValueError
         If they are not `length` real numbers; if one is negative or not finite, or all are zero.
     """
-    weight = np.asarray(weight)
+    weight = np.asarray(as_plain(weight, f"{name}: {what} is"))
     if weight.shape != (length,):
         raise ShapeError(f"{name}: {what} must have shape ({length},), not {weight.shape}.")
     if weight.dtype.kind not in "fiub":

@@ -17,6 +17,7 @@ import numpy as np
 
 from gradlite.autodiff.node import GradAccumulator
 from gradlite.autodiff.tensor import Tensor
+from gradlite.autodiff.writes import marker
 from gradlite.errors import DtypeError
 
 Array = np.ndarray
@@ -148,14 +149,19 @@ class Segment:
         Their gradients.
     blocks : iterable of Block
         What is updated, one after the other.
+    mark_written : callable
+        Notes that the parameters were changed.
     """
 
-    __slots__ = ("blocks", "grad", "views")
+    __slots__ = ("blocks", "grad", "mark_written", "views")
 
-    def __init__(self, views: Sequence[ParamView], grad: Array, blocks: Iterable[Block]) -> None:
+    def __init__(
+        self, views: Sequence[ParamView], data: Array, grad: Array, blocks: Iterable[Block]
+    ) -> None:
         self.views = views
         self.grad = grad
         self.blocks = blocks
+        self.mark_written = marker(data)
 
     def advance(self) -> int:
         """Count a step, and return its number, from 1."""
@@ -266,7 +272,9 @@ class Vector:
             blocks = [self._block(part) for part in parts]
             halves = [(self.data[part], self.grad[part]) for part in parts]
             updated = Widened(halves, blocks) if len(self._scratch) > 2 else blocks
-            segment = self._segments[first, end] = Segment(views, self.grad[start:stop], updated)
+            segment = self._segments[first, end] = Segment(
+                views, self.data[start:stop], self.grad[start:stop], updated
+            )
         return segment
 
     def _block(self, part: slice) -> Block:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gradlite.autodiff.writes import mark_written
 from gradlite.optim.groups import Group
 from gradlite.optim.optimizer import Optimizer
 
@@ -174,4 +175,5 @@ class LBFGS(Optimizer):
             vector.bind()
             stop = start + vector.data.size
             np.copyto(vector.data, x[start:stop], casting="same_kind")
+            mark_written(vector.data)
             start = stop

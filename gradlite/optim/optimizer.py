@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.autodiff.writes import mark_written
 from gradlite.errors import StateError, compare_names
 from gradlite.optim.flat import Array, Lazy, Named, Scratch, Vector
 from gradlite.optim.groups import Group, check_ranges, read_groups
@@ -111,7 +110,7 @@ class Optimizer:
                     t = segment.advance()
                     for block in segment.blocks:
                         self.update(*block, group, lr, t)
-                    mark_written([view.node for view in segment.views])
+                    segment.mark_written()
         self.steps += 1
 
     def _scheduled(self, schedule: Callable[[int], Any]) -> float:

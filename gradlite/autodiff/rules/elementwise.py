@@ -108,18 +108,18 @@ defvjp(np.cos, lambda g, ans, x: -g * np.sin(x))
 defvjp(np.tan, lambda g, ans, x: g * (1.0 + ans * ans))
 defvjp(np.arcsin, lambda g, ans, x: g / np.sqrt(1.0 - x * x))
 defvjp(np.arccos, lambda g, ans, x: -g / np.sqrt(1.0 - x * x))
-defvjp(np.arctan, lambda g, ans, x: g / (1.0 + x * x))
+defvjp(np.arctan, lambda g, ans, x: g / np.hypot(x, 1.0) / np.hypot(x, 1.0))
 defvjp(np.sinh, lambda g, ans, x: g * np.cosh(x))
 defvjp(np.cosh, lambda g, ans, x: g * np.sinh(x))
 defvjp(np.tanh, lambda g, ans, x: g - g * ans * ans)
-defvjp(np.arcsinh, lambda g, ans, x: g / np.sqrt(x * x + 1.0))
-defvjp(np.arccosh, lambda g, ans, x: g / np.sqrt((x - 1.0) * (x + 1.0)))
+defvjp(np.arcsinh, lambda g, ans, x: g / np.hypot(x, 1.0))
+defvjp(np.arccosh, lambda g, ans, x: g / np.sqrt(x - 1.0) / np.sqrt(x + 1.0))
 defvjp(np.arctanh, lambda g, ans, x: g / (1.0 - x * x))
 # At the origin, where neither has a derivative, the subgradient taken is 0.
 defvjp(
     np.arctan2,
-    lambda g, ans, y, x: g * x / nonzero(x * x + y * y),
-    lambda g, ans, y, x: -g * y / nonzero(x * x + y * y),
+    lambda g, ans, y, x: g * (x / nonzero(np.hypot(x, y))) / nonzero(np.hypot(x, y)),
+    lambda g, ans, y, x: -g * (y / nonzero(np.hypot(x, y))) / nonzero(np.hypot(x, y)),
 )
 defvjp(
     np.hypot,

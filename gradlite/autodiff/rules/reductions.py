@@ -245,6 +245,7 @@ def root(x: Any, degree: float) -> Any:
 
 def vector_norm(x: Any, order: Any, axis: Axis, keepdims: bool) -> Any:
     """Compute the norm of vectors along `axis`; at zero its subgradient is 0."""
+    x = as_float(x)
     if x.dtype.char == "e":  # the sum may not fit, where the norm does
         return narrow(vector_norm(wide(x), order, axis, keepdims), x.dtype)
     if order in (None, 2):
@@ -265,6 +266,7 @@ def vector_norm(x: Any, order: Any, axis: Axis, keepdims: bool) -> Any:
 
 def matrix_norm(x: Any, order: Any, axis: tuple[int, int], keepdims: bool) -> Any:
     """Compute the norm of matrices in the two axes `axis`."""
+    x = as_float(x)
     if order in (None, "fro", "f"):
         return vector_norm(x, None, axis, keepdims)
     if order in (2, -2, "nuc"):
