@@ -12,7 +12,7 @@ from gradlite.autodiff.node import Node
 from gradlite.autodiff.tensor import Tensor
 from gradlite.draw.answers import answers
 from gradlite.draw.boxes import constants, fields, gradient, operation, role_of
-from gradlite.draw.graph import ancestors
+from gradlite.draw.graph import ancestors, graph_root
 from gradlite.nn import Parameter
 from gradlite.scalar import Value
 from gradlite.scalar.layers import Parameter as Weight
@@ -137,16 +137,16 @@ def scene(root: Any, names: Mapping[str, Any] | None = None) -> Scene:
     >>> seen.boxes["n1"].inputs
     [Link(source='n0', role=''), Link(source='n1array0', role='')]
     """
-    graph = ancestors(root)
+    graph = ancestors(graph_root(root))
     *_, last = graph
     known = answers(graph)
     if isinstance(last, Node):
         known[last] = root._data
-    named = {id(graph_root(x)): (name, x) for name, x in (names or {}).items()}
+    named = {id(in_graph(x)): (name, x) for name, x in (names or {}).items()}
     ids = {id(item): f"n{i}" for i, item in enumerate(graph)}
     boxes: dict[str, Box] = {}
     for item, inputs in graph.items():
-        name, _ = named.get(id(graph_root(item)), NAMELESS)
+        name, _ = named.get(id(in_graph(item)), NAMELESS)
         links = [Link(ids[id(x)], role_of(x, item)) for x in inputs]
         box = Box(ids[id(item)], item, "result", name, links)
         for i, (array, role) in enumerate(arrays(item)):
@@ -169,8 +169,8 @@ def name_of(array: Any, named: Mapping[int, tuple[str, Any]]) -> tuple[str, Any]
     return next(copies, NAMELESS)
 
 
-def graph_root(x: Any) -> Any:
-    """Give what stands in a graph for a Value, a Tensor, or an array."""
+def in_graph(x: Any) -> Any:
+    """Return what stands in a graph for a Value, a Tensor, or an array."""
     return x if not isinstance(x, Tensor) else x._data if x._node is None else x._node
 
 
