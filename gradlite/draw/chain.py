@@ -105,31 +105,40 @@ def forward(item: Any, known: Known) -> str:
 def backward(item: Any, x: Any, g: Any, amount: Any, known: Known) -> Chain | None:
     """Write what a result of gradient `g` passes back to `x`, an input of it."""
     entry = formula_of(item)
-    places = [i for i, operand in enumerate(operands(item)) if operand is x]
-    left = f"{attribute(known.names[id(x)])}.grad"
-    if entry is None or not places or is_variadic(item):
+    if entry is None or is_variadic(item):
         return None
-    if not isinstance(entry, Elementwise):
-        terms = [entry.code.get(entry.arguments[i], "") for i in places]
-        if not all(terms) or not fits(item, entry, g):
-            return None
-        texts = named(item, entry, known)
-        return Chain(f"{left} += {' + '.join(with_names(term, texts) for term in terms)}")
-    terms = [entry.derivatives[entry.arguments[i]] for i in places]
+    derivatives = entry.derivatives if isinstance(entry, Elementwise) else entry.code
+    used = zip(entry.arguments, operands(item), strict=False)
+    terms = [derivatives.get(symbol, "") for symbol, operand in used if operand is x]
+    if not terms or not all(terms):
+        return None
     texts = named(item, entry, known)
-    code = f"{left} += {' + '.join(with_names(term, texts) for term in terms)}"
+    written = " + ".join(with_names(term, texts) for term in terms)
+    code = f"{attribute(known.names[id(x)])}.grad += {written}"
+    if isinstance(entry, Elementwise):
+        return with_amount(code, terms, amount, elements(item, entry, amount, g, known))
+    return Chain(code) if fits(item, entry, g) else None
+
+
+def elements(item: Any, entry: Elementwise, amount: Any, g: Any, known: Known) -> Numbers:
+    """Map the symbols to the numbers of the first element of `amount`; none if it is a sum."""
     shape = np.shape(amount)
-    numbers = numbered(item, entry, known, shape, g)
-    if not numbers or (np.size(amount) != 1 and not entry.reduction and np.shape(g) != shape):
+    one = np.size(amount) == 1 or bool(entry.reduction) or np.shape(g) == shape
+    return numbered(item, entry, known, shape, g) if one else {}
+
+
+def with_amount(code: str, terms: list[str], amount: Any, numbers: Numbers) -> Chain:
+    """Add to a statement the numbers of its terms, and what they come to."""
+    if not numbers:
         return Chain(code)
+    shape = np.shape(amount)
     total = first(amount, shape)
     put = " + ".join(with_numbers(term, numbers) for term in terms)
     if put == decimal(total):  # as it is
         return Chain(code, put)
-    put += f" = {decimal(total)}"
     written = f"{number(total)} = {' + '.join(latex(term, numbers) for term in terms)}"
     where = "" if np.size(amount) == 1 else f"[{', '.join('0' * len(shape))}]"
-    return Chain(code, put, mathml(written), where)
+    return Chain(code, f"{put} = {decimal(total)}", mathml(written), where)
 
 
 def fits(item: Any, entry: Arraywise, g: Any) -> bool:

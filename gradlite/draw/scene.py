@@ -10,9 +10,9 @@ import numpy as np
 
 from gradlite.autodiff.node import Node
 from gradlite.autodiff.tensor import Tensor
-from gradlite.draw.answers import answers
 from gradlite.draw.boxes import constants, fields, gradient, operation, role_of
 from gradlite.draw.graph import ancestors, graph_root
+from gradlite.draw.outputs import outputs
 from gradlite.nn import Parameter
 from gradlite.scalar import Value
 from gradlite.scalar.layers import Parameter as Weight
@@ -139,7 +139,7 @@ def scene(root: Any, names: Mapping[str, Any] | None = None) -> Scene:
     """
     graph = ancestors(graph_root(root))
     *_, last = graph
-    known = answers(graph)
+    known = outputs(graph)
     if isinstance(last, Node):
         known[last] = root._data
     named = {id(in_graph(x)): (name, x) for name, x in (names or {}).items()}

@@ -20,10 +20,10 @@ from scipy.sparse import csr_array
 import gradlite as gl
 from gradlite.draw import Picture, draw, draw_dot, trace
 from gradlite.draw import picture as pictures
-from gradlite.draw.answers import answers
 from gradlite.draw.boxes import number, small
 from gradlite.draw.dot import line_of_code
 from gradlite.draw.graph import ancestors
+from gradlite.draw.outputs import outputs
 from gradlite.draw.scene import scene
 from gradlite.engine import Value
 from gradlite.nn import MLP, Conv2d
@@ -467,7 +467,7 @@ def test_every_operation_can_be_carried_out_again(spec):
         except (TypeError, ValueError, AttributeError):
             continue  # an older NumPy does not take this call
         for part, out in outs:
-            found = answers(ancestors(out._node))
+            found = outputs(ancestors(out._node))
             assert all(array is not None for array in found.values()), call
             assert same(np.asarray(found[part._node]), part.data), call
             assert draw_dot(out).size >= 3
@@ -485,7 +485,7 @@ def test_dropped_arrays_of_a_whole_network_are_found():
     steps.append(np.linalg.svd(steps[-1], full_matrices=False)[1])
     steps.append(steps[-1].mean())
     steps.append(steps[-1] * 2)
-    found = answers(ancestors(steps[-1]._node))
+    found = outputs(ancestors(steps[-1]._node))
     for step in steps:
         assert np.allclose(found[step._node], step.data, rtol=1e-14)
     assert "2 results" not in (text := draw_dot(steps[-1]).source)
