@@ -133,11 +133,11 @@ def with_amount(code: str, terms: list[str], amount: Any, numbers: Numbers) -> C
         return Chain(code)
     shape = np.shape(amount)
     total = first(amount, shape)
+    where = "" if np.size(amount) == 1 else f"[{', '.join('0' * len(shape))}]"
     put = " + ".join(with_numbers(term, numbers) for term in terms)
     if put == decimal(total):  # as it is
-        return Chain(code, put)
+        return Chain(code, put, where=where)
     written = f"{number(total)} = {' + '.join(latex(term, numbers) for term in terms)}"
-    where = "" if np.size(amount) == 1 else f"[{', '.join('0' * len(shape))}]"
     return Chain(code, f"{put} = {decimal(total)}", mathml(written), where)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import gradlite as gl
+from gradlite import nn
 from gradlite.autodiff.rule import RULES
 from gradlite.draw import draw_dot
 from gradlite.draw.boxes import number
@@ -657,6 +658,12 @@ def mlp():
     return (MLP(3, [4, 4, 1])([1.0, 2.0, 3.0]) - 1) ** 2
 
 
+def layers():
+    """Make a graph that leads down to the right, so that its result is far from its middle."""
+    parts = [(nn.Linear(4, 4), nn.ReLU(), nn.LayerNorm(4)) for _ in range(6)]
+    return nn.Sequential(*(layer for block in parts for layer in block))(np.ones((3, 4))).sum()
+
+
 OUTSIDE = """
     const { left, right, top, bottom } = canvas.getBoundingClientRect();
     return [...drawing.querySelectorAll('.node')].filter((node) => {
@@ -676,9 +683,10 @@ def test_at_first_the_whole_of_a_small_graph_is_seen(show, browser, make, size):
     assert not screen.find("#map").is_displayed()
 
 
-@pytest.mark.parametrize("size", [(1280, 900), (390, 844)])
-def test_of_a_large_graph_the_result_is_seen_first_and_a_map_of_all(show, browser, size):
-    screen = show(mlp())
+@pytest.mark.parametrize("size", [(1280, 900), (390, 844), (360, 640), (844, 390)])
+@pytest.mark.parametrize("make", [mlp, layers])
+def test_of_a_large_graph_the_result_is_seen_first_and_a_map_of_all(show, browser, make, size):
+    screen = show(make())
     resize(browser, *size)
     browser.refresh()
     assert screen.run("return view.k") >= 0.75
@@ -687,7 +695,8 @@ def test_of_a_large_graph_the_result_is_seen_first_and_a_map_of_all(show, browse
     assert canvas["y"] <= root["y"] <= canvas["y"] + canvas["height"] - root["height"]
     assert screen.find("#map").is_displayed()
     assert screen.find("#map .root").is_displayed()
-    assert screen.run("return map.querySelectorAll('.leaf').length") > 20
+    leaves = "order.filter((id) => !boxes[id].op.length).length"
+    assert screen.run(f"return map.querySelectorAll('.leaf').length === {leaves}")
     screen.run("const { left, top } = map.getBoundingClientRect();"
                "$('map').dispatchEvent(new PointerEvent('pointerdown', {clientX: left + 3,"
                "clientY: top + 3, bubbles: true}))")  # fmt: skip
