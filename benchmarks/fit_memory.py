@@ -40,7 +40,7 @@ def resident(field: str) -> float:
 
 def rise(fit: Callable[[], object]) -> float:
     """Tell how far resident memory rises in a call."""
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # VmHWM starts anew
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # VmHWM starts again
     before = resident("VmRSS")
     fit()
     return resident("VmHWM") - before

@@ -64,7 +64,7 @@ def test_of_arrays_the_numbers_are_of_the_first_element():
     assert found["t1", "p1"]["where"] == "[0, 0]"
     assert found["t1", "p2"]["code"] == "p2.grad += t1.grad * p1"
     assert found["t1", "p2"]["numbers"] == ""  # summed over what was broadcast
-    passed_on = chains(np.sum((x + [[3.0, 4.0]]) * [[5.0, 6.0]]))["t1", "p1"]
+    passed_on = chains(np.sum(np.add(x, [[3.0, 4.0]]) * [[5.0, 6.0]]))["t1", "p1"]
     assert (passed_on["numbers"], passed_on["where"]) == ("5", "[0, 0]")
 
 

@@ -453,7 +453,7 @@ def same(a, b):
     return a.dtype == b.dtype and np.array_equal(a, b, equal_nan=True)
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.room}-{spec.name}")
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.module}-{spec.name}")
 @pytest.mark.filterwarnings("ignore")
 def test_every_operation_can_be_carried_out_again(spec):
     checked = 0

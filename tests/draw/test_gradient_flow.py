@@ -88,7 +88,7 @@ def test_recording_does_not_change_what_is_learned(params):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_every_fit_is_recorded_anew_unless_it_goes_on():
+def test_every_fit_is_recorded_again_unless_it_goes_on():
     model, norms = recorded()
     first = copy.deepcopy(norms.norms_)
     model.fit(X, Y)

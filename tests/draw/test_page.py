@@ -169,7 +169,7 @@ def test_what_is_folded_is_one_step():
     assert np.allclose(np.add(before, to_w["amount"]["rows"]), to_w["total"]["rows"], rtol=1e-9)
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.room}-{spec.name}")
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.module}-{spec.name}")
 @pytest.mark.filterwarnings("ignore")
 def test_every_operation_can_be_told(spec):
     points, run = spec.calls[0].draw()

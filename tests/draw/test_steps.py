@@ -99,7 +99,7 @@ def test_an_infinite_derivative_is_the_error_of_backward():
 # -- Tensors ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.room}-{spec.name}")
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.module}-{spec.name}")
 @pytest.mark.filterwarnings("ignore")
 def test_every_rule_contributes_what_it_contributes_to_backward(spec):
     call = spec.calls[0]

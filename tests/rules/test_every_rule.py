@@ -43,7 +43,7 @@ def of_call(call: Any) -> Any:
 
 CALLS = [
     pytest.param(
-        spec, call, id=f"{spec.room}-{spec.name}-{call!r}", marks=marks(spec, of_call(call))
+        spec, call, id=f"{spec.module}-{spec.name}-{call!r}", marks=marks(spec, of_call(call))
     )
     for spec in SPECS
     for call in spec.calls
@@ -52,7 +52,7 @@ SPECIALS = [
     pytest.param(
         spec,
         special,
-        id=f"{spec.room}-{spec.name}-{special!r}",
+        id=f"{spec.module}-{spec.name}-{special!r}",
         marks=marks(spec, lambda fn, s=special: fn(*map(np.asarray, s.args), **s.params)),
     )
     for spec in SPECS

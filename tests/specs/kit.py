@@ -63,7 +63,7 @@ class Spec:
 
     Attributes
     ----------
-    room : str
+    module : str
         The kind of function, and the test module of its particulars.
     fn : callable
         The function under test.
@@ -93,7 +93,7 @@ class Spec:
         Points that need a convention.
     """
 
-    room: str
+    module: str
     fn: Callable[..., Any]
     calls: Sequence[Call]
     covers: tuple[Callable[..., Any], ...] = ()
