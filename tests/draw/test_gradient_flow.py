@@ -165,7 +165,7 @@ def test_the_flow_of_one_epoch_is_to_be_seen():
         (
             lambda: GradientFlowDisplay.from_estimator(TheirClassifier(), X, Y),
             PictureError,
-            "MLPClassifier tells nothing of its gradients. Take .* of gradlite",
+            "MLPClassifier takes no callbacks. Take .* of gradlite",
         ),
         (
             lambda: GradientFlowDisplay.from_predictions(GradientNorms().norms_),
