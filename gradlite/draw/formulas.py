@@ -19,6 +19,7 @@ from html import escape
 from typing import Any
 
 from gradlite.autodiff.rule import Function, Rule
+from gradlite.draw.boxes import argument_name
 from gradlite.draw.latex import latex
 from gradlite.draw.mathematics import Elementwise, Entry, entry_of
 from gradlite.errors import MissingExtraError
@@ -84,13 +85,6 @@ def formulas_of(rule: Rule, entry: Entry | None) -> list[Formula]:
         for i, vjp in enumerate(rule.vjps)
         if inspect.isfunction(vjp)
     ]
-
-
-def argument_name(vjp: Function, i: int) -> str:
-    """Find what a vjp calls argument `i`."""
-    spec = inspect.getfullargspec(vjp)
-    names = spec.args[2:]
-    return names[i] if i < len(names) else f"{spec.varargs}[{i - len(names)}]"
 
 
 def formula(vjp: Function, argument: str, i: int, entry: Entry | None) -> Formula:

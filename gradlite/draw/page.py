@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from html import escape
 from importlib.resources import files
-from inspect import isfunction
 from math import isfinite
 from string import Template
 from typing import Any
@@ -23,7 +22,7 @@ import numpy as np
 from gradlite.autodiff.cotangents import OutputCotangents
 from gradlite.autodiff.node import Node
 from gradlite.autodiff.rule import Rule
-from gradlite.draw.boxes import number, operands, small
+from gradlite.draw.boxes import argument_names, number, operands, small
 from gradlite.draw.chain import Known, backward, formula_of, forward, rule_of
 from gradlite.draw.folding import in_order
 from gradlite.draw.formulas import defined, explained, formulas_of
@@ -280,15 +279,10 @@ def arguments(item: Any, rule: Rule, entry: Entry | None, shown: dict[int, str])
 
 def symbols(rule: Rule, entry: Entry | None, count: int) -> list[str]:
     """Name the arguments of a function as its formula does, or else as its rule does."""
-    if entry is not None and rule.variadic is None:
-        return list(entry.arguments[:count])
     if rule.variadic is not None:
         variadic = entry.arguments[0] if entry else "x"
         return [f"{variadic}{i + 1}" for i in range(count)]
-    for vjp in rule.vjps:
-        if isfunction(vjp):
-            return list(vjp.__code__.co_varnames[2 : 2 + count])
-    return [str(i) for i in range(count)]
+    return list(entry.arguments[:count]) if entry else argument_names(rule, count)
 
 
 # -- numbers ----------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
+from functools import partial
 from pathlib import Path
 from threading import Thread
 
@@ -24,6 +25,7 @@ from gradlite.draw.boxes import number, small
 from gradlite.draw.dot import line_of_code
 from gradlite.draw.graph import ancestors
 from gradlite.draw.outputs import outputs
+from gradlite.draw.page import described
 from gradlite.draw.scene import scene
 from gradlite.engine import Value
 from gradlite.nn import MLP, Conv2d
@@ -490,6 +492,31 @@ def test_dropped_arrays_of_a_whole_network_are_found():
         assert np.allclose(found[step._node], step.data, rtol=1e-14)
     assert "2 results" not in (text := draw_dot(steps[-1]).source)
     assert "{3 results}" in text.replace("\\", "")
+
+
+def with_local_names(g, ans, x, y):
+    twice = 2 * g
+    return twice * y / 2
+
+
+@pytest.mark.parametrize(
+    ("vjp", "names"),
+    [
+        (lambda g, ans, *xs: g * xs[1], ["xs[0]", "xs[1]"]),
+        (lambda g, *rest: g * rest[2], ["rest[1]", "rest[2]"]),
+        (lambda *given: given[0] * given[3], ["given[2]", "given[3]"]),
+        (lambda g, ans, x, *others: g * others[0], ["x", "others[0]"]),
+        (with_local_names, ["x", "y"]),
+        (partial(with_local_names), ["", ""]),
+    ],
+)
+def test_arguments_are_named_as_the_rule_takes_them(vjp, names):
+    product = gl.primitive(lambda x, y: x * y)
+    gl.defvjp(product, vjp, vjp)
+    x, y = leaves(np.ones(2), np.ones(2))
+    seen = scene(product(x, y))
+    assert [link.role for link in seen.boxes[seen.root].inputs] == names
+    assert len(described(seen)["boxes"][seen.root]["arguments"]) == 2
 
 
 def test_functions_of_ones_own_are_not_called_again():
