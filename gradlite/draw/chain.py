@@ -1,7 +1,7 @@
-"""The chain rule at one node, with its names and its numbers put into the formula.
+"""The chain rule at one node: its formula with names and with numbers.
 
-``w.grad += n.grad * x`` is the formula with the names of what is in the graph, ``0.5 * 2`` the same
-with their numbers. Of arrays, the numbers are those of the first element.
+``w.grad += n.grad * x`` is the formula with the names of the graph, ``0.5 * 2`` the same with
+numbers, for arrays those of the first element.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ Numbers = dict[str, float]
 
 
 class Chain(NamedTuple):
-    """What reaches an input, as the chain rule says it.
+    """What reaches an input, by the chain rule.
 
     Attributes
     ----------
     code : str
-        With names, as a statement of Python.
+        A Python statement with names.
     numbers : str
-        The right-hand side with numbers; '' where they are not known, or too many.
+        Its right-hand side with numbers; '' if they are unknown, or a sum of many.
     mathml : str
         The same as an equation; '' likewise.
     where : str
-        Of which element the numbers are, '' of a single number.
+        The index of the element that the numbers are of, '' for a single number.
     """
 
     code: str
@@ -47,15 +47,7 @@ class Chain(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What is known of the items of a graph, by their ids.
-
-    Attributes
-    ----------
-    names : mapping of int to str
-        Their names.
-    values : mapping of int to object
-        Their numbers.
-    """
+    """The names and the numbers of the items of a graph, by their ids."""
 
     names: Mapping[int, str]
     values: Mapping[int, Any]
@@ -69,7 +61,7 @@ def rule_of(item: Any) -> Rule | None:
 
 
 def is_variadic(item: Any) -> bool:
-    """Tell whether the operation that made an item takes any number of arrays."""
+    """Return whether the operation that made an item takes any number of arrays."""
     rule = rule_of(item)
     return rule is not None and rule.variadic is not None
 
@@ -83,7 +75,7 @@ def params_of(item: Any) -> dict[str, Any]:
 
 
 def formula_of(item: Any) -> Entry | None:
-    """Return the formulas of the operation that made an item, if there are such."""
+    """Return the formulas of the operation that made an item, if there are any."""
     rule = rule_of(item)
     return None if rule is None else entry_of(rule, params_of(item))
 
@@ -142,20 +134,14 @@ def with_amount(code: str, terms: list[str], amount: Any, numbers: Numbers) -> C
 
 
 def fits(item: Any, entry: Arraywise, g: Any) -> bool:
-    """Tell whether capitals stand for matrices in a call, and another result for a number."""
+    """Return whether the capitals of an entry stand for matrices in this call."""
     symbols = zip(entry.arguments, operands(item), strict=False)
     matrices = all(getattr(x, "ndim", 0) == 2 for symbol, x in symbols if symbol.isupper())
     return matrices and np.ndim(g) == (2 if entry.result.isupper() else 0)
 
 
 def first(x: Any, shape: tuple[int, ...]) -> float:
-    """Return the first element of what broadcasts to a shape.
-
-    Raises
-    ------
-    ValueError, TypeError, OverflowError, IndexError
-        If it does not broadcast, or is no number.
-    """
+    """Return the first element of `x` broadcast to a shape."""
     return float(np.broadcast_to(np.asarray(x, float), shape).flat[0] if np.ndim(x) else x)
 
 
@@ -175,7 +161,7 @@ def named(item: Any, entry: Entry, known: Known) -> Texts:
 
 
 def attribute(name: str) -> str:
-    """Put a name in parentheses that is an expression."""
+    """Put a name in parentheses if it is an expression."""
     word = name.replace("_", "").replace(".", "").isalnum()
     return name if word or name.startswith("(") else f"({name})"
 
@@ -183,7 +169,7 @@ def attribute(name: str) -> str:
 def numbered(
     item: Any, entry: Elementwise, known: Known, shape: tuple[int, ...], g: Any = 0.0
 ) -> Numbers:
-    """Map the symbols of a formula to the numbers of the first element; none if one is unknown."""
+    """Map the symbols of a formula to numbers of the first element; to none if one is unknown."""
     parts = operands(item)
     given: dict[str, Any] = dict(zip(entry.arguments, parts, strict=False))
     given = {symbol: known.values.get(id(x), x) for symbol, x in given.items()}
@@ -209,13 +195,13 @@ def numbered(
 
 
 class Substitution(ast.NodeTransformer):
-    """Puts other expressions in the place of names."""
+    """Replace names by other expressions."""
 
     def __init__(self, values: Mapping[str, ast.expr]) -> None:
         self.values = values
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
-        """Put the value in its place."""
+        """Replace a name."""
         return self.values.get(node.id, node)
 
 
@@ -246,6 +232,6 @@ def with_numbers(expression: str, numbers: Numbers) -> str:
 
 
 def substituted(expression: str, values: Mapping[str, ast.expr]) -> str:
-    """Write an expression with others in place of its names."""
+    """Write an expression with other expressions in place of names."""
     tree = ast.parse(expression, mode="eval").body
     return ast.unparse(Substitution(values).visit(tree))

@@ -1,4 +1,4 @@
-"""What is behind a result: Values, recorded operations on Tensors, and leaves."""
+"""The graph behind a result: Values, recorded operations on Tensors, and leaves."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def trace(root: Any) -> tuple[set[Any], set[tuple[Any, Any]]]:
     Returns
     -------
     nodes : set
-        The Values. On the tape of Tensors, `Node` objects: the recorded operations and the
-        leaves. (A Tensor that nothing was recorded for stands for itself.)
+        Values; of Tensors the `Node` objects, recorded operations and leaves. (A Tensor without
+        a node stands for itself.)
     edges : set of (child, parent)
-        What was used, and what was made of it.
+        An input, and a result computed from it.
 
     Raises
     ------
@@ -82,8 +82,8 @@ def graph_root(root: Any) -> Any:
         return root if root._node is None else root._node
     one = " Draw one of its elements." if isinstance(root, (list, tuple)) and root else ""
     raise DtypeError(
-        f"The graph of {short(root)} ({type(root).__name__}) was asked for: a Value or a Tensor is "
-        f"expected, the result of a computation.{one}"
+        f"{short(root)} ({type(root).__name__}) has no graph: pass a Value or a Tensor, the result "
+        f"of a computation.{one}"
     )
 
 

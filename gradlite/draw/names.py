@@ -1,4 +1,4 @@
-"""Names for what nobody has named: t1, t2 and so on for results, p1 for a parameter."""
+"""Names for unnamed boxes: t1, t2 and so on for results, p1 for a parameter."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def names_of(scene: Scene) -> dict[str, str]:
 
 
 def given(box: Box) -> str:
-    """Return the name that a box has already: a constant may be its number."""
+    """Return the name that a box has already; of a constant, its number."""
     if box.kind == "repeats":
         return ": ".join(box.fields)
     value = box.value
@@ -53,15 +53,7 @@ def given(box: Box) -> str:
 
 
 def expression(box: Box, names: dict[int, str]) -> str:
-    """Write what made a result, ``n + b``; '' where that takes too much to say.
-
-    Parameters
-    ----------
-    box : Box
-        A result.
-    names : dict of int to str
-        The names of items, by their ids.
-    """
+    """Write what made a result, ``n + b``, with names by the ids of items; '' if it is too long."""
     parts = [names.get(id(x)) or small(x) for x in operands(box.item) if x is not None]
     if not box.op or not parts or not all(re.fullmatch(r"-?[\w.]+", part) for part in parts):
         return ""

@@ -752,7 +752,7 @@ def test_a_graph_too_large_to_read_is_refused_at_once(tmp_path, graphviz):
     for _ in range(400):
         x = x.tanh()
     picture = draw_dot(x)
-    with pytest.raises(ValueError, match=r"801 boxes.*Up to 700.*draw a part") as error:
+    with pytest.raises(ValueError, match=r"801 boxes.*than the 700.*draw a part") as error:
         picture.render(tmp_path / "gout")
     assert isinstance(error.value, gl.GradliteError)
     with pytest.raises(gl.GradliteError):
@@ -805,7 +805,7 @@ def test_a_large_graph_is_laid_out_in_good_time(make, size, graphviz):
 @pytest.mark.parametrize(
     ("root", "message"),
     [
-        (3.0, r"graph of 3\.0 \(float\) was asked for: a Value or a Tensor is expected"),
+        (3.0, r"3\.0 \(float\) has no graph: pass a Value or a Tensor"),
         (None, "None"),
         ("x", "'x'"),
         (np.ones(3), "ndarray"),
