@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from itertools import count
 
 import numpy as np
@@ -52,7 +53,7 @@ def given(box: Box) -> str:
     return small(value) if isinstance(value, (int, float)) else ""
 
 
-def expression(box: Box, names: dict[int, str]) -> str:
+def expression(box: Box, names: Mapping[int, str]) -> str:
     """Write what made a result, ``n + b``, with names by the ids of items; '' if it is too long."""
     parts = [names.get(id(x)) or small(x) for x in operands(box.item) if x is not None]
     if not box.op or not parts or not all(re.fullmatch(r"-?[\w.]+", part) for part in parts):

@@ -39,7 +39,10 @@ ENTRIES = 6  # rows and columns of an array that are shown
 DIGITS = 12
 HARMLESS = str.maketrans({c: f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"})
 
-ROLES = {"root": "the result", "repeats": "steps that repeat"}
+ROLES = {
+    "root": "the result", "repeats": "steps that repeat", "input": "an input",
+    "parameter": "a parameter", "constant": "a constant", "result": "a result",
+}  # fmt: skip
 
 Json = dict[str, Any]
 Rules = dict[tuple[Rule, str], tuple[int, Entry | None]]  # their indices, and their formulas
@@ -72,14 +75,13 @@ def page(scene: Scene, svg: str) -> str:
     True
     """
     script = "\n".join(map(part, SCRIPTS))
-    root = scene.boxes[scene.root]
-    title = title_of(root, names_of(scene), scene)
+    data = described(scene)
     return Template(part("page.html")).substitute(
-        title=escape(f"The graph of {title}"),
+        title=escape(f"The graph of {data['title']}"),
         sha256=b64encode(sha256(script.encode()).digest()).decode(),
         style="\n".join(map(part, STYLES)),
         svg=svg[svg.index("<svg") :],
-        data=json.dumps(described(scene), separators=(",", ":")).translate(HARMLESS),
+        data=json.dumps(data, separators=(",", ":")).translate(HARMLESS),
         script=script,
     )
 
@@ -104,9 +106,7 @@ def described(scene: Scene) -> Json:
     taken: list[Json] = []
     problem = ""
     if seed is None:
-        problem = (
-            f"{names[root.id]} does not require a gradient: there is no backward pass to show."
-        )
+        problem = f"{names[root.id]} does not require a gradient: there is no backward pass."
     else:
         try:
             passed = together(steps(root.item, seed), shown)
@@ -116,6 +116,7 @@ def described(scene: Scene) -> Json:
     rules: Rules = {}
     about = {box.id: of_box(box, names, shown, rules, known) for box in scene.boxes.values()}
     return {
+        "title": title_of(root, known),
         "root": root.id,
         "seed": summary(seed),
         "forward": [box.id for box in computed(scene)],
@@ -128,28 +129,18 @@ def described(scene: Scene) -> Json:
 
 def computed(scene: Scene) -> list[Box]:
     """Return the results, and boxes of repeats, in the order in which they were made."""
-    made = [box for box in in_order(scene) if box.op]
-    folds = [box for box in scene.boxes.values() if box.kind == "repeats" and box.inputs]
-    if not folds:
-        return made
-    return [box for box in scene.boxes.values() if box in made or box in folds]
+    if not scene.repeats:
+        return [box for box in in_order(scene) if box.op]
+    return [box for box in scene.boxes.values() if box.op or box.inputs]
 
 
-def title_of(box: Box, names: dict[str, str], scene: Scene) -> str:
+def title_of(box: Box, known: Known) -> str:
     """Name a result briefly, with its number if it is one."""
-    by_item = {id(other.item): names[other.id] for other in scene.boxes.values()}
-    name = box.name or expression(box, by_item) or names[box.id]
+    name = box.name or expression(box, known.names) or known.names[id(box.item)]
     if box.value is None or np.size(box.value) != 1 or hasattr(box.value, "tocsr"):
         return name
     value = box.value if isinstance(box.item, Value) else np.asarray(box.value).item()
     return f"{name} = {number(value)}"
-
-
-def role(box: Box) -> str:
-    """Return what a box is in the graph: 'an input'."""
-    if box.kind in ROLES:
-        return ROLES[box.kind]
-    return f"{'an' if box.kind == 'input' else 'a'} {box.kind}"
 
 
 # -- the backward pass ------------------------------------------------------------------------
@@ -223,7 +214,7 @@ def of_box(
         place, _ = rules.setdefault((rule, repr(entry)), (len(rules), entry))
     return {
         "name": names[box.id],
-        "kind": role(box),
+        "kind": ROLES[box.kind],
         "op": box.op,
         "where": box.where,
         "inputs": [link.source for link in box.inputs],
