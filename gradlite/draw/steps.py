@@ -15,7 +15,7 @@ from gradlite.autodiff.cotangents import OutputCotangents
 from gradlite.autodiff.modes import Mode, ModeContext
 from gradlite.autodiff.node import Node
 from gradlite.autodiff.tape import walk
-from gradlite.draw.graph import age, ancestors, inputs_of
+from gradlite.draw.graph import age, ancestors
 from gradlite.scalar import Value
 from gradlite.scalar.bridge import OWN, SAME, value_or_node
 
@@ -94,8 +94,8 @@ def steps(root: Any, g: Any) -> Iterator[Step]:
     -6.0 [(2.0, -3.0, -2.0), (-3.0, 2.0, 2.0)]
     """
     nodes: dict[Any, Node] = {}
-    for item in ancestors(root):
-        nodes[item] = tape_node(item, nodes)
+    for item, inputs in ancestors(root).items():
+        nodes[item] = tape_node(item, inputs, nodes)
     items = {node: item for item, node in nodes.items()}
     leaves = {node for node in items if node.rule is None}
     inspector = Inspector()
@@ -104,24 +104,23 @@ def steps(root: Any, g: Any) -> Iterator[Step]:
     totals: dict[Any, Any] = {}
     for node, passed in inspector.steps:
         g, _ = passed[0]
-        inputs = [items[parent] for parent in node.parents or () if parent is not None]
-        cotangents = (c for _, c in passed)
-        arrivals = [arrival(x, c, totals) for x, c in zip(inputs, cotangents, strict=True)]
+        to = [items[parent] for parent in node.parents or () if parent is not None]
+        arrivals = [arrival(x, c, totals) for x, (_, c) in zip(to, passed, strict=True)]
         yield Step(items[node], as_held(items[node], g), arrivals)
 
 
-def tape_node(item: Any, nodes: dict[Any, Node]) -> Node:
+def tape_node(item: Any, inputs: tuple[Any, ...], nodes: dict[Any, Node]) -> Node:
     """Return a node for an item of a graph, given those of its inputs.
 
     A node that has no Value behind it is its own.
     """
-    inputs = tuple(nodes[x] for x in inputs_of(item))
     if isinstance(item, Value):
         rule = OWN if inputs else None
         params: Any = {"value": item, "saved": {}}
-        if inputs and isinstance(inputs_of(item)[0], Node):  # taken out of a Tensor
+        if inputs and isinstance(inputs[0], Node):  # taken out of a Tensor
             rule, params = SAME, None
-        node = Node(rule, inputs, inputs, None, (), params)
+        parents: Any = tuple(nodes[x] for x in inputs)
+        node = Node(rule, parents, parents, None, (), params)
     else:
         parents = tuple(p if p is None else nodes[value_or_node(p)] for p in item.parents)
         if parents == item.parents:
