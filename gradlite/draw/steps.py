@@ -7,6 +7,7 @@ what the inspector saw. Nothing changes: no ``grad`` and no graph, and no hook i
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import inf, nextafter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from gradlite.autodiff.modes import Mode, ModeContext
 from gradlite.autodiff.node import Node
 from gradlite.autodiff.tape import walk
 from gradlite.draw.graph import age, ancestors
+from gradlite.errors import GraphError
 from gradlite.scalar import Value
 from gradlite.scalar.bridge import OWN, SAME, value_or_node
 
@@ -75,7 +77,7 @@ def steps(root: Any, g: Any) -> Iterator[Step]:
     Raises
     ------
     GraphError
-        If a backward pass has freed the graph.
+        If a backward pass has freed the graph, or a Value is an input of itself.
     DivisionError, RangeError
         If a derivative of a Value is infinite, or too large.
 
@@ -114,6 +116,8 @@ def tape_node(item: Any, inputs: tuple[Any, ...], nodes: dict[Any, Node]) -> Nod
 
     A node that has no Value behind it is its own.
     """
+    if not all(x in nodes for x in inputs):
+        raise GraphError(f"{item!r} is an input of itself: a _prev that was set makes a circle.")
     if isinstance(item, Value):
         rule = OWN if inputs else None
         params: Any = {"value": item, "saved": {}}
@@ -126,7 +130,9 @@ def tape_node(item: Any, inputs: tuple[Any, ...], nodes: dict[Any, Node]) -> Nod
         if parents == item.parents:
             return item  # type: ignore[no-any-return]  # a Node
         node = Node(item.rule, parents, item.args, item.ans, item.shape, item.params)
-    node.serial = age(item)  # type: ignore[assignment]  # neurons that ran as arrays count finer
+    # After its inputs, even if a _prev was set to younger ones.
+    after = (nextafter(parent.serial, inf) for parent in parents if parent is not None)
+    node.serial = max(age(item), *after, -1)  # type: ignore[assignment]
     return node
 
 

@@ -88,6 +88,26 @@ def test_a_user_written_backward_is_called_as_backward_calls_it():
     assert a.grad == 5.0
 
 
+def test_inputs_may_be_replaced_by_younger_ones():
+    a = Value(3.0)
+    cube = Value(125.0, (a,), "cube")
+    five = a + 2.0
+
+    def backward():
+        five.grad += 75.0 * cube.grad
+
+    cube._prev, cube._backward = {five}, backward
+    assert arrived(cube, 1.0) == {five: 75.0, a: 75.0, five._inputs[1]: 75.0}
+
+
+def test_a_value_that_is_its_own_input_is_an_error():
+    a = Value(1.0)
+    b = a + 2.0
+    a._prev = {b}
+    with pytest.raises(GraphError, match="is an input of itself"):
+        list(steps(b, 1.0))
+
+
 def test_an_infinite_derivative_is_the_error_of_backward():
     a = Value(0.0)
     a.grad = 7.0
