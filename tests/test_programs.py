@@ -23,7 +23,7 @@ class Dual:
 
     @staticmethod
     def lift(slope, ndim):
-        """Give `slope` room to broadcast against a value of `ndim` axes."""
+        """Reshape `slope` to broadcast against a value of `ndim` axes."""
         missing = ndim - (slope.ndim - 1)
         return slope.reshape((1,) * missing + slope.shape)
 

@@ -242,7 +242,7 @@ def note_on(item: Any) -> str:
     if isinstance(item, Value) and item._made_by is not None:
         if isinstance(getattr(item, "_extra", None), Node):
             return "A Value of a Tensor: it passes its gradient back unchanged."
-        return "The derivative is a function of your own."
+        return "The derivative is a user-defined function."
     return ""
 
 

@@ -14,7 +14,7 @@ from tests.specs.elementwise import ELEMENTWISE
 
 
 def chains(root):
-    """Give what each box passes back, by the names of both."""
+    """Return what each box passes back, by the names of both."""
     data = described(scene(root))
     names = {id: box["name"] for id, box in data["boxes"].items()}
     return {

@@ -256,7 +256,7 @@ def test_a_value_used_twice_by_one_operation_has_one_arrow():
     assert len(drawn(draw_dot(a + a))[1]) == 2
 
 
-def test_operations_of_ones_own_are_drawn():
+def test_user_defined_operations_are_drawn():
     a, b = Value(1.0, label="a"), Value(2.0, label="b")
     mine = Value(3.0, (a, b), "mine", label="c")
     assert labels(draw_dot(mine)).count("mine") == 1
@@ -273,7 +273,7 @@ def test_the_source_is_the_same_every_time():
     assert draw_dot(perceptron()[0]).source == draw_dot(perceptron()[0]).source
 
 
-def test_the_direction_is_left_to_right_unless_told():
+def test_the_direction_is_left_to_right_by_default():
     assert "rankdir=LR" in draw_dot(neuron()).source
     assert "rankdir=TB" in draw_dot(neuron(), rankdir="TB").source
 
@@ -519,7 +519,7 @@ def test_arguments_are_named_as_the_rule_takes_them(vjp, names):
     assert len(described(seen)["boxes"][seen.root]["arguments"]) == 2
 
 
-def test_functions_of_ones_own_are_not_called_again():
+def test_user_functions_are_not_called_again():
     calls = []
 
     @gl.primitive
@@ -689,7 +689,7 @@ def test_the_source_needs_no_graphviz_and_drawing_says_so(tmp_path, monkeypatch)
     assert [p.name for p in tmp_path.iterdir()] == ["graph.dot"]
 
 
-def test_importing_the_room_loads_neither_graphviz_nor_pictures():
+def test_importing_draw_loads_neither_graphviz_nor_pictures():
     code = "import gradlite.draw, sys; print('pygraphviz' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
@@ -821,7 +821,7 @@ def test_a_root_without_a_graph_is_named(root, message):
         assert isinstance(error.value, gl.GradliteError)
 
 
-def test_a_graph_that_backward_has_let_go_is_said_to_be():
+def test_a_graph_that_backward_has_freed_is_an_error():
     (x,) = leaves(np.ones(3))
     y = np.sin(x)
     y.sum().backward()

@@ -179,7 +179,7 @@ def test_buffers_are_constants_with_names():
     assert kinds(draw(Centred(), np.ones(2))) == {"x": "input", "mean": "constant"}
 
 
-def test_integers_and_lists_are_handed_on():
+def test_integers_and_lists_are_passed_on():
     assert kinds(draw(nn.Embedding(3, 2), np.array([0, 2])))["weight"] == "parameter"
     assert root(draw(nn.Linear(2, 1), [[1.0, 2.0]])).value.shape == (1, 1)
 
@@ -377,7 +377,7 @@ def test_a_wrong_direction_is_named():
         draw(Value(1.0), rankdir="up")
 
 
-def test_a_graph_that_backward_has_let_go_is_said_to_be():
+def test_a_graph_that_backward_has_freed_is_an_error():
     (x,) = leaves(np.ones(3))
     out = np.sin(x).sum()
     out.backward()

@@ -144,7 +144,7 @@ def test_the_flow_of_an_estimator():
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_what_fit_takes_is_handed_on(plt):
+def test_further_arguments_of_fit_are_passed_on(plt):
     _, ax = plt.subplots()
     model = MLPRegressor(hidden_layer_sizes=(3,), max_iter=2, random_state=0)
     seen = GradientFlowDisplay.from_estimator(model, X, Y, sample_weight=Y * 5.0)

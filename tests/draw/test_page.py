@@ -49,7 +49,7 @@ def network():
 
 
 def told(root):
-    """Give what the page of a graph tells, by the names of its boxes."""
+    """Return the data of the page of a graph, and its boxes by name."""
     data = described(scene(root))
     return data, {box["name"]: box for box in data["boxes"].values()}
 
@@ -86,13 +86,13 @@ def test_arrays_among_the_parameters_of_an_operation_are_arguments_with_a_box():
     assert (index["name"], data["boxes"][index["box"]]["value"]["rows"]) == ("index", [[1.0, 1.0]])
 
 
-def test_a_rule_of_ones_own_is_called_that():
+def test_a_user_written_derivative_is_called_that():
     a = Value(3.0)
     own = Value(27.0, (a,), "cube")
     own._backward = lambda: None
     _, boxes = told(own * 1.0)
     (own,) = [box for box in boxes.values() if box["op"] == ["cube"]]
-    assert (own["rule"], own["note"]) == (None, "The derivative is a function of your own.")
+    assert (own["rule"], own["note"]) == (None, "The derivative is a user-defined function.")
 
 
 def test_arrays_are_told_in_short():
@@ -171,7 +171,7 @@ def test_what_is_folded_is_one_step():
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.module}-{spec.name}")
 @pytest.mark.filterwarnings("ignore")
-def test_every_operation_can_be_told(spec):
+def test_every_operation_has_a_page(spec):
     points, run = spec.calls[0].draw()
     try:
         answer = run(spec.prepared(), *leaves(*points))
@@ -531,7 +531,7 @@ def test_a_leaf_has_nothing_behind_it(show):
     screen = show(Value(3.0, label="x"))
     assert screen.text("#said") == "x. Step on to compute it."
     screen.press(KEYS["end"])
-    told = "The gradient of x with respect to itself is 1. Nothing is behind it."
+    told = "The gradient of x with respect to itself is 1. It has no inputs."
     assert screen.text("#said").endswith(told)
     assert not screen.find("#next").is_enabled()
 
@@ -556,7 +556,7 @@ def test_the_page_says_that_hooks_are_not_called(show):
     assert "hooks" not in screen.text("#gradient")
     screen.press(KEYS["end"])
     screen.choose(x)
-    assert "backward() passes this to hooks" in screen.text("#gradient")
+    assert "backward() passes this gradient to hooks" in screen.text("#gradient")
     assert screen.gradient().tolist() == [[2.0, 4.0]]
 
 

@@ -72,7 +72,7 @@ def twin(spec: Any) -> Any:
 
 
 def ours(fn: Any) -> bool:
-    """Tell whether gradlite itself made a definition (doctests and users may add more)."""
+    """Return whether gradlite itself made a definition (doctests and users may add more)."""
     code = getattr(fn, "__code__", None)
     return code is not None and code.co_filename.startswith(HOUSE)
 
@@ -205,7 +205,7 @@ def rules_and_arguments() -> Any:
 
 @pytest.fixture
 def spoil() -> Any:
-    """Give the function that makes one argument's rule wrong, until the test is over."""
+    """Return the function that makes one argument's rule wrong, until the test is over."""
     undo: list[tuple[Any, dict[str, Any]]] = []
 
     def make_wrong(fn: Any, argument: int) -> None:

@@ -117,7 +117,7 @@ class Spec:
         return self.reference or self.fn
 
     def prepared(self, fn: Callable[..., Any] | None = None, xp: Any = np) -> Callable[..., Any]:
-        """Give the function (or its stand-in `fn`) as the tests differentiate it."""
+        """Return the function (or its stand-in `fn`) as the tests differentiate it."""
         fn = fn or self.fn
         if self.prepare is None:
             return fn
