@@ -26,13 +26,13 @@ def fields(item: Any, data: Any = None) -> list[str]:
     if isinstance(item, Value):
         return [f"data {number(item.data)}", f"grad {number(item.grad)}"]
     if not isinstance(item, Node):
-        return described(item.shape, data)
+        return describe_array(item.shape, data)
     if item.rule is not None and item.rule.outputs:
         return [f"{len(item.shape)} results"]
-    return described(item.shape, data) + measured("grad", gradient(item))
+    return describe_array(item.shape, data) + measured("grad", gradient(item))
 
 
-def described(shape: tuple[int, ...], array: Any) -> list[str]:
+def describe_array(shape: tuple[int, ...], array: Any) -> list[str]:
     """Describe an array by its shape, dtype and norm, as far as they are known."""
     if array is None:
         return [str(shape)]

@@ -16,7 +16,7 @@ from gradlite.autodiff.node import Node
 from gradlite.autodiff.rule import Rule
 from gradlite.draw.boxes import operands, small
 from gradlite.draw.formulas import mathml
-from gradlite.draw.latex import decimal, latex, number
+from gradlite.draw.latex import decimal, latex, latex_number
 from gradlite.draw.mathematics import Arraywise, Elementwise, Entry, entry_of
 from gradlite.errors import GraphError
 from gradlite.scalar import Value
@@ -60,12 +60,6 @@ def rule_of(item: Any) -> Rule | None:
     return item.rule if isinstance(item, Node) else None
 
 
-def is_variadic(item: Any) -> bool:
-    """Return whether the operation that made an item takes any number of arrays."""
-    rule = rule_of(item)
-    return rule is not None and rule.variadic is not None
-
-
 def params_of(item: Any) -> dict[str, Any]:
     """Return the parameters of the operation that made an item, with their defaults."""
     rule = rule_of(item)
@@ -80,12 +74,12 @@ def formula_of(item: Any) -> Entry | None:
     return None if rule is None else entry_of(rule, params_of(item))
 
 
-def forward(item: Any, known: Known) -> str:
+def forward_text(item: Any, known: Known) -> str:
     """Write how a result was computed: ``n = x * w = 2 * (-3)``."""
     name, entry = known.names[id(item)], formula_of(item)
     if isinstance(entry, Elementwise) and not entry.reduction:
-        code = with_names(entry.definition, named(item, entry, known))
-        numbers = numbered(item, entry, known, ())
+        code = with_names(entry.definition, symbol_names(item, entry, known))
+        numbers = symbol_numbers(item, entry, known, ())
         put = f" = {with_numbers(entry.definition, numbers)}" if numbers else ""
     else:
         op = getattr(rule_of(item), "name", "").removeprefix("np.").removeprefix("gl.")
@@ -94,17 +88,17 @@ def forward(item: Any, known: Known) -> str:
     return f"{code}{put}" if code in ("", name) else f"{name} = {code}{put}"
 
 
-def backward(item: Any, x: Any, g: Any, amount: Any, known: Known) -> Chain | None:
+def chain_at(item: Any, x: Any, g: Any, amount: Any, known: Known) -> Chain | None:
     """Write what a result of gradient `g` passes back to `x`, an input of it."""
-    entry = formula_of(item)
-    if entry is None or is_variadic(item):
+    entry, rule = formula_of(item), rule_of(item)
+    if entry is None or rule is None or rule.variadic is not None:
         return None
     derivatives = entry.derivatives if isinstance(entry, Elementwise) else entry.code
     used = zip(entry.arguments, operands(item), strict=False)
     terms = [derivatives.get(symbol, "") for symbol, operand in used if operand is x]
     if not terms or not all(terms):
         return None
-    texts = named(item, entry, known)
+    texts = symbol_names(item, entry, known)
     written = " + ".join(with_names(term, texts) for term in terms)
     code = f"{attribute(known.names[id(x)])}.grad += {written}"
     if isinstance(entry, Elementwise):
@@ -116,7 +110,7 @@ def elements(item: Any, entry: Elementwise, amount: Any, g: Any, known: Known) -
     """Map the symbols to the numbers of the first element of `amount`; none if it is a sum."""
     shape = np.shape(amount)
     one = np.size(amount) == 1 or bool(entry.reduction) or np.shape(g) == shape
-    return numbered(item, entry, known, shape, g) if one else {}
+    return symbol_numbers(item, entry, known, shape, g) if one else {}
 
 
 def with_amount(code: str, terms: list[str], amount: Any, numbers: Numbers) -> Chain:
@@ -129,7 +123,7 @@ def with_amount(code: str, terms: list[str], amount: Any, numbers: Numbers) -> C
     put = " + ".join(with_numbers(term, numbers) for term in terms)
     if put == decimal(total):  # as it is
         return Chain(code, put, where=where)
-    written = f"{number(total)} = {' + '.join(latex(term, numbers) for term in terms)}"
+    written = f"{latex_number(total)} = {' + '.join(latex(term, numbers) for term in terms)}"
     return Chain(code, f"{put} = {decimal(total)}", mathml(written), where)
 
 
@@ -148,7 +142,7 @@ def first(x: Any, shape: tuple[int, ...]) -> float:
 # -- symbols and what they stand for ------------------------------------------------------------
 
 
-def named(item: Any, entry: Entry, known: Known) -> Texts:
+def symbol_names(item: Any, entry: Entry, known: Known) -> Texts:
     """Map the symbols of a formula to names."""
     texts = {"g": f"{attribute(known.names[id(item)])}.grad", "n": "n"}
     texts[entry.result] = attribute(known.names[id(item)])
@@ -156,7 +150,7 @@ def named(item: Any, entry: Entry, known: Known) -> Texts:
         texts[symbol] = attribute(known.names.get(id(x)) or small(x))
     params = entry.params if isinstance(entry, Elementwise) else {}
     for name, symbol in params.items():
-        texts[symbol] = small(params_of(item).get(name)) if np.ndim(name) == 0 else symbol
+        texts[symbol] = small(params_of(item).get(name))
     return texts
 
 
@@ -166,7 +160,7 @@ def attribute(name: str) -> str:
     return name if word or name.startswith("(") else f"({name})"
 
 
-def numbered(
+def symbol_numbers(
     item: Any, entry: Elementwise, known: Known, shape: tuple[int, ...], g: Any = 0.0
 ) -> Numbers:
     """Map the symbols of a formula to numbers of the first element; to none if one is unknown."""

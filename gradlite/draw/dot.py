@@ -54,7 +54,7 @@ CARELESS = "graph [nslimit=2, nslimit1=2, mclimit=0.5]"
 
 PLACE = "grad norm 0.0000"  # as wide as most gradients
 NEWLINE = "\\n"
-LONGEST = 60  # characters of a label
+LONGEST_LABEL = 60  # characters of a label
 CODE = 36  # characters of a line of code
 ESCAPES = str.maketrans(
     {**{c: f"\\{c}" for c in '\\"{}|<>'}, "&": "&amp;", "\n": NEWLINE, "\t": " "}
@@ -263,8 +263,8 @@ def written(text: str) -> str:
 
 def printable(text: str) -> str:
     """Shorten a long text, and escape what is not printable."""
-    if len(text) > LONGEST:
-        text = f"{text[: LONGEST - 3]}..."
+    if len(text) > LONGEST_LABEL:
+        text = f"{text[: LONGEST_LABEL - 3]}..."
     return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
 
 

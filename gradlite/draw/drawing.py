@@ -123,10 +123,13 @@ class Subject(NamedTuple):
 
 def subject_of(root: Any, data: Sequence[Any]) -> Subject:
     """Return the result to draw, computed if `root` is not one itself."""
-    if isinstance(root, Module):
-        return of_module(root, data)
-    if isinstance(root, Neurons):
-        return of_neurons(root, data)
+    if isinstance(root, (Module, Neurons)):
+        if not data:
+            raise PictureError(
+                f"draw needs sample input for a module: draw(module, x), with an x for this "
+                f"{type(root).__name__}."
+            )
+        return of_module(root, data) if isinstance(root, Module) else of_neurons(root, data)
     if hasattr(root, "fit"):
         return of_estimator(root, data)
     if not isinstance(root, Traced):
@@ -146,14 +149,15 @@ def subject_of(root: Any, data: Sequence[Any]) -> Subject:
 
 def of_module(module: Module, data: Sequence[Any]) -> Subject:
     """Call a copy of a module in eval mode on sample input."""
-    check_sample(module, data)
     module = copy.deepcopy(module).eval()
     given = [as_input(x) for x in data]
     result = called(module, *given)
-    return named_subject(result, dict(zip(arguments(module.forward), given, strict=False)), module)
+    return named_subject(
+        result, dict(zip(positional_names(module.forward), given, strict=False)), module
+    )
 
 
-def arguments(function: Callable[..., Any]) -> Iterator[str]:
+def positional_names(function: Callable[..., Any]) -> Iterator[str]:
     """Yield the names of positional arguments, of ``*x`` x[0], x[1] and so on."""
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind is not parameter.VAR_POSITIONAL:
@@ -164,9 +168,8 @@ def arguments(function: Callable[..., Any]) -> Iterator[str]:
 
 def of_neurons(module: Neurons, data: Sequence[Any]) -> Subject:
     """Call neurons on sample input, of which single numbers become Values x0, x1 and so on."""
-    check_sample(module, data)
     x, *rest = data
-    inputs = {"x": x}
+    inputs: dict[str, Any] = {"x": x}
     if not isinstance(x, Traced) and np.ndim(x) == 1:
         x = [number if isinstance(number, Value) else Value(number) for number in x]
         inputs = {f"x{i}": number for i, number in enumerate(x)}
@@ -214,15 +217,6 @@ def named_subject(result: Any, inputs: Mapping[str, Any], *modules: Module) -> S
     kinds: dict[str, Kind] = dict.fromkeys(buffers, "constant")
     kinds.update((name, "input") for name in inputs)
     return Subject(result, {**buffers, **parameters, **inputs}, kinds)
-
-
-def check_sample(module: Any, data: Sequence[Any]) -> None:
-    """Raise PictureError for a module without sample input."""
-    if not data:
-        name = type(module).__name__
-        raise PictureError(
-            f"draw needs sample input for a module: draw(module, x), with an x for this {name}."
-        )
 
 
 def as_input(x: Any) -> Any:

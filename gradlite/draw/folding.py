@@ -17,7 +17,7 @@ from gradlite.draw.graph import age
 from gradlite.draw.scene import Box, Link, Scene
 
 READABLE = 60  # boxes: graphs of up to so many are shown whole
-LONGEST = 1000  # operations in a block, so that the search ends soon
+LONGEST_BLOCK = 1000  # operations in a block, so that the search ends soon
 LISTED = 4  # operations in a block that are named
 FEWEST = 3  # operations that a fold must save
 WORTHWHILE = 0.9  # the boxes that a round may leave for another to follow
@@ -111,7 +111,7 @@ def longest_runs(kinds: Sequence[Any]) -> list[Run]:
     codes = np.array([numbers.setdefault(kind, len(numbers)) for kind in kinds])
     found: list[Run] = []
     least = FEWEST
-    for period in range(1, min(LONGEST, len(codes) // 3) + 1):
+    for period in range(1, min(LONGEST_BLOCK, len(codes) // 3) + 1):
         differs = np.flatnonzero(codes[period:] != codes[:-period])
         ends = np.concatenate([[-1], differs, [len(codes) - period]])
         lengths = np.diff(ends) - 1

@@ -104,7 +104,7 @@ TOKENS = re.compile(
 )
 
 
-def gradient(symbol: str) -> str:
+def gradient_latex(symbol: str) -> str:
     """Return dL/d of a symbol in LaTeX."""
     return rf"\frac{{dL}}{{d{symbol}}}"
 
@@ -121,7 +121,7 @@ def with_gradients(text: str, result: str) -> str:
     def written(token: re.Match[str]) -> str:
         if not token["g"]:
             return token[0]
-        fraction = gradient(result + (token["index"] or ""))
+        fraction = gradient_latex(result + (token["index"] or ""))
         return rf"\left({fraction}\right)^" if token["raised"] else fraction
 
     return TOKENS.sub(written, text)
@@ -132,7 +132,7 @@ def equation(entry: Entry, symbol: str) -> str:
     for name, derivative in entry.derivatives.items():
         if name.partition("_")[0] == symbol:
             right = latex(derivative) if isinstance(entry, Elementwise) else derivative
-            return mathml(f"{gradient(name)} = {with_gradients(right, entry.result)}")
+            return mathml(f"{gradient_latex(name)} = {with_gradients(right, entry.result)}")
     return ""
 
 

@@ -55,7 +55,7 @@ def decimal(x: float) -> str:
     return f"{x + 0.0:.4g}" if abs(x) < 1e4 or x != x else f"{x:.6g}"
 
 
-def number(x: float) -> str:
+def latex_number(x: float) -> str:
     """Write a number in LaTeX."""
     if x != x:
         return r"\text{NaN}"
@@ -79,7 +79,7 @@ def binding(node: ast.expr, values: Values) -> int:
         case ast.BinOp(op=ast.Div() | ast.Pow()) | ast.Call(func=ast.Name(id="exp")):
             return POWER
         case ast.Name(id=name) if name in values:
-            text = number(values[name])
+            text = latex_number(values[name])
             return SUM if text.startswith("-") else PRODUCT if "cdot" in text else ATOM
     return ATOM
 
@@ -94,9 +94,9 @@ def written(node: ast.expr, values: Values) -> str:
     """Write an expression. Raise ValueError if it is not arithmetic, comparison or function."""
     match node:
         case ast.Name(id=name):
-            return number(values[name]) if name in values else SYMBOLS.get(name, name)
+            return latex_number(values[name]) if name in values else SYMBOLS.get(name, name)
         case ast.Constant(value=int() | float() as value):
-            return number(value)
+            return latex_number(value)
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return f"-{fenced(operand, values, PRODUCT)}"
         case ast.BinOp(left=left, op=op, right=right):

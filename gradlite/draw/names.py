@@ -11,7 +11,7 @@ import numpy as np
 from gradlite.draw.boxes import operands, small
 from gradlite.draw.scene import Box, Scene
 
-LONGEST = 24  # characters of an expression in a title
+LONGEST_TITLE = 24  # characters of an expression in a title
 INFIX = {
     "add": " + ", "subtract": " - ", "multiply": " * ", "divide": " / ", "power": "**",
     "matmul": " @ ", "+": " + ", "*": " * ", "**": "**",
@@ -62,4 +62,4 @@ def expression(box: Box, names: Mapping[int, str]) -> str:
     name = "**" if name.startswith("**") else name
     infix = len(parts) == 2 and name in INFIX
     text = INFIX[name].join(parts) if infix else f"{name}({', '.join(parts)})"
-    return text if len(text) <= LONGEST else ""
+    return text if len(text) <= LONGEST_TITLE else ""

@@ -23,7 +23,7 @@ from gradlite.autodiff.cotangents import OutputCotangents
 from gradlite.autodiff.node import Node
 from gradlite.autodiff.rule import Rule
 from gradlite.draw.boxes import argument_names, number, operands, small
-from gradlite.draw.chain import Known, backward, formula_of, forward, rule_of
+from gradlite.draw.chain import Known, chain_at, formula_of, forward_text, rule_of
 from gradlite.draw.folding import in_order
 from gradlite.draw.formulas import defined, explained, formulas_of
 from gradlite.draw.mathematics import Entry
@@ -75,7 +75,7 @@ def page(scene: Scene, svg: str) -> str:
     True
     """
     script = "\n".join(map(part, SCRIPTS))
-    data = described(scene)
+    data = page_data(scene)
     return Template(part("page.html")).substitute(
         title=escape(f"The graph of {data['title']}"),
         sha256=b64encode(sha256(script.encode()).digest()).decode(),
@@ -91,7 +91,7 @@ def part(name: str) -> str:
     return files("gradlite.draw").joinpath("web", name).read_text(encoding="utf-8")
 
 
-def described(scene: Scene) -> Json:
+def page_data(scene: Scene) -> Json:
     """Return the texts and numbers of the page for JSON."""
     shown = {id(box.item): box.id for box in scene.boxes.values()}
     for stand_in, boxes in scene.repeats.items():
@@ -193,7 +193,7 @@ def of_step(step: Step, scene: Scene, shown: dict[int, str], known: Known) -> Js
             "total": None if to in scene.repeats else summary(total),
         }
         if to not in scene.repeats and inside not in scene.repeats:
-            chain = backward(step.item, x, step.g, amount, known)
+            chain = chain_at(step.item, x, step.g, amount, known)
             if chain is not None:
                 arrival["chain"] = chain._asdict()
         arrivals.append(arrival)
@@ -219,9 +219,9 @@ def of_box(
         "where": box.where,
         "inputs": [link.source for link in box.inputs],
         "value": summary(box.value),
-        "made": forward(item, known) if box.op else "",
+        "made": forward_text(item, known) if box.op else "",
         "rule": place,
-        "arguments": [] if rule is None else arguments(item, rule, entry, shown),
+        "arguments": [] if rule is None else arguments_of(item, rule, entry, shown),
         "note": note_on(item) if rule is None else "",
         "hooked": isinstance(item, Node) and item.sink is not None and bool(item.sink.hooks),
     }
@@ -246,7 +246,7 @@ def note_on(item: Any) -> str:
     return ""
 
 
-def arguments(item: Any, rule: Rule, entry: Entry | None, shown: dict[int, str]) -> list[Json]:
+def arguments_of(item: Any, rule: Rule, entry: Entry | None, shown: dict[int, str]) -> list[Json]:
     """Return the arguments of an operation: their symbols, and what was passed."""
     given = operands(item)
     named = [*zip(symbols(rule, entry, len(given)), given, strict=True)]

@@ -5,7 +5,7 @@ import pytest
 
 import gradlite as gl
 from gradlite.draw.names import names_of
-from gradlite.draw.page import described, page
+from gradlite.draw.page import page, page_data
 from gradlite.draw.scene import scene
 from gradlite.engine import Value
 from tests.draw.test_mathematics import NUMPY
@@ -15,7 +15,7 @@ from tests.specs.elementwise import ELEMENTWISE
 
 def chains(root):
     """Return what each box passes back, by the names of both."""
-    data = described(scene(root))
+    data = page_data(scene(root))
     names = {id: box["name"] for id, box in data["boxes"].items()}
     return {
         (names[step["box"]], names[x["box"]]): x.get("chain")
@@ -25,7 +25,7 @@ def chains(root):
 
 
 def made(root):
-    data = described(scene(root))
+    data = page_data(scene(root))
     return [data["boxes"][id]["made"] for id in data["forward"]]
 
 
@@ -94,7 +94,7 @@ def test_the_numbers_that_are_put_in_give_what_arrives(spec):
         out = run(spec.prepared(), *leaves(*points))
     except (TypeError, ValueError):
         pytest.skip("an older NumPy does not take this call")
-    data = described(scene(out * 2.0))
+    data = page_data(scene(out * 2.0))
     told = [x for step in data["steps"] for x in step["arrivals"]]
     assert len(told) > 1
     for x in told:

@@ -25,7 +25,7 @@ from gradlite.draw.boxes import number, small
 from gradlite.draw.dot import line_of_code
 from gradlite.draw.graph import ancestors
 from gradlite.draw.outputs import outputs
-from gradlite.draw.page import described
+from gradlite.draw.page import page_data
 from gradlite.draw.scene import scene
 from gradlite.engine import Value
 from gradlite.nn import MLP, Conv2d
@@ -516,7 +516,7 @@ def test_arguments_are_named_as_the_rule_takes_them(vjp, names):
     x, y = leaves(np.ones(2), np.ones(2))
     seen = scene(product(x, y))
     assert [link.role for link in seen.boxes[seen.root].inputs] == names
-    assert len(described(seen)["boxes"][seen.root]["arguments"]) == 2
+    assert len(page_data(seen)["boxes"][seen.root]["arguments"]) == 2
 
 
 def test_user_functions_are_not_called_again():

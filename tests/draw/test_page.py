@@ -16,7 +16,7 @@ from gradlite.draw.dot import KINDS
 from gradlite.draw.folding import fold
 from gradlite.draw.formulas import defined, explained, formulas_of
 from gradlite.draw.mathematics import entry_of
-from gradlite.draw.page import described, page, summary
+from gradlite.draw.page import page, page_data, summary
 from gradlite.draw.page import part as part_of_page
 from gradlite.draw.scene import scene
 from gradlite.engine import Value
@@ -50,7 +50,7 @@ def network():
 
 def told(root):
     """Return the data of the page of a graph, and its boxes by name."""
-    data = described(scene(root))
+    data = page_data(scene(root))
     return data, {box["name"]: box for box in data["boxes"].values()}
 
 
@@ -152,7 +152,7 @@ def test_what_is_folded_is_one_step():
     out, w = unrolled(60)
     seen = fold(scene(out))
     (folded,) = seen.repeats
-    data = described(seen)
+    data = page_data(seen)
     (step,) = [step for step in data["steps"] if step["box"] == folded]
     at = data["steps"].index(step)
     into = [x["total"] for s in data["steps"][:at] for x in s["arrivals"] if x["box"] == folded]

@@ -98,7 +98,7 @@ def unfit(display: str, estimator: Any, lacks: str, remedy: str) -> PictureError
     return PictureError(f"{display}: {type(estimator).__name__} {lacks}. {remedy}")
 
 
-def named(names: Sequence[str] | None, arrays: Sequence[Any], what: str) -> list[str]:
+def layer_names(names: Sequence[str] | None, arrays: Sequence[Any], what: str) -> list[str]:
     """Return the names of layers, numbers by default; raise PictureError unless they match."""
     if not len(arrays):
         raise PictureError(f"There is no layer to draw {what} of.")

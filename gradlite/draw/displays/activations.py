@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.draw.displays._axes import COLORS, named, network_in, panels, unfit
+from gradlite.draw.displays._axes import COLORS, layer_names, network_in, panels, unfit
 from gradlite.errors import ShapeError
 
 BINS = 50
@@ -113,7 +113,7 @@ class ActivationsDisplay:
 
     def plot(self, ax: Any = None) -> ActivationsDisplay:
         """Draw the distributions on `ax`, as in `from_estimator`, and return the display."""
-        names = named(self.names, self.activations, "activations")
+        names = layer_names(self.names, self.activations, "activations")
         layers = [
             checked_activations(a, name) for a, name in zip(self.activations, names, strict=True)
         ]

@@ -8,7 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.draw.displays._axes import COLORS, integer_ticks, named, network_in, panels, unfit
+from gradlite.draw.displays._axes import (
+    COLORS,
+    integer_ticks,
+    layer_names,
+    network_in,
+    panels,
+    unfit,
+)
 from gradlite.draw.picture import PictureError, one_of
 from gradlite.nn.module import Module
 
@@ -120,7 +127,7 @@ class WeightsDisplay:
     ) -> WeightsDisplay:
         """Draw the weights, with parameters as in `from_estimator`, and return the display."""
         one_of("kind", kind, KINDS)
-        names = named(self.names, self.weights, "weights")
+        names = layer_names(self.names, self.weights, "weights")
         weights = [np.atleast_2d(np.asarray(w, float)) for w in self.weights]
         self.images_: list[Any] = []
         self.bars_: list[Any] = []
