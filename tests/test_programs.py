@@ -16,7 +16,7 @@ def leaf(data, dtype=np.float64):
 
 
 class Dual:
-    """Forward mode: a value and its derivative by each of the inputs' entries, written plainly."""
+    """Forward mode: a value and its derivative with respect to each entry of the inputs."""
 
     def __init__(self, value, slope):
         self.value, self.slope = np.asarray(value), np.asarray(slope)  # slope: value.shape + (n,)
