@@ -202,7 +202,7 @@ def interruptible(report: Callable[[], int]) -> int:
 
 
 def progress(text: str) -> None:
-    """Say on the terminal what is going on; nothing where the output goes to a file."""
+    """Print progress on the terminal; nothing where the output goes to a file."""
     if sys.stderr.isatty():
         print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
@@ -226,7 +226,7 @@ def processor() -> str:
 
 
 def version(package: str) -> str:
-    """Give the version of an installed package, whatever its distribution is called."""
+    """Return the version of an installed package, whatever its distribution is called."""
     names = importlib.metadata.packages_distributions().get(package, [package])
     try:
         return importlib.metadata.version(names[0])
@@ -270,7 +270,7 @@ def use_torch(threads: int) -> Any:
 
 
 def verified(fn: Callable[[], object], check: Callable[[], None]) -> Callable[[], object]:
-    """Give `fn` back for timing once its result has passed `check`, also when called again.
+    """Return `fn` for timing once its result has passed `check`, also when called again.
 
     The second call finds what goes wrong only where gradients of the first are left over.
     """

@@ -38,7 +38,7 @@ TASKS = {
 
 
 def samples(task: Task, seed: int) -> list[np.ndarray]:
-    """Give X and y to train on, and those held out: X, X_test, y, y_test."""
+    """Return X and y to train on, and those held out: X, X_test, y, y_test."""
     from sklearn.datasets import load_digits, make_moons
     from sklearn.model_selection import train_test_split
 

@@ -31,7 +31,7 @@ COLUMNS = 500
 
 
 def resident(field: str) -> float:
-    """Give what the kernel says about this process, in MB: VmRSS now, VmHWM the peak so far."""
+    """Return what the kernel says about this process, in MB: VmRSS now, VmHWM the peak so far."""
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
         if line.startswith(field):
             return float(line.split()[1]) * 1024 / 1e6
@@ -39,8 +39,8 @@ def resident(field: str) -> float:
 
 
 def rise(fit: Callable[[], object]) -> float:
-    """Tell how far resident memory rises in a call."""
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # VmHWM starts anew
+    """Return how far resident memory rises in a call."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # VmHWM starts again
     before = resident("VmRSS")
     fit()
     return resident("VmHWM") - before

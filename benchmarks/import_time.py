@@ -57,7 +57,7 @@ def fresh(code: str, env: dict[str, str]) -> Any:
 
 
 def measure(rounds: int, env: dict[str, str]) -> dict[str, list[float]]:
-    """Give the times of both imports, in milliseconds."""
+    """Return the times of both imports, in milliseconds."""
     times: dict[str, list[float]] = {"numpy": [], "gradlite": []}
     for name in times:  # fills the caches: files, and compiled modules
         fresh(TIMED.format(name), env)

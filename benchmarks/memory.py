@@ -19,7 +19,7 @@ from _networks import WIDEST, HandWritten, check_gradients, gradlite_step, probl
 
 
 def third_step(step: Callable[[], object]) -> Figures:
-    """Give the peak during the third step, in MB, and stop tracing."""
+    """Return the peak during the third step, in MB, and stop tracing."""
     step()
     step()
     tracemalloc.reset_peak()

@@ -186,7 +186,7 @@ class HandMLP:
 
 
 def moons_step(library: Any) -> Callable[[], float]:
-    """Give a step of the moons program, which returns the loss."""
+    """Return a step of the moons program, which returns the loss."""
     from sklearn.datasets import make_moons
 
     x, y = make_moons(n_samples=100, noise=0.1, random_state=1)
@@ -212,7 +212,7 @@ def moons_step(library: Any) -> Callable[[], float]:
 
 
 def four_step(library: Any) -> Callable[[], float]:
-    """Give a step of the program on four samples."""
+    """Return a step of the program on four samples."""
     xs = [[2.0, 3.0, -1.0], [3.0, -1.0, 0.5], [0.5, 1.0, 1.0], [1.0, 1.0, -1.0]]
     ys = [1.0, -1.0, -1.0, 1.0]
     random.seed(1337)
@@ -235,7 +235,7 @@ TERMS = 250  # of 12 operations each, the sum included
 
 
 def expression_step(library: Any) -> Callable[[], float]:
-    """Give a function that computes 3,000 operations, and their gradients."""
+    """Return a function that computes 3,000 operations, and their gradients."""
     a = [library.Value(0.5 + i / TERMS) for i in range(TERMS)]
     b = [library.Value(1.5 - i / TERMS) for i in range(TERMS)]
 

@@ -38,12 +38,12 @@ ROOT = Path(__file__).parents[1]
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Put in what the comments ask for."""
+    """Replace comments by the sections that they name."""
     return re.sub(r"<!-- (\w+)(?:: (\S+))? -->", lambda m: SECTIONS[m[1]](m[2]), markdown)
 
 
 def on_post_build(config: Any) -> None:
-    """Draw the neuron of the page about drawing, to be stepped through."""
+    """Draw the neuron that the page about drawing steps through."""
     x, w, b = Value(2.0, label="x"), Value(-3.0, label="w"), Value(6.8814, label="b")
     out = (x * w + b).tanh()
     out.label = "out"
@@ -57,7 +57,7 @@ FIRST = (
     "drawing", "tensor", "transforms", "rule", "checking", "modes", "debug",
     "module", "layers", "normalization", "convolution", "embedding", "losses",
 )  # fmt: skip
-"""The files whose names come first on a page; the others follow in the order of the house."""
+"""The files whose names come first on a page; the others follow in the order of import."""
 
 
 def public_names(module: ModuleType) -> list[str]:
@@ -81,14 +81,14 @@ def reference(name: str) -> str:
     lines, entries = [], []
     for home, names in by_home(module):
         elsewhere = name == "gradlite" and home.startswith("gradlite.estimators")
-        room, page = ("gradlite.estimators", "estimators.md") if elsewhere else (name, "")
+        source, page = ("gradlite.estimators", "estimators.md") if elsewhere else (name, "")
         if home != name:
             lines.append(f"| **{title(home)}** | |")
         for n in names:
-            lines.append(f"| [`{n}`]({page}#{room}.{n}) | {summary(getattr(module, n))} |")
+            lines.append(f"| [`{n}`]({page}#{source}.{n}) | {summary(getattr(module, n))} |")
             if not elsewhere:
                 entries.append(f"::: {name}.{n}\n")
-                if room == "gradlite.estimators" or n == "Tensor":
+                if source == "gradlite.estimators" or n == "Tensor":
                     entries.append("    options: { inherited_members: true }\n")
     shown = f"```pycon\n{example}\n```" if example else ""
     return "\n".join(
@@ -126,7 +126,7 @@ def title(module: str) -> str:
 
 
 def summary(value: Any) -> str:
-    """Give the first paragraph of a docstring, in Markdown. A ufunc's begins with a signature."""
+    """Return the first paragraph of a docstring, in Markdown. A ufunc's begins with a signature."""
     paragraphs = (inspect.getdoc(value) or "").split("\n\n")
     text = paragraphs[isinstance(value, np.ufunc) and len(paragraphs) > 1]
     return " ".join(text.split()).replace("``", "`")
@@ -134,7 +134,7 @@ def summary(value: Any) -> str:
 
 # -- the table of rules -----------------------------------------------------------------------
 
-RULE_ROOMS = (
+RULE_MODULES = (
     "elementwise", "activations", "reductions", "shape", "indexing", "products", "einsum",
     "linalg", "fused", "losses", "sparse", "convolution", "pooling",
     "normalization",
@@ -143,17 +143,17 @@ RULE_ROOMS = (
 
 def rule_table(_: object = None) -> str:
     """Write every derivative rule, under the file that it stands in."""
-    rooms: dict[str, list[Rule]] = {}
+    modules: dict[str, list[Rule]] = {}
     for rule in RULES.values():
         home = next(vjp for vjp in (*rule.vjps, rule.variadic) if vjp is not None).__module__
         if str(home).startswith("gradlite.autodiff.rules."):  # and not added by somebody else
-            rooms.setdefault(home, []).append(rule)
-    order = list(RULE_ROOMS)
-    homes = sorted(rooms, key=lambda home: order.index(home.rpartition(".")[2]))
-    return "\n\n".join(room(import_module(home), rooms[home]) for home in homes)
+            modules.setdefault(home, []).append(rule)
+    order = list(RULE_MODULES)
+    homes = sorted(modules, key=lambda home: order.index(home.rpartition(".")[2]))
+    return "\n\n".join(rules_of(import_module(home), modules[home]) for home in homes)
 
 
-def room(module: ModuleType, rules: list[Rule]) -> str:
+def rules_of(module: ModuleType, rules: list[Rule]) -> str:
     """Write the rules of one file."""
     notes = comments(module)
     parts = [
@@ -168,7 +168,7 @@ def room(module: ModuleType, rules: list[Rule]) -> str:
     }
     made -= {rule.name for rule in rules}  # some put their arguments in order for a rule above
     if made:
-        parts.append("Written in other functions, and so in need of no rule: " + listed(made))
+        parts.append("Composed of functions with rules, so they need none: " + listed(made))
     return "\n\n".join(parts)
 
 

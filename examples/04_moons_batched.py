@@ -23,7 +23,7 @@ def loss_of_samples(model):
     """Compute the loss as in example 03: a call for each sample, Values throughout.
 
     (Behind a score the network is computed with arrays here too, layer by layer. Its Values, one
-    for each product and sum, come into being if somebody looks at them, or draws them.)
+    for each product and sum, are built on first access, or when they are drawn.)
     """
     scores = [model(row) for row in X]
     losses = [(1 - yi * score).relu() for yi, score in zip(y, scores, strict=True)]

@@ -27,7 +27,7 @@ x = np.linspace(0.1, 12, 200)
 first = gl.grad(lambda x: np.sum(special.j0(x)))
 second = gl.grad(lambda x: np.sum(first(x)))
 residual = x * second(x) + first(x) + x * special.j0(x)
-print(f"Bessel's equation is fulfilled up to {np.abs(residual).max():.0e}.")
+print(f"The residual of Bessel's equation is at most {np.abs(residual).max():.0e}.")
 
 # 2. A new operation. Kepler's equation  E - e sin(E) = M  gives the place E of a planet on an orbit
 # of eccentricity e at time M. It is solved by iteration, which need not be recorded at all: the
@@ -68,7 +68,7 @@ right.set(title="Kepler's equation as an operation", xlabel="time $M$", ylabel="
 right.legend()
 figure.savefig("06_your_own_rule.png", dpi=120)
 
-# 3. A wrong rule: the minus sign has become a plus. None says that there is no derivative by e.
+# 3. A wrong rule: the minus sign has become a plus. None: no derivative with respect to e.
 
 gl.defvjp(kepler, lambda g, E, M, e: g / (1 + e * np.cos(E)), None)
 try:

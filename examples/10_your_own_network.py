@@ -33,12 +33,12 @@ class Images(nn.Module):
         self.decide = nn.Linear(2 * channels * 16, out_features)
 
     def forward(self, x):
-        """Give a score for each class."""
+        """Return a score for each class."""
         return self.decide(self.look(x.reshape(-1, 1, 8, 8)))
 
 
 def focal(scores, classes):
-    """Give the loss of each sample; easy ones count less (Lin et al., arXiv:1708.02002)."""
+    """Return the loss of each sample; easy ones count less (Lin et al., arXiv:1708.02002)."""
     log_p = gl.log_softmax(scores, axis=1)[np.arange(len(classes)), classes]
     return -((1 - np.exp(log_p)) ** 2) * log_p
 

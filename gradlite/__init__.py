@@ -112,7 +112,7 @@ __all__ = [
 
 
 # glibc gives freed memory of more than 128 KiB back to the system at once, and every larger array
-# is paged in anew: a third of the time of a prediction, 2 % of a training step. Once an array of
+# is paged in again: a third of the time of a prediction, 2 % of a training step. Once an array of
 # 8 MiB has been freed, it keeps up to twice as much (mallopt(3), M_MMAP_THRESHOLD). No page of this
 # one is touched.
 numpy.empty(2**23, numpy.uint8)

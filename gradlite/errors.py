@@ -97,7 +97,7 @@ class MissingRuleError(GradliteError, TypeError):
 
     @classmethod
     def for_function(cls, fn: Callable[..., Any], method: str = "__call__") -> MissingRuleError:
-        """Say that `fn` has no rule, and how to add one."""
+        """Return the error for a function without a rule, with how to add one."""
         name = function_name(fn)
         if method != "__call__":
             return cls(
@@ -169,7 +169,7 @@ NO_DERIVATIVE = {
 
 
 def _to_array_remedy(frame: FrameType | None) -> str:
-    """Say what to write in place of the call that asked for an array."""
+    """Return what to write in place of the call that asked for an array."""
     while frame is not None:
         module, name = frame.f_globals.get("__name__") or "", frame.f_code.co_name
         twin = TWINS.get(f"scipy.special.{name}")
@@ -253,7 +253,7 @@ def _home(fn: Callable[..., Any], name: str) -> str:
 
 
 def compare_names(own: Iterable[str], given: Iterable[str]) -> Iterator[str]:
-    """Say which names are missing, and which are there instead.
+    """Yield which names are missing, and which are there instead.
 
     Examples
     --------

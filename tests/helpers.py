@@ -178,7 +178,7 @@ def leaves(*arrays: Any) -> list[gl.Tensor]:
 
 
 def nodes_behind(tensor: gl.Tensor) -> Iterator[Any]:
-    """Give every recorded operation behind a Tensor, once."""
+    """Return every recorded operation behind a Tensor, once."""
     pending, seen = [tensor._node], set()
     while pending:
         node = pending.pop()
@@ -189,6 +189,6 @@ def nodes_behind(tensor: gl.Tensor) -> Iterator[Any]:
 
 
 def gradients(f: Callable[..., Any], *arrays: Any, cotangent: Any = None) -> list[Any]:
-    """Give the gradient of ``sum(f(*arrays))`` by each of the arrays (or of f, weighted)."""
+    """Return the gradient of ``sum(f(*arrays))`` with respect to each array (or of f, weighted)."""
     answer, pull = gl.vjp(f, *arrays)
     return list(pull(np.ones_like(answer) if cotangent is None else cotangent))

@@ -1,6 +1,6 @@
 """One test for each line of DESIGN.md's table "What good behaviour is", in its order.
 
-What each line promises in detail is held in the file of its room; here it is held as promised.
+What each line promises in detail is tested in the file of its module; here, as promised.
 """
 
 import copy

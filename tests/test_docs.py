@@ -20,7 +20,7 @@ from gradlite.cli.app import gradlite as gradlite_command
 ROOT = Path(gradlite.__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
-ROOMS = [
+SUBMODULES = [
     "gradlite", "gradlite.nn", "gradlite.nn.init", "gradlite.optim", "gradlite.optim.schedules",
     "gradlite.training.data", "gradlite.draw", "gradlite.estimators",
     "gradlite.engine", "gradlite.persist", "gradlite.scalar", "gradlite.errors",
@@ -68,11 +68,13 @@ def test_every_public_name_is_in_the_reference(hooks):
     written = "\n".join(hooks.on_page_markdown(path.read_text()) for path in pages)
     entries = set(re.findall(r"^::: (\S+)$", written, flags=re.M))
     described = {id(found(entry)) for entry in entries}
-    for room in ROOMS:
-        module = importlib.import_module(room)
+    for submodule in SUBMODULES:
+        module = importlib.import_module(submodule)
         for name in getattr(module, "__all__", None) or hooks.public_names(module):
             value = getattr(module, name)
-            assert id(value) in described or f"{room}.{name}" in NO_ENTRY, f"{room}.{name}"
+            assert id(value) in described or f"{submodule}.{name}" in NO_ENTRY, (
+                f"{submodule}.{name}"
+            )
 
 
 def test_lists_begin_with_the_first_thing_to_know_and_show_code_as_it_is(hooks):
@@ -124,8 +126,8 @@ NO_ENTRY = {
 
 
 def found(entry):
-    room, _, name = entry.rpartition(".")
-    return getattr(importlib.import_module(room), name)
+    submodule, _, name = entry.rpartition(".")
+    return getattr(importlib.import_module(submodule), name)
 
 
 def where(rule):

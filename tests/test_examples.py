@@ -29,7 +29,7 @@ KEY = {
     r"\nThe batch takes 1/\d+ of",
     "05_tensors_and_numpy": r"(?s)agrees with finite differences: they differ by \de-(0[89]|1\d) .*"
     r"np\.log gave Inf .*np\.sum\(p \* np\.log\(p\)\)\n.*Mended, the entropy is 0\.5822",
-    "06_your_own_rule": r"(?s)fulfilled up to \de-1\d.*E is 1\.5997, and changes with e by 0\.9825"
+    "06_your_own_rule": r"(?s)is at most \de-1\d.*E is 1\.5997, and changes with e by 0\.9825"
     r".*wrong rule is found: derivative of order 1 of",
     "07_newton": r"(?s)descent: 2000 steps, .*method: 6 steps, f = \d\.\de-\d\d at \[1\.0, 1\.0\]"
     r"\n1000 numbers: \d+ steps, f = .* x = 1 up to \de-(0[7-9]|1\d)",

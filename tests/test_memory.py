@@ -155,7 +155,7 @@ def cube(x):
 
 
 STEPS = {
-    "operations of every room": lambda: (
+    "operations of every module": lambda: (
         np.sum(np.sort(np.concatenate([leaf(X), X]))[::2] @ np.linalg.inv(np.diag(leaf(X) + 3)))
     ).backward(),
     "several results": lambda: sum(leaf(X) * 2).backward(),

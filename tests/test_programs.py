@@ -16,14 +16,14 @@ def leaf(data, dtype=np.float64):
 
 
 class Dual:
-    """Forward mode: a value and its derivative by each of the inputs' entries, written plainly."""
+    """Forward mode: a value and its derivative with respect to each entry of the inputs."""
 
     def __init__(self, value, slope):
         self.value, self.slope = np.asarray(value), np.asarray(slope)  # slope: value.shape + (n,)
 
     @staticmethod
     def lift(slope, ndim):
-        """Give `slope` room to broadcast against a value of `ndim` axes."""
+        """Reshape `slope` to broadcast against a value of `ndim` axes."""
         missing = ndim - (slope.ndim - 1)
         return slope.reshape((1,) * missing + slope.shape)
 

@@ -111,7 +111,7 @@ def test_a_replaced_rule_is_still_guarded_where_a_branch_is_masked():
     np.testing.assert_array_equal(x.grad, [0.0, 0.5])
 
 
-def test_a_replaced_rule_decides_anew_what_is_kept():
+def test_a_replaced_rule_decides_again_what_is_kept():
     double = gl.primitive(lambda x: x * 2.0)
     gl.defvjp(double, lambda g, ans, x: g * 2.0)
     double(leaf(1.0)).backward()

@@ -1,4 +1,4 @@
-"""The tape: what is recorded, how cotangents travel back, and what is let go when."""
+"""The tape: what is recorded, how cotangents travel back, and what is freed when."""
 
 import weakref
 

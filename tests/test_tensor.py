@@ -342,7 +342,7 @@ def test_grad_is_an_array_of_the_leafs_shape_and_dtype():
         assert x.grad.dtype == dtype
 
 
-def test_zero_grad_empties_grad_and_the_next_backward_starts_anew():
+def test_zero_grad_empties_grad_and_the_next_backward_starts_again():
     x = leaf([1.0, 2.0])
     x.sum().backward()
     x.zero_grad()

@@ -1,12 +1,12 @@
 """Pictures of graphs, of networks and of their training.
 
-`draw` shows what a result, a module or an estimator was made of, down to the numbers that went in.
-The displays, made as scikit-learn's are, show the loss, gradients, weights and activations.
-`draw_dot` and `trace` have the signatures of the functions by these names in the notebooks about
-micrograd, and take Tensors as well.
+`draw` shows how a result, a module's or an estimator's, was computed from its inputs. The displays
+follow scikit-learn's: they show losses, gradients, weights and activations. `draw_dot` and `trace`
+have the signatures of the functions by these names in the notebooks about micrograd, and take
+Tensors as well.
 
-Graphs are laid out by Graphviz, through pygraphviz, and displays drawn by matplotlib: both come
-with the extra `viz`, and are loaded when they are used.
+Graphviz lays graphs out, through pygraphviz, and matplotlib draws displays. Both come with the
+extra `viz`, and are loaded on first use.
 """
 
 from gradlite.draw.displays import (

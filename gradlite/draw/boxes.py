@@ -1,16 +1,18 @@
-"""What is written in a picture of a graph: in the boxes, in the ovals, and beside the arrows."""
+"""The texts of a picture of a graph: in boxes, in ovals and beside arrows."""
 
 from __future__ import annotations
 
-import inspect
 import math
 from dataclasses import fields as dataclass_fields
 from dataclasses import is_dataclass
+from functools import lru_cache
+from inspect import getfullargspec, isfunction, unwrap
 from typing import Any
 
 import numpy as np
 
 from gradlite.autodiff.node import Node
+from gradlite.autodiff.rule import Function, Rule
 from gradlite.scalar import Value
 from gradlite.scalar.bridge import value_or_node
 from gradlite.scalar.layers import ParameterAccumulator
@@ -19,27 +21,19 @@ from gradlite.scalar.ops import short
 COMMUTATIVE = frozenset({np.add, np.multiply})
 
 
-def fields(item: Any, answer: Any = None) -> list[str]:
-    """Write what an item of a graph holds: the number or numbers, and the gradient.
-
-    Parameters
-    ----------
-    item : Value, Node, Tensor or array
-        What a box is drawn for.
-    answer : array, optional
-        Its numbers, if they are known.
-    """
+def fields(item: Any, data: Any = None) -> list[str]:
+    """Describe a Value, Node, Tensor or array: its data, if they are known, and its gradient."""
     if isinstance(item, Value):
         return [f"data {number(item.data)}", f"grad {number(item.grad)}"]
     if not isinstance(item, Node):
-        return described(item.shape, answer)
+        return describe_array(item.shape, data)
     if item.rule is not None and item.rule.outputs:
         return [f"{len(item.shape)} results"]
-    return described(item.shape, answer) + measured("grad", gradient(item))
+    return describe_array(item.shape, data) + measured("grad", gradient(item))
 
 
-def described(shape: tuple[int, ...], array: Any) -> list[str]:
-    """Write the shape of an array, and what is known of its numbers."""
+def describe_array(shape: tuple[int, ...], array: Any) -> list[str]:
+    """Describe an array by its shape, dtype and norm, as far as they are known."""
     if array is None:
         return [str(shape)]
     sparse = ", sparse" if is_sparse(array) else ""
@@ -47,7 +41,7 @@ def described(shape: tuple[int, ...], array: Any) -> list[str]:
 
 
 def measured(what: str, array: Any) -> list[str]:
-    """Write a single number as it is, and of an array the norm."""
+    """Write a single number as it is, of an array the norm."""
     if array is None:
         return []
     if is_sparse(array):
@@ -60,8 +54,8 @@ def measured(what: str, array: Any) -> list[str]:
 
 
 def gradient(node: Node) -> Any:
-    """Give what has arrived at a node, or None."""
-    if isinstance(node.sink, ParameterAccumulator):  # at the weights of neurons: they have it
+    """Return the gradient that has arrived at a node, or None."""
+    if isinstance(node.sink, ParameterAccumulator):  # the weights of neurons
         return np.array([p.grad for p in node.sink.parameters])
     if node.sink is None or not node.sink.full:
         return None
@@ -69,26 +63,26 @@ def gradient(node: Node) -> Any:
 
 
 def operation(item: Any) -> list[str]:
-    """Name the operation that made an item, and what it was told besides; nothing for a leaf."""
+    """Name the operation that made an item, then its constants; nothing for a leaf."""
     if isinstance(item, Value):
         return [item._op] if item._op else []
     if not isinstance(item, Node) or item.rule is None:
         return []
     numbers = [(role, small(x)) for role, x in constants(item) if not np.ndim(x)]
-    told = [f"{role}={x}" if role else x for role, x in numbers]
+    texts = [f"{role}={x}" if role else x for role, x in numbers]
     if item.params:
         usual = item.rule._signature()
         params = {k: v for k, v in item.params.items() if k != "saved"}
         for k, v in params.items():
-            if is_dataclass(v):  # the frame of a convolution
-                told += [f"{f.name}={small(getattr(v, f.name))}" for f in dataclass_fields(v)]
+            if is_dataclass(v):  # the window of a convolution
+                texts += [f"{f.name}={small(getattr(v, f.name))}" for f in dataclass_fields(v)]
             elif v is not usual.get(k, item) and not is_array(v):
-                told.append(f"{k}={small(v)}")
-    return [item.rule.name, *told]
+                texts.append(f"{k}={small(v)}")
+    return [item.rule.name, *texts]
 
 
 def operands(item: Any) -> list[Any]:
-    """List what the operation that made an item took by position: items and constants."""
+    """Return the positional arguments of the operation that made an item: items and constants."""
     if isinstance(item, Value):
         rule = item._made_by.rule if item._made_by is not None else None
         is_power = rule is not None and len(item._inputs) < len(rule.vjps)  # to a constant exponent
@@ -100,7 +94,7 @@ def operands(item: Any) -> list[Any]:
 
 
 def constants(item: Any) -> list[tuple[str, Any]]:
-    """List the data that an operation took and that was not on the tape, each with its role."""
+    """Return the arguments of an operation that were not on the tape, each with its role."""
     if not isinstance(item, Node) or item.rule is None:
         return []
     given = zip(roles(item), item.args, item.parents or (), strict=True)
@@ -110,17 +104,17 @@ def constants(item: Any) -> list[tuple[str, Any]]:
 
 
 def is_array(x: Any) -> bool:
-    """Tell whether something is data that an operation took: an array, or a sparse matrix."""
+    """Return whether `x` is an array with axes, or a sparse matrix."""
     return (isinstance(x, np.ndarray) and x.ndim > 0) or is_sparse(x)
 
 
 def is_sparse(x: Any) -> bool:
-    """Tell whether something is a sparse matrix of scipy."""
+    """Return whether `x` is a sparse matrix of scipy."""
     return hasattr(x, "tocsr")
 
 
 def role_of(x: Any, item: Any) -> str:
-    """Say as which argument the operation that made an item took `x`, where that matters."""
+    """Name the arguments that the operation that made an item took `x` as, where that matters."""
     if not isinstance(item, Node) or item.rule is None:
         return ""
     used = zip(roles(item), item.parents or (), strict=True)
@@ -128,17 +122,32 @@ def role_of(x: Any, item: Any) -> str:
 
 
 def roles(node: Node) -> list[str]:
-    """Name the arguments of an operation as its derivative rule does, if their order matters."""
+    """Name the arguments of an operation, if their order matters."""
     rule: Any = node.rule
     count = len(node.args)
-    codes = [inspect.unwrap(vjp).__code__ for vjp in rule.vjps if hasattr(vjp, "__code__")]
-    if count == 1 or rule.fn in COMMUTATIVE or not (codes or rule.variadic):
+    ordered = rule.variadic or any(map(isfunction, rule.vjps))
+    if count == 1 or rule.fn in COMMUTATIVE or not ordered:
         return [""] * count
-    return list(codes[0].co_varnames[2 : 2 + count]) if codes else [str(i) for i in range(count)]
+    return argument_names(rule, count)
+
+
+@lru_cache(1000)
+def argument_names(rule: Rule, count: int) -> list[str]:
+    """Name the arguments of an operation as its first derivative does, or else by number."""
+    for vjp in filter(isfunction, rule.vjps):
+        return [argument_name(vjp, i) for i in range(count)]
+    return [str(i) for i in range(count)]
+
+
+def argument_name(vjp: Function, i: int) -> str:
+    """Return what a vjp calls argument `i`."""
+    spec, place = getfullargspec(unwrap(vjp)), i + 2  # after g and ans
+    named = place < len(spec.args)
+    return spec.args[place] if named else f"{spec.varargs or ''}[{place - len(spec.args)}]"
 
 
 def number(x: Any) -> str:
-    """Write a number with four decimals, or, if that would say little, with four digits."""
+    """Write a number with four decimals, or very small and large ones with four digits."""
     try:
         x = float(x) + 0.0  # no minus before a zero
     except (TypeError, ValueError, OverflowError):
@@ -148,7 +157,7 @@ def number(x: Any) -> str:
 
 
 def small(x: Any) -> str:
-    """Write a constant in a few characters: an array as its shape and dtype."""
+    """Write a constant briefly: an array as its shape and dtype."""
     if isinstance(x, np.ndarray):
         return f"{x.shape} {x.dtype}" if x.ndim else small(x.item())
     if is_sparse(x):

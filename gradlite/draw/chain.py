@@ -1,7 +1,7 @@
-"""The chain rule at one node, with its names and its numbers put into the formula.
+"""The chain rule at one node: its formula with names and with numbers.
 
-``w.grad += n.grad * x`` is the formula with the names of what is in the graph, ``0.5 * 2`` the same
-with their numbers. Of arrays, the numbers are those of the first element.
+``w.grad += n.grad * x`` is the formula with the names of the graph, ``0.5 * 2`` the same with
+numbers, for arrays those of the first element.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gradlite.autodiff.node import Node
 from gradlite.autodiff.rule import Rule
 from gradlite.draw.boxes import operands, small
 from gradlite.draw.formulas import mathml
-from gradlite.draw.latex import decimal, latex, number
+from gradlite.draw.latex import decimal, latex, latex_number
 from gradlite.draw.mathematics import Arraywise, Elementwise, Entry, entry_of
 from gradlite.errors import GraphError
 from gradlite.scalar import Value
@@ -26,18 +26,18 @@ Numbers = dict[str, float]
 
 
 class Chain(NamedTuple):
-    """What reaches an input, as the chain rule says it.
+    """What reaches an input, by the chain rule.
 
     Attributes
     ----------
     code : str
-        With names, as a statement of Python.
+        A Python statement with names.
     numbers : str
-        The right-hand side with numbers; '' where they are not known, or too many.
+        Its right-hand side with numbers; '' if they are unknown, or a sum of many.
     mathml : str
         The same as an equation; '' likewise.
     where : str
-        Of which element the numbers are, '' of a single number.
+        The index of the element that the numbers are of, '' for a single number.
     """
 
     code: str
@@ -47,15 +47,7 @@ class Chain(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What is known of the items of a graph, by their ids.
-
-    Attributes
-    ----------
-    names : mapping of int to str
-        Their names.
-    values : mapping of int to object
-        Their numbers.
-    """
+    """The names and the numbers of the items of a graph, by their ids."""
 
     names: Mapping[int, str]
     values: Mapping[int, Any]
@@ -68,12 +60,6 @@ def rule_of(item: Any) -> Rule | None:
     return item.rule if isinstance(item, Node) else None
 
 
-def is_variadic(item: Any) -> bool:
-    """Tell whether the operation that made an item takes any number of arrays."""
-    rule = rule_of(item)
-    return rule is not None and rule.variadic is not None
-
-
 def params_of(item: Any) -> dict[str, Any]:
     """Return the parameters of the operation that made an item, with their defaults."""
     rule = rule_of(item)
@@ -83,17 +69,17 @@ def params_of(item: Any) -> dict[str, Any]:
 
 
 def formula_of(item: Any) -> Entry | None:
-    """Return the formulas of the operation that made an item, if there are such."""
+    """Return the formulas of the operation that made an item, if there are any."""
     rule = rule_of(item)
     return None if rule is None else entry_of(rule, params_of(item))
 
 
-def forward(item: Any, known: Known) -> str:
+def forward_text(item: Any, known: Known) -> str:
     """Write how a result was computed: ``n = x * w = 2 * (-3)``."""
     name, entry = known.names[id(item)], formula_of(item)
     if isinstance(entry, Elementwise) and not entry.reduction:
-        code = with_names(entry.definition, named(item, entry, known))
-        numbers = numbered(item, entry, known, ())
+        code = with_names(entry.definition, symbol_names(item, entry, known))
+        numbers = symbol_numbers(item, entry, known, ())
         put = f" = {with_numbers(entry.definition, numbers)}" if numbers else ""
     else:
         op = getattr(rule_of(item), "name", "").removeprefix("np.").removeprefix("gl.")
@@ -102,58 +88,61 @@ def forward(item: Any, known: Known) -> str:
     return f"{code}{put}" if code in ("", name) else f"{name} = {code}{put}"
 
 
-def backward(item: Any, x: Any, g: Any, amount: Any, known: Known) -> Chain | None:
+def chain_at(item: Any, x: Any, g: Any, amount: Any, known: Known) -> Chain | None:
     """Write what a result of gradient `g` passes back to `x`, an input of it."""
-    entry = formula_of(item)
-    places = [i for i, operand in enumerate(operands(item)) if operand is x]
-    left = f"{attribute(known.names[id(x)])}.grad"
-    if entry is None or not places or is_variadic(item):
+    entry, rule = formula_of(item), rule_of(item)
+    if entry is None or rule is None or rule.variadic is not None:
         return None
-    if not isinstance(entry, Elementwise):
-        terms = [entry.code.get(entry.arguments[i], "") for i in places]
-        if not all(terms) or not fits(item, entry, g):
-            return None
-        texts = named(item, entry, known)
-        return Chain(f"{left} += {' + '.join(with_names(term, texts) for term in terms)}")
-    terms = [entry.derivatives[entry.arguments[i]] for i in places]
-    texts = named(item, entry, known)
-    code = f"{left} += {' + '.join(with_names(term, texts) for term in terms)}"
+    derivatives = entry.derivatives if isinstance(entry, Elementwise) else entry.code
+    used = zip(entry.arguments, operands(item), strict=False)
+    terms = [derivatives.get(symbol, "") for symbol, operand in used if operand is x]
+    if not terms or not all(terms):
+        return None
+    texts = symbol_names(item, entry, known)
+    written = " + ".join(with_names(term, texts) for term in terms)
+    code = f"{attribute(known.names[id(x)])}.grad += {written}"
+    if isinstance(entry, Elementwise):
+        return with_amount(code, terms, amount, elements(item, entry, amount, g, known))
+    return Chain(code) if fits(item, entry, g) else None
+
+
+def elements(item: Any, entry: Elementwise, amount: Any, g: Any, known: Known) -> Numbers:
+    """Map the symbols to the numbers of the first element of `amount`; none if it is a sum."""
     shape = np.shape(amount)
-    numbers = numbered(item, entry, known, shape, g)
-    if not numbers or (np.size(amount) != 1 and not entry.reduction and np.shape(g) != shape):
+    one = np.size(amount) == 1 or bool(entry.reduction) or np.shape(g) == shape
+    return symbol_numbers(item, entry, known, shape, g) if one else {}
+
+
+def with_amount(code: str, terms: list[str], amount: Any, numbers: Numbers) -> Chain:
+    """Add to a statement the numbers of its terms, and what they come to."""
+    if not numbers:
         return Chain(code)
+    shape = np.shape(amount)
     total = first(amount, shape)
+    where = "" if np.size(amount) == 1 else f"[{', '.join('0' * len(shape))}]"
     put = " + ".join(with_numbers(term, numbers) for term in terms)
     if put == decimal(total):  # as it is
-        return Chain(code, put)
-    put += f" = {decimal(total)}"
-    written = f"{number(total)} = {' + '.join(latex(term, numbers) for term in terms)}"
-    where = "" if np.size(amount) == 1 else f"[{', '.join('0' * len(shape))}]"
-    return Chain(code, put, mathml(written), where)
+        return Chain(code, put, where=where)
+    written = f"{latex_number(total)} = {' + '.join(latex(term, numbers) for term in terms)}"
+    return Chain(code, f"{put} = {decimal(total)}", mathml(written), where)
 
 
 def fits(item: Any, entry: Arraywise, g: Any) -> bool:
-    """Tell whether capitals stand for matrices in a call, and another result for a number."""
+    """Return whether the capitals of an entry stand for matrices in this call."""
     symbols = zip(entry.arguments, operands(item), strict=False)
     matrices = all(getattr(x, "ndim", 0) == 2 for symbol, x in symbols if symbol.isupper())
     return matrices and np.ndim(g) == (2 if entry.result.isupper() else 0)
 
 
 def first(x: Any, shape: tuple[int, ...]) -> float:
-    """Return the first element of what broadcasts to a shape.
-
-    Raises
-    ------
-    ValueError, TypeError, OverflowError, IndexError
-        If it does not broadcast, or is no number.
-    """
+    """Return the first element of `x` broadcast to a shape."""
     return float(np.broadcast_to(np.asarray(x, float), shape).flat[0] if np.ndim(x) else x)
 
 
 # -- symbols and what they stand for ------------------------------------------------------------
 
 
-def named(item: Any, entry: Entry, known: Known) -> Texts:
+def symbol_names(item: Any, entry: Entry, known: Known) -> Texts:
     """Map the symbols of a formula to names."""
     texts = {"g": f"{attribute(known.names[id(item)])}.grad", "n": "n"}
     texts[entry.result] = attribute(known.names[id(item)])
@@ -161,20 +150,20 @@ def named(item: Any, entry: Entry, known: Known) -> Texts:
         texts[symbol] = attribute(known.names.get(id(x)) or small(x))
     params = entry.params if isinstance(entry, Elementwise) else {}
     for name, symbol in params.items():
-        texts[symbol] = small(params_of(item).get(name)) if np.ndim(name) == 0 else symbol
+        texts[symbol] = small(params_of(item).get(name))
     return texts
 
 
 def attribute(name: str) -> str:
-    """Put a name in parentheses that is an expression."""
+    """Put a name in parentheses if it is an expression."""
     word = name.replace("_", "").replace(".", "").isalnum()
     return name if word or name.startswith("(") else f"({name})"
 
 
-def numbered(
+def symbol_numbers(
     item: Any, entry: Elementwise, known: Known, shape: tuple[int, ...], g: Any = 0.0
 ) -> Numbers:
-    """Map the symbols of a formula to the numbers of the first element; none if one is unknown."""
+    """Map the symbols of a formula to numbers of the first element; to none if one is unknown."""
     parts = operands(item)
     given: dict[str, Any] = dict(zip(entry.arguments, parts, strict=False))
     given = {symbol: known.values.get(id(x), x) for symbol, x in given.items()}
@@ -200,13 +189,13 @@ def numbered(
 
 
 class Substitution(ast.NodeTransformer):
-    """Puts other expressions in the place of names."""
+    """Replace names by other expressions."""
 
     def __init__(self, values: Mapping[str, ast.expr]) -> None:
         self.values = values
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
-        """Put the value in its place."""
+        """Replace a name."""
         return self.values.get(node.id, node)
 
 
@@ -237,6 +226,6 @@ def with_numbers(expression: str, numbers: Numbers) -> str:
 
 
 def substituted(expression: str, values: Mapping[str, ast.expr]) -> str:
-    """Write an expression with others in place of its names."""
+    """Write an expression with other expressions in place of names."""
     tree = ast.parse(expression, mode="eval").body
     return ast.unparse(Substitution(values).visit(tree))

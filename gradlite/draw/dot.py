@@ -1,4 +1,4 @@
-"""The picture of a graph in DOT, the language of Graphviz: a box a number, an oval an operation."""
+"""The picture of a graph in DOT, Graphviz's language: boxes are numbers, ovals operations."""
 
 from __future__ import annotations
 
@@ -28,9 +28,8 @@ RESULT = 'style=filled, fillcolor="#ffffff"'
 ROOT = ", penwidth=2.5"
 ARRAY = 'shape=plaintext, fontsize=9, fontcolor="#555555", height=0.2, margin="0.04,0.02"'
 
-# Each kind has its shape, its line and its colour, so that two of them may get lost: in print, or
-# on the eye. Colours are those of Okabe and Ito, Color Universal Design, 2008, for lines, and
-# tints of them.
+# Each kind has its own shape, line and colour, so that no single one of them is needed, in print or
+# by the colour-blind. Lines are in colours of Okabe and Ito, Color Universal Design, 2008.
 BOX = f'node [{FONT}, fontsize=10, shape=box, height=0.3, margin="0.1,0.05", color="#555555"]'
 KINDS: dict[Kind, str] = {
     "parameter": 'style="rounded,filled,bold", color="#0072b2", fillcolor="#d6e9f5"',
@@ -48,14 +47,14 @@ CELLS: dict[Kind, str] = {
     "constant": 'style="dashed" color="#777777" bgcolor="#f1f1f1"',
 }
 
-# Larger graphs than this are laid out with less care: perfection could take minutes.
+# Larger graphs than this are laid out with less care: the best layout could take minutes.
 LARGE = 40  # boxes
 NEAR = 2  # arrows from a box that are laid out with care
 CARELESS = "graph [nslimit=2, nslimit1=2, mclimit=0.5]"
 
-PLACE = "grad norm 0.0000"  # as wide as most that will stand there
+PLACE = "grad norm 0.0000"  # as wide as most gradients
 NEWLINE = "\\n"
-LONGEST = 60  # characters of a label
+LONGEST_LABEL = 60  # characters of a label
 CODE = 36  # characters of a line of code
 ESCAPES = str.maketrans(
     {**{c: f"\\{c}" for c in '\\"{}|<>'}, "&": "&amp;", "\n": NEWLINE, "\t": " "}
@@ -70,7 +69,7 @@ def draw_dot(root: Any, format: str = "svg", rankdir: str = "LR") -> Picture:
     root : Value or Tensor
         The result.
     format : str, default 'svg'
-        What `Picture.render` writes: 'svg', 'png', 'pdf', ...
+        The format of `Picture.render`: 'svg', 'png', 'pdf', ...
     rankdir : {'LR', 'TB'}
         From left to right, or from top to bottom.
 
@@ -84,20 +83,20 @@ def draw_dot(root: Any, format: str = "svg", rankdir: str = "LR") -> Picture:
     DtypeError
         If `root` is neither a Value nor a Tensor.
     GraphError
-        If a backward pass has let the graph of Tensors go.
+        If a backward pass has freed the graph of Tensors.
     PictureError
         If `format` or `rankdir` is unknown.
 
     Notes
     -----
-    A Value's box shows its label, data and gradient. That of a Tensor, or of a step on the way to
-    it, shows shape, dtype, norm and the norm of the gradient; of a single number, the number.
-    Leaves have round corners, results have square ones, and the root's outline is thick.
+    The box of a Value shows its label, data and gradient; that of a Tensor or an intermediate
+    result shape, dtype, norm and the norm of the gradient, or the single number. Leaves have round
+    corners, results square ones, and the root a thick outline.
 
-    The tape has let go of arrays that no derivative needs. For the picture they are computed
-    again, from what went in as it is now: draw before an optimizer's step, or its new weights go
-    into these numbers. Where that may not be done (by a function of your own that is not NumPy's,
-    SciPy's or gradlite's) the box shows the shape alone. Nothing is recorded, and no state changes.
+    The tape does not keep arrays that no derivative needs. For the picture they are computed again
+    from the inputs as they are now: draw before an optimizer's step changes the weights. The result
+    of a function of your own is not computed again: its box shows the shape alone. Nothing is
+    recorded, and no state changes.
 
     Examples
     --------
@@ -116,19 +115,7 @@ def draw_dot(root: Any, format: str = "svg", rankdir: str = "LR") -> Picture:
 
 
 class Look(NamedTuple):
-    """How a graph looks.
-
-    Attributes
-    ----------
-    nodes : str
-        The defaults of nodes.
-    box : callable
-        Returns the attributes of a box, of its name and what is written in it.
-    oval : callable
-        Returns the label of an operation.
-    legend : callable
-        Returns a statement that explains the looks, or none.
-    """
+    """How a graph looks: attributes of all nodes, of a box, of an oval, and the legend, if any."""
 
     nodes: str
     box: Callable[[Box, str, list[str]], str]
@@ -137,14 +124,14 @@ class Look(NamedTuple):
 
 
 def with_place(box: Box) -> list[str]:
-    """List what is written in a box, and a place for the gradient that a page will show."""
+    """Return the lines of a box, with a place for the gradient that a page will show."""
     fields = box.fields
     waits = isinstance(box.item, Node) and not any(field.startswith("grad") for field in fields)
     return [*fields, PLACE] if waits else fields
 
 
 def record(box: Box, name: str, fields: list[str]) -> str:
-    """Show a box as micrograd's notebooks do: as a record of its fields."""
+    """Write a box as micrograd's notebooks do: as a record of its fields."""
     if is_array(box.item):
         lines = [name] * (name != box.name) + [small(box.item)]
         return f'label="{NEWLINE.join(map(written, lines))}", {ARRAY}'
@@ -155,7 +142,7 @@ def record(box: Box, name: str, fields: list[str]) -> str:
 
 
 def detailed(box: Box, name: str, fields: list[str]) -> str:
-    """Show a box with its name and the line of code, in the look of its kind."""
+    """Write a box with its name and its line of code, in the look of its kind."""
     lines = [marked_up(line) for line in fields]
     if name:
         lines.insert(0, f"<b>{marked_up(name)}</b>")
@@ -164,19 +151,19 @@ def detailed(box: Box, name: str, fields: list[str]) -> str:
     return f"label=<{'<br/>'.join(lines)}>, {KINDS[box.kind]}"
 
 
-def told(op: list[str]) -> str:
-    """Write an operation, and smaller what it was told."""
+def labelled(op: list[str]) -> str:
+    """Write an operation, and in small print its constants."""
     name, *rest = map(marked_up, op)
     return f"label=<{'<br/>'.join([name, *map(fine_print, rest)])}>"
 
 
 def fine_print(text: str) -> str:
-    """Make marked up text small and grey."""
+    """Make marked-up text small and grey."""
     return f'<font point-size="8" color="#555555">{text}</font>'
 
 
 def legend(scene: Scene) -> list[str]:
-    """Explain the looks of leaves below the picture, if there are several kinds."""
+    """Return a legend of the kinds of leaves, if there are several."""
     kinds = {box.kind for box in scene.boxes.values()}
     cells = [
         f'<td border="1" {cell}><font point-size="8">{kind}</font></td>'
@@ -193,11 +180,11 @@ RECORDS = Look(
     oval=lambda op: f'label="{NEWLINE.join(map(written, op))}"',
     legend=lambda scene: [],
 )
-DETAILED = Look(BOX, detailed, told, legend)
+DETAILED = Look(BOX, detailed, labelled, legend)
 
 
 def picture(scene: Scene, look: Look, rankdir: str, format: str = "svg") -> Picture:
-    """Make the picture of a scene."""
+    """Return the picture of a scene."""
     one_of("rankdir", rankdir, ("LR", "TB"))
 
     def write_dot(named: bool) -> str:
@@ -209,8 +196,8 @@ def picture(scene: Scene, look: Look, rankdir: str, format: str = "svg") -> Pict
 def source(scene: Scene, look: Look, rankdir: str, names: Mapping[str, str]) -> str:
     """Write a scene in DOT.
 
-    Everything has an id, which an SVG shows: a box its own, the oval of its operation
-    ``<box>-op``, an arrow from a box ``<source>-<box>``, that from the oval ``<box>-op-<box>``.
+    Everything has an id in the SVG: a box its own, the oval of its operation ``<box>-op``, an arrow
+    from a box ``<source>-<box>``, that from the oval ``<box>-op-<box>``.
     """
     far = far_arrows(scene) if len(scene.boxes) > LARGE else set()
     nodes, edges = [], []
@@ -236,10 +223,10 @@ def source(scene: Scene, look: Look, rankdir: str, names: Mapping[str, str]) -> 
 
 
 def far_arrows(scene: Scene) -> set[tuple[str, str]]:
-    """Choose the arrows that Graphviz need not think of: from what many operations take.
+    """Return the arrows that Graphviz may ignore when it places boxes: from widely used inputs.
 
-    An arrow costs as much as the ranks that it crosses. Each box keeps those to its first few
-    takers, and each operation one that leads to its place.
+    An arrow costs as much as the ranks that it crosses. Each box keeps the arrows to its first few
+    takers, and each operation the one that determines its rank.
     """
     boxes = scene.boxes.values()
     takers = Counter(link.source for box in boxes for link in box.inputs)
@@ -258,29 +245,29 @@ def far_arrows(scene: Scene) -> set[tuple[str, str]]:
 
 
 def line_of_code(where: str) -> str:
-    """Shorten what debug mode wrote down, ``/path/file.py:3 in f`` and the code below it."""
+    """Shorten what debug mode recorded, ``/path/file.py:3 in f`` and the code below it."""
     place, _, code = where.partition("\n")
     text = f"{os.path.basename(place.rpartition(' in ')[0])}  {code.strip()}"
     return text if len(text) <= CODE else f"{text[: CODE - 1]}…"
 
 
 def marked_up(text: str) -> str:
-    """Write a text in the HTML of Graphviz, where a backslash means something, too."""
+    """Escape a text for the HTML of Graphviz, where a backslash is special, too."""
     return html.escape(printable(text)).replace("\\", "\\\\").replace("\n", "<br/>")
 
 
 def written(text: str) -> str:
-    """Write a text in a string of DOT, so that what is special there means itself."""
+    """Escape a text for a string of DOT."""
     return printable(text).translate(ESCAPES)
 
 
 def printable(text: str) -> str:
-    """Cut a text that is too long, and write in ASCII what cannot be seen."""
-    if len(text) > LONGEST:
-        text = f"{text[: LONGEST - 3]}..."
+    """Shorten a long text, and escape what is not printable."""
+    if len(text) > LONGEST_LABEL:
+        text = f"{text[: LONGEST_LABEL - 3]}..."
     return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
 
 
 def beside(text: str) -> str:
-    """Write something beside an arrow, with a gap to it."""
+    """Write a text beside an arrow, with a gap."""
     return f'label=" {written(text)} ", ' if text else ""

@@ -1,4 +1,4 @@
-"""`draw`: the picture of a result, a module at work, or an estimator."""
+"""`draw`: the picture of a result, of a module on sample input, or of an estimator."""
 
 from __future__ import annotations
 
@@ -31,52 +31,50 @@ def draw(
     rankdir: str = "LR",
     fold: bool = True,
 ) -> Picture:
-    """Draw how a result came about.
+    """Draw how a result was computed.
 
     Parameters
     ----------
     root : Tensor, Value, Module, or estimator of gradlite
-        A result: drawn is what is behind it. A module: it is called on `data`, as in use (eval
-        mode). A fitted estimator: with X its network on these rows, with X and y everything down
-        to the loss of these rows (but for the penalty of ``alpha``, which training adds apart),
-        with neither its network on a row of zeros.
+        A result, to draw the graph behind it. A module, to draw its output for `data` in eval
+        mode. A fitted estimator, to draw its network on the rows of X; with y as well, down to
+        their loss (without the penalty of ``alpha``); without either, on a row of zeros.
     *data : array_like
-        What the module takes, or X, or X and y.
+        The inputs of the module, or X, or X and y.
     names : mapping of str to Tensor, Value or array, optional
-        What to write at what went in. Parameters of modules have their own names.
+        Names of inputs. Parameters of modules have their own.
     rankdir : {'LR', 'TB'}
         From left to right, or from top to bottom.
     fold : bool, default True
-        Whether, in a graph of more than 60 boxes, blocks that are repeated are folded: an
-        unrolled loop, many samples through one neuron, many equal layers. Shown are the first
-        and the last.
+        Whether repeated blocks are folded in a graph of more than 60 boxes: an unrolled loop,
+        many samples through one neuron, many equal layers. The first and the last are shown.
 
     Returns
     -------
     Picture
-        Jupyter shows it; ``save('graph.svg')`` writes it, as .png, .pdf or .dot too, and as
-        .html a page to step through the backward pass.
+        Jupyter shows it; ``save('graph.svg')`` writes it, also as .png, .pdf or .dot, and as
+        .html a page that steps through both passes.
 
     Raises
     ------
     DtypeError
         If `root` is none of these, or `names` is not such a mapping.
     PictureError
-        If the module needs sample input, or gives something else than one Tensor or Value, and
-        if `rankdir` is unknown.
+        If the module needs sample input, or its output is not one Tensor or Value, or if
+        `rankdir` is unknown.
     GraphError
-        If a backward pass has let the graph go: draw before it, or pass it ``retain_graph=True``.
+        If a backward pass has freed the graph: draw before it, or pass it ``retain_graph=True``.
     ValueError
         If an estimator is not fitted, or X has another number of features.
 
     Notes
     -----
     A box shows shape, dtype, norm and norm of the gradient of an array, data and gradient of a
-    single number, and what was recorded in `gl.debug()` the line of code. Gradients are those that
-    are there: run ``backward(retain_graph=True)`` first to see them.
+    single number, and the line of code if it was recorded in `gl.debug()`. To see gradients, run
+    ``backward(retain_graph=True)`` first.
 
-    Nothing changes: a module or network is copied before it is called, so that neither running
-    statistics nor random streams move, and nothing is added to a gradient.
+    Nothing changes: a module is copied before it is called, so running statistics, random streams
+    and gradients stay as they are.
 
     Examples
     --------
@@ -90,18 +88,18 @@ def draw(
     >>> [box.name for box in picture.scene.boxes.values() if box.kind == "parameter"]
     ['0.weight', '0.bias', '2.weight', '2.bias']
     """
-    names = checked(names)
+    names = check_names(names)
     with enable_grad():
-        what = watched(root, data)
-    seen = scene(what.result, {**what.names, **names})
+        subject = subject_of(root, data)
+    seen = scene(subject.result, {**subject.names, **names})
     for box in seen.boxes.values():
-        if box.id != seen.root and box.name in what.kinds:
-            box.kind = what.kinds[box.name]
+        if box.id != seen.root and box.name in subject.kinds:
+            box.kind = subject.kinds[box.name]
     return picture(folded(seen) if fold else seen, DETAILED, rankdir)
 
 
-def checked(names: Any) -> Mapping[str, Any]:
-    """Refuse names that are none."""
+def check_names(names: Any) -> Mapping[str, Any]:
+    """Return names as a mapping; raise DtypeError if they are not one."""
     names = {} if names is None else names
     if not isinstance(names, Mapping) or not all(isinstance(name, str) for name in names):
         raise DtypeError(
@@ -112,10 +110,10 @@ def checked(names: Any) -> Mapping[str, Any]:
 
 
 class Subject(NamedTuple):
-    """A result, the names of what went in, and the kinds of what they name.
+    """A result, the names of its leaves, and the kinds of named leaves.
 
-    Inputs are on the tape, so that all is recorded that they go through, but no parameters; and
-    the buffers of modules are constants, though they have names.
+    Inputs are put on the tape, so that every operation on them is recorded, yet they are no
+    parameters; buffers of modules are constants, though they have names.
     """
 
     result: Any
@@ -123,12 +121,15 @@ class Subject(NamedTuple):
     kinds: Mapping[str, Kind] = {}
 
 
-def watched(root: Any, data: Sequence[Any]) -> Subject:
-    """Have a result computed, if `root` is not one itself."""
-    if isinstance(root, Module):
-        return of_module(root, data)
-    if isinstance(root, Neurons):
-        return of_neurons(root, data)
+def subject_of(root: Any, data: Sequence[Any]) -> Subject:
+    """Return the result to draw, computed if `root` is not one itself."""
+    if isinstance(root, (Module, Neurons)):
+        if not data:
+            raise PictureError(
+                f"draw needs sample input for a module: draw(module, x), with an x for this "
+                f"{type(root).__name__}."
+            )
+        return of_module(root, data) if isinstance(root, Module) else of_neurons(root, data)
     if hasattr(root, "fit"):
         return of_estimator(root, data)
     if not isinstance(root, Traced):
@@ -140,23 +141,24 @@ def watched(root: Any, data: Sequence[Any]) -> Subject:
         )
     if data:
         raise PictureError(
-            f"draw takes data for a module or an estimator, and {short(root)} is a result: "
-            f"draw(result) is all."
+            f"draw takes data for a module or an estimator only, and {short(root)} is a result: "
+            f"draw(result)."
         )
     return Subject(root)
 
 
 def of_module(module: Module, data: Sequence[Any]) -> Subject:
-    """Call a copy of a module on sample input, as it is in use."""
-    check_sample(module, data)
+    """Call a copy of a module in eval mode on sample input."""
     module = copy.deepcopy(module).eval()
     given = [as_input(x) for x in data]
     result = called(module, *given)
-    return subject(result, dict(zip(arguments(module.forward), given, strict=False)), module)
+    return named_subject(
+        result, dict(zip(positional_names(module.forward), given, strict=False)), module
+    )
 
 
-def arguments(function: Callable[..., Any]) -> Iterator[str]:
-    """Name the positional arguments of a function, ``*x`` as x[0], x[1] and so on."""
+def positional_names(function: Callable[..., Any]) -> Iterator[str]:
+    """Yield the names of positional arguments, of ``*x`` x[0], x[1] and so on."""
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind is not parameter.VAR_POSITIONAL:
             yield name
@@ -165,10 +167,9 @@ def arguments(function: Callable[..., Any]) -> Iterator[str]:
 
 
 def of_neurons(module: Neurons, data: Sequence[Any]) -> Subject:
-    """Call neurons on sample input: single numbers become Values, x0 and so on."""
-    check_sample(module, data)
+    """Call neurons on sample input, of which single numbers become Values x0, x1 and so on."""
     x, *rest = data
-    inputs = {"x": x}
+    inputs: dict[str, Any] = {"x": x}
     if not isinstance(x, Traced) and np.ndim(x) == 1:
         x = [number if isinstance(number, Value) else Value(number) for number in x]
         inputs = {f"x{i}": number for i, number in enumerate(x)}
@@ -176,7 +177,7 @@ def of_neurons(module: Neurons, data: Sequence[Any]) -> Subject:
 
 
 def of_estimator(model: Any, data: Sequence[Any]) -> Subject:
-    """Apply the network of an estimator to rows, and with targets its loss to the outputs."""
+    """Call the network of an estimator on rows and, given targets, its loss on the outputs."""
     from sklearn.utils.validation import check_is_fitted
 
     from gradlite.estimators._base import BaseNet
@@ -184,7 +185,7 @@ def of_estimator(model: Any, data: Sequence[Any]) -> Subject:
     if not isinstance(model, BaseNet):
         inside = ""
         if hasattr(model, "steps"):
-            inside = " Draw its last step, with X as that gets it."
+            inside = " Draw its last step, with X as that step takes it."
         elif hasattr(model, "best_estimator_"):
             inside = " Draw its best_estimator_."
         raise DtypeError(
@@ -199,17 +200,17 @@ def of_estimator(model: Any, data: Sequence[Any]) -> Subject:
     if len(data) < 2:
         X = model._check_X(*data) if data else np.zeros((1, model.n_features_in_), model._dtype)
         inputs = {"X": as_input(X)}
-        return subject(called(module, inputs["X"]), inputs, *parts)
+        return named_subject(called(module, inputs["X"]), inputs, *parts)
     X, y = data
     X, y = model._check_data(X, y, reset=False)
     model._check_targets(y, exactly=False)
     samples = model._samples(X, y, None)
     inputs = {"X": as_input(samples.X), "y": samples.target, "sample_weight": samples.weight}
     loss = model._objective(called(module, inputs["X"]), samples.target, samples.weight)
-    return subject(loss, inputs, *parts)
+    return named_subject(loss, inputs, *parts)
 
 
-def subject(result: Any, inputs: Mapping[str, Any], *modules: Module) -> Subject:
+def named_subject(result: Any, inputs: Mapping[str, Any], *modules: Module) -> Subject:
     """Name the inputs, and the parameters and buffers of modules."""
     buffers = {name: array for part in modules for name, array in part.named_buffers()}
     parameters = {name: p for part in modules for name, p in part.named_parameters()}
@@ -218,17 +219,8 @@ def subject(result: Any, inputs: Mapping[str, Any], *modules: Module) -> Subject
     return Subject(result, {**buffers, **parameters, **inputs}, kinds)
 
 
-def check_sample(module: Any, data: Sequence[Any]) -> None:
-    """Refuse to draw a module without input."""
-    if not data:
-        name = type(module).__name__
-        raise PictureError(
-            f"A module is drawn at work: draw(module, x), with a sample of what this {name} takes."
-        )
-
-
 def as_input(x: Any) -> Any:
-    """Put floating-point data on the tape, so that everything is recorded that it goes through."""
+    """Put floating-point data on the tape, so that every operation on it is recorded."""
     if isinstance(x, Tensor) and not x.requires_grad:
         x = x.data
     if isinstance(x, Traced) or hasattr(x, "tocsr"):
@@ -238,19 +230,19 @@ def as_input(x: Any) -> Any:
 
 
 def called(module: Any, *data: Any) -> Any:
-    """Call a module, which is to give one result."""
+    """Call a module; raise PictureError unless its output is one Tensor or Value."""
     result = module(*data)
     if not isinstance(result, Traced):
         raise PictureError(
-            f"This {type(module).__name__} gave {short(result)} ({type(result).__name__}), and "
-            f"the graph behind one Tensor or Value can be drawn: call it, and draw one of its "
-            f"results."
+            f"This {type(module).__name__} returned {short(result)} ({type(result).__name__}), but "
+            f"draw shows the graph of one Tensor or Value: call the module, and draw one of its "
+            f"outputs."
         )
     return result
 
 
 def weights(module: Neurons, path: str = "") -> Iterator[tuple[str, Value]]:
-    """Give the Values among the attributes of neurons, and of what consists of them, by name."""
+    """Yield the Values among the attributes of neurons, and of modules of them, by name."""
     public = {name: part for name, part in vars(module).items() if not name.startswith("_")}
     yield from _found(Value, public, path)
     for name, part in _found(Neurons, public, path):

@@ -1,8 +1,7 @@
-"""Folding: of blocks that repeat, the first and the last are shown, and one box for the others.
+"""Folding: of repeated blocks the first and the last are shown, and one box for the others.
 
-A loop leaves the same operations over and over, in the order in which they were made: in
-``a b c a b c a b c`` a block of 3 is repeated. With the kinds of operations numbered, such are the
-stretches in which ``codes[i] == codes[i + period]``.
+A loop makes the same operations over and over: ``a b c a b c a b c`` repeats a block of 3. With
+the kinds of operations numbered, such runs have ``codes[i] == codes[i + period]``.
 """
 
 from __future__ import annotations
@@ -14,10 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradlite.autodiff.node import Node
+from gradlite.draw.graph import age
 from gradlite.draw.scene import Box, Link, Scene
 
 READABLE = 60  # boxes: graphs of up to so many are shown whole
-LONGEST = 1000  # operations in a block, so that the search ends soon
+LONGEST_BLOCK = 1000  # operations in a block, so that the search ends soon
 LISTED = 4  # operations in a block that are named
 FEWEST = 3  # operations that a fold must save
 WORTHWHILE = 0.9  # the boxes that a round may leave for another to follow
@@ -32,7 +32,7 @@ class Run(NamedTuple):
 
     @property
     def saved(self) -> int:
-        """How many operations there are between the first block and the last."""
+        """The number of operations between the first block and the last."""
         return self.period * (self.times - 2)
 
     @property
@@ -43,45 +43,28 @@ class Run(NamedTuple):
 
 @dataclass(eq=False)
 class Fold(Box):
-    """The box for others that are not shown.
-
-    Attributes
-    ----------
-    text : list of str
-        What is written in it.
-    operations : list of str
-        What the operations that it stands for are called; none if it stands for leaves.
-    """
+    """The box in place of others: its text, and the operations that it stands for, if any."""
 
     text: list[str] = field(default_factory=list)
     operations: list[str] = field(default_factory=list)
 
     @property
     def fields(self) -> list[str]:
-        """Say what is repeated, and how often."""
+        """What is repeated, and how often."""
         return self.text
 
     @property
     def op(self) -> list[str]:
-        """Give nothing: no single operation made this."""
+        """No single operation made this."""
         return []
 
 
 def fold(scene: Scene) -> Scene:
-    """Fold what is repeated at least three times, if there are more boxes than can be read.
+    """Return a scene with blocks folded that occur three times or more, if it is too large to read.
 
     What saves most is folded first, until the picture can be read or nothing is left to fold.
-    Leaves that only folded operations took are folded with them.
-
-    Parameters
-    ----------
-    scene : Scene
-        What there is to see; stays as it is.
-
-    Returns
-    -------
-    Scene
-        What there is to see now. Boxes of kind 'repeats' stand for those in `Scene.repeats`.
+    Leaves that only folded operations took are folded with them. Boxes of kind 'repeats' stand for
+    those in `Scene.repeats`.
 
     Examples
     --------
@@ -106,22 +89,16 @@ def fold(scene: Scene) -> Scene:
 
 
 def in_order(scene: Scene) -> list[Box]:
-    """List the results in the order in which they were made."""
+    """Return the results in the order in which they were made."""
     made = [box for box in scene.boxes.values() if box.kind in ("result", "root") and box.inputs]
-    by_age = sorted(made, key=age)
+    by_age = sorted(made, key=lambda box: age(box.item))
     place = {box.id: i for i, box in enumerate(by_age)}
     later = (place.get(link.source, -1) >= place[box.id] for box in by_age for link in box.inputs)
-    return made if any(later) else by_age  # somebody has changed what a Value was made of
-
-
-def age(box: Box) -> float:
-    """Tell when a result was made."""
-    serial: float = box.item.serial if isinstance(box.item, Node) else box.item._serial
-    return serial
+    return made if any(later) else by_age  # the inputs of a Value may have been replaced
 
 
 def kind_of_operation(box: Box) -> Any:
-    """Give what two operations must have in common to be called the same."""
+    """Return what two operations of the same kind have in common."""
     item = box.item
     if isinstance(item, Node):
         return item.rule and item.rule.name, item.shape
@@ -129,12 +106,12 @@ def kind_of_operation(box: Box) -> Any:
 
 
 def longest_runs(kinds: Sequence[Any]) -> list[Run]:
-    """Find the runs that save most: those that save half as much as the best, none overlapping."""
+    """Return the runs that save at least half as much as the best, none overlapping."""
     numbers: dict[Any, int] = {}
     codes = np.array([numbers.setdefault(kind, len(numbers)) for kind in kinds])
     found: list[Run] = []
     least = FEWEST
-    for period in range(1, min(LONGEST, len(codes) // 3) + 1):
+    for period in range(1, min(LONGEST_BLOCK, len(codes) // 3) + 1):
         differs = np.flatnonzero(codes[period:] != codes[:-period])
         ends = np.concatenate([[-1], differs, [len(codes) - period]])
         lengths = np.diff(ends) - 1
@@ -154,11 +131,11 @@ def longest_runs(kinds: Sequence[Any]) -> list[Run]:
 
 
 def folded(scene: Scene, made: list[Box], runs: Sequence[Run]) -> tuple[Scene, list[Box]]:
-    """Show one box in place of what is between the first and the last block of each run.
+    """Replace what is between the first and the last block of each run by one box.
 
-    The second answer is, like `made`, the results in the order in which they were made.
+    The second result is, like `made`, the results in the order in which they were made.
     """
-    home = dict(scene.boxes)  # the box in which each is to be seen
+    home = dict(scene.boxes)  # the box that shows each
     for run in runs:
         fold = fold_of_blocks([made[i] for i in run.between], run.times - 2)
         home.update((made[i].id, fold) for i in run.between)
@@ -179,7 +156,7 @@ def folded(scene: Scene, made: list[Box], runs: Sequence[Run]) -> tuple[Scene, l
 
 
 def fold_of_blocks(boxes: Sequence[Box], times: int) -> Fold:
-    """Make the box for the blocks between the first and the last."""
+    """Return the box for the blocks between the first and the last."""
     names = [
         name for box in boxes for name in (box.operations if isinstance(box, Fold) else box.op[:1])
     ]
@@ -190,9 +167,9 @@ def fold_of_blocks(boxes: Sequence[Box], times: int) -> Fold:
 
 
 def homes_of_leaves(scene: Scene, results: Set[str], home: Mapping[str, Box]) -> dict[str, Box]:
-    """Find homes for the leaves that only folded operations took.
+    """Return the folds for leaves that only folded operations took.
 
-    That is the fold that took them; those that several took are folded together.
+    Leaves go into the fold that took them; those that several folds took are folded together.
     """
     takers: dict[str, dict[str, Box]] = {}
     for box in scene.boxes.values():
@@ -219,7 +196,7 @@ def homes_of_leaves(scene: Scene, results: Set[str], home: Mapping[str, Box]) ->
 
 
 def arrows(scene: Scene, home: Mapping[str, Box]) -> dict[str, list[Link]]:
-    """Draw the arrows between homes."""
+    """Return the arrows between the boxes that are shown."""
     roles: dict[str, dict[str, list[str]]] = {box.id: {} for box in home.values()}
     for box in scene.boxes.values():
         target = home[box.id]

@@ -1,7 +1,7 @@
 """The derivative rules as formulas: mathematics, and the Python that is run.
 
-The mathematics stands in gradlite.draw.mathematics, written by hand; here it becomes MathML,
-dL/dx for the gradient of x. The Python is found again in the file of the rule.
+The mathematics is written by hand in gradlite.draw.mathematics, and becomes MathML here, with
+dL/dx for the gradient of x. The Python is taken from the source file of the rule.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from html import escape
 from typing import Any
 
 from gradlite.autodiff.rule import Function, Rule
+from gradlite.draw.boxes import argument_name
 from gradlite.draw.latex import latex
 from gradlite.draw.mathematics import Elementwise, Entry, entry_of
 from gradlite.errors import MissingExtraError
@@ -31,13 +32,13 @@ class Formula:
     Attributes
     ----------
     argument : str
-        The name of the argument, as the rule calls it; ``arrays[i]`` for one of any number.
+        The name of the argument in the rule; ``arrays[i]`` for one of any number.
     symbol : str
-        Its symbol in the formula; the name, where there is none.
+        Its symbol in the formula, or its name if there is no formula.
     mathml : str
-        The equation that starts with dL/d of the argument; '' of a rule that is not gradlite's.
+        The equation for dL/d of the argument; '' if the rule is not gradlite's.
     source : str
-        The rule in Python; '' where it is lost (of a rule typed into ``python -c``, say).
+        The rule in Python; '' if the source is lost (typed into ``python -c``, say).
     """
 
     argument: str
@@ -54,7 +55,7 @@ def formulas(rule: Rule, params: Mapping[str, Any] | None = None) -> list[Formul
     rule : Rule
         An entry of `gradlite.autodiff.rule.RULES`, say, or the rule of a node.
     params : mapping, optional
-        The parameters of the call, where they change the formula: a loss may be a mean or a sum.
+        The parameters of the call, if they change the formula: a loss may be a mean or a sum.
 
     Returns
     -------
@@ -75,7 +76,7 @@ def formulas(rule: Rule, params: Mapping[str, Any] | None = None) -> list[Formul
 
 
 def formulas_of(rule: Rule, entry: Entry | None) -> list[Formula]:
-    """Write a rule as formulas, with what the table has of it."""
+    """Write a rule as formulas, given its entry in the table."""
     if rule.variadic is not None:
         name = f"{inspect.getfullargspec(rule.variadic).varargs}[i]"
         return [formula(rule.variadic, name, 0, entry)]
@@ -84,13 +85,6 @@ def formulas_of(rule: Rule, entry: Entry | None) -> list[Formula]:
         for i, vjp in enumerate(rule.vjps)
         if inspect.isfunction(vjp)
     ]
-
-
-def argument_name(vjp: Function, i: int) -> str:
-    """Find what a vjp calls argument `i`."""
-    spec = inspect.getfullargspec(vjp)
-    names = spec.args[2:]
-    return names[i] if i < len(names) else f"{spec.varargs}[{i - len(names)}]"
 
 
 def formula(vjp: Function, argument: str, i: int, entry: Entry | None) -> Formula:
@@ -110,8 +104,8 @@ TOKENS = re.compile(
 )
 
 
-def gradient(symbol: str) -> str:
-    """Write dL/d of a symbol in LaTeX."""
+def gradient_latex(symbol: str) -> str:
+    """Return dL/d of a symbol in LaTeX."""
     return rf"\frac{{dL}}{{d{symbol}}}"
 
 
@@ -127,30 +121,30 @@ def with_gradients(text: str, result: str) -> str:
     def written(token: re.Match[str]) -> str:
         if not token["g"]:
             return token[0]
-        fraction = gradient(result + (token["index"] or ""))
+        fraction = gradient_latex(result + (token["index"] or ""))
         return rf"\left({fraction}\right)^" if token["raised"] else fraction
 
     return TOKENS.sub(written, text)
 
 
 def equation(entry: Entry, symbol: str) -> str:
-    """Write what dL/d of an argument is, in MathML."""
+    """Write the equation for dL/d of an argument in MathML."""
     for name, derivative in entry.derivatives.items():
         if name.partition("_")[0] == symbol:
             right = latex(derivative) if isinstance(entry, Elementwise) else derivative
-            return mathml(f"{gradient(name)} = {with_gradients(right, entry.result)}")
+            return mathml(f"{gradient_latex(name)} = {with_gradients(right, entry.result)}")
     return ""
 
 
 def defined(entry: Entry) -> str:
-    """Write what the result is, in MathML."""
+    """Write the definition of the result in MathML."""
     if isinstance(entry, Elementwise):
         return mathml(f"{entry.result} = {entry.reduction}{latex(entry.definition)}")
     return mathml(entry.definition)
 
 
 def explained(entry: Entry) -> list[str]:
-    """Write what else there is to say, each a line of HTML."""
+    """Write the remarks of an entry, each a line of HTML."""
     lines = []
     for line in entry.words:
         text = [
@@ -180,7 +174,7 @@ def mathml(text: str, display: str = "block") -> str:
 
 @cache
 def parsed(text: str) -> list[ast.Lambda | ast.FunctionDef]:
-    """List the functions of a file, those inside others after them."""
+    """Return the functions of a file, outer before inner ones."""
     try:
         nodes = ast.walk(ast.parse(text))
     except SyntaxError:  # the file has been edited since
@@ -189,15 +183,15 @@ def parsed(text: str) -> list[ast.Lambda | ast.FunctionDef]:
 
 
 def definition(fn: Function) -> tuple[str, ast.Lambda | ast.FunctionDef | None]:
-    """Find the text of a function, and its syntax.
+    """Return the source of a function, and its syntax tree.
 
-    Several lambdas may begin on one line: the one is meant in which the instructions stand.
+    Several lambdas may begin on one line: positions of instructions tell which one it is.
     """
     fn = inspect.unwrap(fn)  # a loss wraps the vjps of its elements
     lines = linecache.getlines(fn.__code__.co_filename, fn.__globals__)
     positions = (step.positions for step in dis.get_instructions(fn))
     at = next((p for p in positions if p and p.end_col_offset), None)
-    if at is None:  # Python was told not to keep them
+    if at is None:  # with -X no_debug_ranges
         return "", None
     around = [
         node
@@ -209,9 +203,9 @@ def definition(fn: Function) -> tuple[str, ast.Lambda | ast.FunctionDef | None]:
 
 
 def segment(lines: list[str], node: ast.Lambda | ast.FunctionDef) -> str:
-    """Cut the text of a function out of its file. Columns are counted in bytes of UTF-8.
+    """Cut the source of a function out of its file. Columns count bytes of UTF-8.
 
-    One that begins in the middle of a line is put at the margin of the lines after it.
+    A function that begins within a line is moved to the margin of the lines after it.
     """
     text = [line.encode() for line in lines[node.lineno - 1 : node.end_lineno]]
     text[-1] = text[-1][: node.end_col_offset]

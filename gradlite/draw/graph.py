@@ -1,4 +1,4 @@
-"""What is behind a result: Values, recorded operations on Tensors, and leaves."""
+"""The graph behind a result: Values, recorded operations on Tensors, and leaves."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def trace(root: Any) -> tuple[set[Any], set[tuple[Any, Any]]]:
     Returns
     -------
     nodes : set
-        The Values. On the tape of Tensors, `Node` objects: the recorded operations and the
-        leaves. (A Tensor that nothing was recorded for stands for itself.)
+        Values; of Tensors the `Node` objects, recorded operations and leaves. (A Tensor without
+        a node stands for itself.)
     edges : set of (child, parent)
-        What was used, and what was made of it.
+        An input, and a result computed from it.
 
     Raises
     ------
     DtypeError
         If `root` is neither a Value nor a Tensor.
     GraphError
-        If a backward pass has let the graph go.
+        If a backward pass has freed the graph.
 
     Examples
     --------
@@ -48,20 +48,19 @@ def trace(root: Any) -> tuple[set[Any], set[tuple[Any, Any]]]:
     >>> nodes == {a, b, c}, edges == {(a, c), (b, c)}
     (True, True)
     """
-    graph = ancestors(root)
+    graph = ancestors(graph_root(root))
     return set(graph), {(child, parent) for parent in graph for child in graph[parent]}
 
 
 def ancestors(root: Any) -> Graph:
-    """Map all that is behind `root`, and last itself, to what each was made of.
+    """Map an item of a graph and all items behind it to their inputs.
 
-    The order is that of a walk in depth, so what was made stands after what it was made of, and
-    the same program gives the same order again.
+    The order is depth-first: inputs stand before what was made of them, and the same program
+    gives the same order again.
     """
-    start = graph_root(root)
-    graph: Graph = {start: inputs_of(start)}
+    graph: Graph = {root: inputs_of(root)}
     done: Graph = {}
-    path: list[tuple[Any, Iterator[Any]]] = [(start, iter(graph[start]))]
+    path: list[tuple[Any, Iterator[Any]]] = [(root, iter(graph[root]))]
     while path:
         item, rest = path[-1]
         for x in rest:
@@ -76,20 +75,20 @@ def ancestors(root: Any) -> Graph:
 
 
 def graph_root(root: Any) -> Any:
-    """Give what stands for a result in its graph."""
+    """Return the item of a graph that a result is."""
     if isinstance(root, Value):
         return root
     if isinstance(root, Tensor):
         return root if root._node is None else root._node
     one = " Draw one of its elements." if isinstance(root, (list, tuple)) and root else ""
     raise DtypeError(
-        f"The graph of {short(root)} ({type(root).__name__}) was asked for: a Value or a Tensor is "
-        f"expected, the result of a computation.{one}"
+        f"{short(root)} ({type(root).__name__}) has no graph: pass a Value or a Tensor, the result "
+        f"of a computation.{one}"
     )
 
 
 def inputs_of(item: Any) -> tuple[Any, ...]:
-    """List what an item of a graph was made of, each once, in order."""
+    """Return the inputs of an item of a graph, each once, in order."""
     if isinstance(item, Value):
         item._prev  # noqa: B018  # neurons that ran as arrays become Values
         tensor = getattr(item, "_extra", None)
@@ -100,8 +99,16 @@ def inputs_of(item: Any) -> tuple[Any, ...]:
         return ()
     if item.parents is None:
         raise GraphError(
-            f"The graph behind {item.rule.name if item.rule else 'this node'} was let go by an "
-            f"earlier backward pass: pass retain_graph=True to that pass, or draw before it."
+            f"The graph behind {item.rule.name if item.rule else 'this node'} was already freed "
+            f"by an earlier backward pass: pass retain_graph=True to that pass, or draw before it."
         )
     parents = (value_or_node(parent) for parent in item.parents if parent is not None)
     return tuple(dict.fromkeys(parents))
+
+
+def age(item: Any) -> float:
+    """Return when an item was made: the younger, the larger. A leaf Value is the oldest."""
+    if isinstance(item, Value):
+        return item._serial if item._made_by is not None else -1.0
+    serial: float = item.serial
+    return serial

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
+from typing import TypeAlias
 
-CASES, SUM, PRODUCT, POWER, ATOM = range(5)  # how tightly an expression binds
+Values: TypeAlias = Mapping[str, float]
+
+SUM, PRODUCT, POWER, ATOM = range(4)  # how tightly an expression binds
 
 SYMBOLS = {"pi": r"\pi", "inf": r"\infty", "eps": r"\varepsilon", "delta": r"\delta"}
 FUNCTIONS = {
@@ -19,12 +22,16 @@ FUNCTIONS = {
     "log": r"\ln", "log2": r"\log_2", "log10": r"\log_{10}", "sigmoid": r"\sigma",
     "Phi": r"\Phi", "phi": r"\varphi",
 }  # fmt: skip
+CALLS = {
+    "sqrt": r"\sqrt{%s}", "cbrt": r"\sqrt[3]{%s}", "abs": r"\left|%s\right|", "exp": "e^{%s}",
+    "floor": r"\lfloor %s \rfloor", "ceil": r"\lceil %s \rceil", "indicator": "[%s]",
+}  # fmt: skip
 RELATIONS = {
     ast.Eq: "=", ast.NotEq: r"\ne", ast.Lt: "<", ast.LtE: r"\le", ast.Gt: ">", ast.GtE: r"\ge",
 }  # fmt: skip
 
 
-def latex(expression: str, values: Mapping[str, float] | None = None) -> str:
+def latex(expression: str, values: Values | None = None) -> str:
     r"""Write an expression in LaTeX, with numbers in place of the names that have a value.
 
     Examples
@@ -34,7 +41,7 @@ def latex(expression: str, values: Mapping[str, float] | None = None) -> str:
     >>> latex("g * (1 - y**2)", {"g": 1.0, "y": -0.70710678})
     '1 \\cdot (1 - (-0.7071)^{2})'
     """
-    return Writer(values or {}).visit(ast.parse(expression, mode="eval").body)
+    return written(ast.parse(expression, mode="eval").body, values or {})
 
 
 def decimal(x: float) -> str:
@@ -48,7 +55,7 @@ def decimal(x: float) -> str:
     return f"{x + 0.0:.4g}" if abs(x) < 1e4 or x != x else f"{x:.6g}"
 
 
-def number(x: float) -> str:
+def latex_number(x: float) -> str:
     """Write a number in LaTeX."""
     if x != x:
         return r"\text{NaN}"
@@ -62,106 +69,61 @@ def parenthesized(text: str) -> str:
     return rf"\left({text}\right)" if r"\frac" in text else f"({text})"
 
 
-class Writer(ast.NodeVisitor):
-    """Writes an expression in LaTeX.
+def binding(node: ast.expr, values: Values) -> int:
+    """Return how tightly an expression binds, as it is written here."""
+    match node:
+        case ast.BinOp(op=ast.Add() | ast.Sub()) | ast.UnaryOp():
+            return SUM
+        case ast.BinOp(op=ast.Mult()):
+            return PRODUCT
+        case ast.BinOp(op=ast.Div() | ast.Pow()) | ast.Call(func=ast.Name(id="exp")):
+            return POWER
+        case ast.Name(id=name) if name in values:
+            text = latex_number(values[name])
+            return SUM if text.startswith("-") else PRODUCT if "cdot" in text else ATOM
+    return ATOM
 
-    Parameters
-    ----------
-    values : mapping of str to float
-        The numbers to put in the place of names.
-    """
 
-    def __init__(self, values: Mapping[str, float]) -> None:
-        self.values = values
+def fenced(node: ast.expr, values: Values, least: int) -> str:
+    """Write an expression, in parentheses if it does not bind tightly enough."""
+    text = written(node, values)
+    return text if binding(node, values) >= least else parenthesized(text)
 
-    def visit(self, node: ast.AST) -> str:
-        """Write an expression."""
-        text: str = super().visit(node)
-        return text
 
-    def generic_visit(self, node: ast.AST) -> str:
-        """Raise ValueError: formulas are made of arithmetic, comparisons and functions."""
-        raise ValueError(f"{ast.unparse(node)} cannot be written as a formula.")
+def written(node: ast.expr, values: Values) -> str:
+    """Write an expression. Raise ValueError if it is not arithmetic, comparison or function."""
+    match node:
+        case ast.Name(id=name):
+            return latex_number(values[name]) if name in values else SYMBOLS.get(name, name)
+        case ast.Constant(value=int() | float() as value):
+            return latex_number(value)
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return f"-{fenced(operand, values, PRODUCT)}"
+        case ast.BinOp(left=left, op=op, right=right):
+            return operation(left, op, right, values)
+        case ast.Compare(left=left, ops=[relation], comparators=[right]):
+            sign = RELATIONS[type(relation)]
+            return f"[{written(left, values)} {sign} {written(right, values)}]"
+        case ast.Call(func=ast.Name(id=name), args=args):
+            inside = ", ".join(written(arg, values) for arg in args)
+            if name in CALLS:
+                return CALLS[name] % inside
+            return FUNCTIONS.get(name, rf"\operatorname{{{name}}}") + parenthesized(inside)
+    raise ValueError(f"{ast.unparse(node)} cannot be written as a formula.")
 
-    def binds(self, node: ast.expr) -> int:
-        """Return how tightly an expression binds, as it is written here."""
-        match node:
-            case ast.BinOp(op=ast.Add() | ast.Sub()) | ast.UnaryOp():
-                return SUM
-            case ast.BinOp(op=ast.Mult()):
-                return PRODUCT
-            case ast.BinOp(op=ast.Div() | ast.Pow()):
-                return POWER
-            case ast.Name(id=name) if name in self.values:
-                text = number(self.values[name])
-                return SUM if text.startswith("-") else PRODUCT if "cdot" in text else ATOM
-            case ast.Call(func=ast.Name(id="exp")):
-                return POWER
-        return ATOM
 
-    def fenced(self, node: ast.expr, least: int) -> str:
-        """Write an expression, in parentheses if it does not bind tightly enough."""
-        text = self.visit(node)
-        return text if self.binds(node) >= least else parenthesized(text)
-
-    def visit_Name(self, node: ast.Name) -> str:
-        """Write a name, or its number."""
-        if node.id in self.values:
-            return number(self.values[node.id])
-        return SYMBOLS.get(node.id, node.id)
-
-    def visit_Constant(self, node: ast.Constant) -> str:
-        """Write a number."""
-        return number(node.value)  # type: ignore[arg-type]  # formulas hold no others
-
-    def visit_UnaryOp(self, node: ast.UnaryOp) -> str:
-        """Write a minus."""
-        return f"-{self.fenced(node.operand, PRODUCT)}"
-
-    def visit_BinOp(self, node: ast.BinOp) -> str:
-        """Write a sum, a product, a fraction or a power."""
-        left, right = node.left, node.right
-        match node.op:
-            case ast.Add():
-                return f"{self.visit(left)} + {self.fenced(right, PRODUCT)}"
-            case ast.Sub():
-                return f"{self.visit(left)} - {self.fenced(right, PRODUCT)}"
-            case ast.Mult():
-                first = self.visit(left) if isinstance(left, ast.UnaryOp) else self.factor(left)
-                return rf"{first} \cdot {self.factor(right)}"
-            case ast.Div():
-                return rf"\frac{{{self.visit(left)}}}{{{self.visit(right)}}}"
-            case ast.Pow():
-                return f"{self.fenced(left, ATOM)}^{{{self.visit(right)}}}"
-        return self.generic_visit(node)
-
-    def factor(self, node: ast.expr) -> str:
-        """Write a factor of a product."""
-        return self.fenced(node, PRODUCT)
-
-    def visit_Compare(self, node: ast.Compare) -> str:
-        """Write a comparison, which is 1 where it holds."""
-        relation = RELATIONS[type(node.ops[0])]
-        return f"[{self.visit(node.left)} {relation} {self.visit(node.comparators[0])}]"
-
-    def visit_Call(self, node: ast.Call) -> str:
-        """Write a root, an absolute value, a power of e, or a function of its arguments."""
-        assert isinstance(node.func, ast.Name)
-        inside = ", ".join(map(self.visit, node.args))
-        match node.func.id:
-            case "sqrt":
-                return rf"\sqrt{{{inside}}}"
-            case "cbrt":
-                return rf"\sqrt[3]{{{inside}}}"
-            case "abs":
-                return rf"\left|{inside}\right|"
-            case "exp":
-                return f"e^{{{inside}}}"
-            case "floor":
-                return rf"\lfloor {inside} \rfloor"
-            case "ceil":
-                return rf"\lceil {inside} \rceil"
-            case "indicator":
-                return f"[{inside}]"
-            case name:
-                return FUNCTIONS.get(name, rf"\operatorname{{{name}}}") + parenthesized(inside)
+def operation(left: ast.expr, op: ast.operator, right: ast.expr, values: Values) -> str:
+    """Write a sum, a product, a fraction or a power."""
+    match op:
+        case ast.Add():
+            return f"{written(left, values)} + {fenced(right, values, PRODUCT)}"
+        case ast.Sub():
+            return f"{written(left, values)} - {fenced(right, values, PRODUCT)}"
+        case ast.Mult():
+            least = SUM if isinstance(left, ast.UnaryOp) else PRODUCT
+            return rf"{fenced(left, values, least)} \cdot {fenced(right, values, PRODUCT)}"
+        case ast.Div():
+            return rf"\frac{{{written(left, values)}}}{{{written(right, values)}}}"
+        case ast.Pow():
+            return f"{fenced(left, values, ATOM)}^{{{written(right, values)}}}"
+    raise ValueError(f"{type(op).__name__} cannot be written as a formula.")

@@ -1,16 +1,16 @@
-"""Graphviz at work, in a process of its own: so it can be interrupted, and leaves no traces.
+"""Graphviz in a process of its own, so that it can be interrupted, and its memory is freed.
 
 This file is run as a script and imports nothing of gradlite. It reads a JSON object:
 
 source : str
-    The graph in DOT. Arrows with ``far=true`` have no say in where boxes are put: they are drawn
-    as straight lines when everything else has its place.
+    The graph in DOT. Arrows with ``far=true`` do not influence the layout: they are drawn as
+    straight lines at the end.
 format : str
-    What to write to the standard output.
+    The format to write to the standard output.
 attributes : dict of str to str
-    Attributes of the graph to set.
+    Attributes of the graph.
 window : [width, height] or null
-    If given, the graph runs from left to right or from top to bottom, as it is seen larger in it.
+    If given, the graph runs from left to right or from top to bottom, whichever is larger in it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 
 
 def laid_out(source: str, attributes: dict[str, str]) -> Any:
-    """Give every box of a graph its place."""
+    """Return a graph with places for all boxes."""
     import pygraphviz
 
     graph = pygraphviz.AGraph(string=source)
@@ -36,7 +36,7 @@ def laid_out(source: str, attributes: dict[str, str]) -> Any:
 
 
 def scale(graph: Any, window: list[float]) -> float:
-    """Return how large a graph is seen that is fitted into a window."""
+    """Return the scale at which a graph fits into a window."""
     left, bottom, right, top = map(float, graph.graph_attr["bb"].split(","))
     return min(window[0] / max(1.0, right - left), window[1] / max(1.0, top - bottom))
 

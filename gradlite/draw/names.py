@@ -1,8 +1,9 @@
-"""Names for what nobody has named: t1, t2 and so on for results, p1 for a parameter."""
+"""Names for unnamed boxes: t1, t2 and so on for results, p1 for a parameter."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from itertools import count
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from gradlite.draw.boxes import operands, small
 from gradlite.draw.scene import Box, Scene
 
-LONGEST = 24  # characters of an expression in a title
+LONGEST_TITLE = 24  # characters of an expression in a title
 INFIX = {
     "add": " + ", "subtract": " - ", "multiply": " * ", "divide": " / ", "power": "**",
     "matmul": " @ ", "+": " + ", "*": " * ", "**": "**",
@@ -42,7 +43,7 @@ def names_of(scene: Scene) -> dict[str, str]:
 
 
 def given(box: Box) -> str:
-    """Return the name that a box has already: a constant may be its number."""
+    """Return the name that a box has already; of a constant, its number."""
     if box.kind == "repeats":
         return ": ".join(box.fields)
     value = box.value
@@ -52,16 +53,8 @@ def given(box: Box) -> str:
     return small(value) if isinstance(value, (int, float)) else ""
 
 
-def expression(box: Box, names: dict[int, str]) -> str:
-    """Write what made a result, ``n + b``; '' where that takes too much to say.
-
-    Parameters
-    ----------
-    box : Box
-        A result.
-    names : dict of int to str
-        The names of items, by their ids.
-    """
+def expression(box: Box, names: Mapping[int, str]) -> str:
+    """Write what made a result, ``n + b``, with names by the ids of items; '' if it is too long."""
     parts = [names.get(id(x)) or small(x) for x in operands(box.item) if x is not None]
     if not box.op or not parts or not all(re.fullmatch(r"-?[\w.]+", part) for part in parts):
         return ""
@@ -69,4 +62,4 @@ def expression(box: Box, names: dict[int, str]) -> str:
     name = "**" if name.startswith("**") else name
     infix = len(parts) == 2 and name in INFIX
     text = INFIX[name].join(parts) if infix else f"{name}({', '.join(parts)})"
-    return text if len(text) <= LONGEST else ""
+    return text if len(text) <= LONGEST_TITLE else ""

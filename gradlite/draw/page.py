@@ -1,8 +1,8 @@
 """The page of a graph: one file that shows both passes one node at a time.
 
-What is seen is in the folder web: page.html, its styles and its scripts. Here they are put together
-with the picture and with all that the page tells, as JSON. The page loads nothing, and its
-Content-Security-Policy lets no script run but its own, whatever stands in a label.
+The folder web has page.html, its styles and its scripts. They are combined here with the picture,
+and with the texts and numbers of the page as JSON. The page is self-contained, and its
+Content-Security-Policy lets no other script run, whatever a label holds.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from html import escape
 from importlib.resources import files
-from inspect import isfunction
 from math import isfinite
 from string import Template
 from typing import Any
@@ -23,8 +22,8 @@ import numpy as np
 from gradlite.autodiff.cotangents import OutputCotangents
 from gradlite.autodiff.node import Node
 from gradlite.autodiff.rule import Rule
-from gradlite.draw.boxes import number, operands, small
-from gradlite.draw.chain import Known, backward, formula_of, forward, rule_of
+from gradlite.draw.boxes import argument_names, number, operands, small
+from gradlite.draw.chain import Known, chain_at, formula_of, forward_text, rule_of
 from gradlite.draw.folding import in_order
 from gradlite.draw.formulas import defined, explained, formulas_of
 from gradlite.draw.mathematics import Entry
@@ -36,37 +35,35 @@ from gradlite.scalar import Value
 
 SCRIPTS = ("state.js", "graph.js", "panel.js", "view.js", "steps.js")
 STYLES = ("page.css", "graph.css", "panel.css")
-ENTRIES = 6  # of an array, the first rows and columns are shown
+ENTRIES = 6  # rows and columns of an array that are shown
 DIGITS = 12
 HARMLESS = str.maketrans({c: f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"})
 
-ROLES = {"root": "the result", "repeats": "steps that repeat"}
+ROLES = {
+    "root": "the result", "repeats": "steps that repeat", "input": "an input",
+    "parameter": "a parameter", "constant": "a constant", "result": "a result",
+}  # fmt: skip
 
 Json = dict[str, Any]
-Rules = dict[tuple[Rule, str], tuple[int, Entry | None]]  # their places, and their formulas
+Rules = dict[tuple[Rule, str], tuple[int, Entry | None]]  # their indices, and their formulas
 
 
 def page(scene: Scene, svg: str) -> str:
-    """Write the page of a graph.
+    """Return the page of a scene as self-contained HTML.
 
     Parameters
     ----------
     scene : Scene
-        What there is to see.
+        The boxes and arrows.
     svg : str
-        Its picture, as Graphviz draws it: boxes, ovals and arrows have their ids (see dot.py).
-
-    Returns
-    -------
-    str
-        HTML that stands alone: it needs no network and no other file.
+        Its picture by Graphviz, in which boxes, ovals and arrows have ids (see dot.py).
 
     Notes
     -----
-    The backward pass starts from 1 where the result is one number, and from ones otherwise:
-    then it shows the gradient of the sum. It is recorded while the page is written; no ``grad``
-    changes, and no hook is called: the page says where there are hooks. Of an array the page
-    holds the norm, the mean, the range and the first entries, with 12 digits.
+    The seed of the backward pass is 1, or an array of ones, which gives the gradient of the sum.
+    The pass runs while the page is written. No ``grad`` changes and no hook is called, and the page
+    says where there are hooks. Of an array it holds the norm, the mean, the range and the first
+    entries, with 12 digits.
 
     Examples
     --------
@@ -78,14 +75,13 @@ def page(scene: Scene, svg: str) -> str:
     True
     """
     script = "\n".join(map(part, SCRIPTS))
-    root = scene.boxes[scene.root]
-    title = title_of(root, names_of(scene), scene)
+    data = page_data(scene)
     return Template(part("page.html")).substitute(
-        title=escape(f"The graph of {title}"),
+        title=escape(f"The graph of {data['title']}"),
         sha256=b64encode(sha256(script.encode()).digest()).decode(),
         style="\n".join(map(part, STYLES)),
         svg=svg[svg.index("<svg") :],
-        data=json.dumps(described(scene), separators=(",", ":")).translate(HARMLESS),
+        data=json.dumps(data, separators=(",", ":")).translate(HARMLESS),
         script=script,
     )
 
@@ -95,8 +91,8 @@ def part(name: str) -> str:
     return files("gradlite.draw").joinpath("web", name).read_text(encoding="utf-8")
 
 
-def described(scene: Scene) -> Json:
-    """Put all that the page tells into what JSON can hold."""
+def page_data(scene: Scene) -> Json:
+    """Return the texts and numbers of the page for JSON."""
     shown = {id(box.item): box.id for box in scene.boxes.values()}
     for stand_in, boxes in scene.repeats.items():
         shown.update((id(box.item), stand_in) for box in boxes)
@@ -110,66 +106,55 @@ def described(scene: Scene) -> Json:
     taken: list[Json] = []
     problem = ""
     if seed is None:
-        problem = (
-            f"{names[root.id]} does not require a gradient: there is no backward pass to show."
-        )
+        problem = f"{names[root.id]} does not require a gradient: there is no backward pass."
     else:
         try:
             passed = together(steps(root.item, seed), shown)
-            taken = [told(step, scene, shown, known) for step in passed]
+            taken = [of_step(step, scene, shown, known) for step in passed]
         except GradliteError as error:
             problem = f"The backward pass fails. {error}"
     rules: Rules = {}
-    told_boxes = {box.id: of_box(box, names, shown, rules, known) for box in scene.boxes.values()}
+    about = {box.id: of_box(box, names, shown, rules, known) for box in scene.boxes.values()}
     return {
+        "title": title_of(root, known),
         "root": root.id,
         "seed": summary(seed),
         "forward": [box.id for box in computed(scene)],
         "steps": taken,
         "problem": problem,
-        "boxes": told_boxes,
+        "boxes": about,
         "rules": [of_rule(rule, entry) for (rule, _), (_, entry) in rules.items()],
     }
 
 
 def computed(scene: Scene) -> list[Box]:
-    """List the results in the order in which they were made, and what stands for several."""
-    made = [box for box in in_order(scene) if box.op]
-    folds = [box for box in scene.boxes.values() if box.kind == "repeats" and box.inputs]
-    if not folds:
-        return made
-    return [box for box in scene.boxes.values() if box in made or box in folds]
+    """Return the results, and boxes of repeats, in the order in which they were made."""
+    if not scene.repeats:
+        return [box for box in in_order(scene) if box.op]
+    return [box for box in scene.boxes.values() if box.op or box.inputs]
 
 
-def title_of(box: Box, names: dict[str, str], scene: Scene) -> str:
-    """Name a result in a few words, with its number if it is one."""
-    by_item = {id(other.item): names[other.id] for other in scene.boxes.values()}
-    name = box.name or expression(box, by_item) or names[box.id]
+def title_of(box: Box, known: Known) -> str:
+    """Name a result briefly, with its number if it is one."""
+    name = box.name or expression(box, known.names) or known.names[id(box.item)]
     if box.value is None or np.size(box.value) != 1 or hasattr(box.value, "tocsr"):
         return name
     value = box.value if isinstance(box.item, Value) else np.asarray(box.value).item()
     return f"{name} = {number(value)}"
 
 
-def role(box: Box) -> str:
-    """Say what a box is to the graph."""
-    if box.kind in ROLES:
-        return ROLES[box.kind]
-    return f"{'an' if box.kind == 'input' else 'a'} {box.kind}"
-
-
 # -- the backward pass ------------------------------------------------------------------------
 
 
 def seed_of(root: Box) -> Any:
-    """Return the cotangent to start from, None where nothing requires a gradient."""
+    """Return the seed of the backward pass, None if nothing requires a gradient."""
     if isinstance(root.item, Value):
         return 1.0
     return np.ones_like(root.value) if isinstance(root.item, Node) else None
 
 
 def together(taken: Iterable[Step], shown: dict[int, str]) -> Iterator[Step]:
-    """Join steps in a row that are inside one box, and all that these give to one input."""
+    """Join consecutive steps inside one box, and their contributions to each input."""
     joined: Step | None = None
     for step in taken:
         inside = shown[id(step.item)]
@@ -185,7 +170,7 @@ def together(taken: Iterable[Step], shown: dict[int, str]) -> Iterator[Step]:
 
 
 def join(arrivals: list[Arrival], new: Arrival) -> None:
-    """Add a contribution to those that go to the same input, or to the list."""
+    """Add a contribution to that to the same input, or else to the list."""
     for i, old in enumerate(arrivals):
         if old.item is new.item:
             arrivals[i] = Arrival(new.item, added(old.amount, new.amount), new.total)
@@ -193,10 +178,10 @@ def join(arrivals: list[Arrival], new: Arrival) -> None:
     arrivals.append(new)
 
 
-def told(step: Step, scene: Scene, shown: dict[int, str], known: Known) -> Json:
-    """Describe a step: which box it is of, and what reaches which others.
+def of_step(step: Step, scene: Scene, shown: dict[int, str], known: Known) -> Json:
+    """Describe a step: its box, and what reaches which others.
 
-    A box of repeats stands for several, so there is no total.
+    A box of repeats stands for several, so it has no total.
     """
     inside = shown[id(step.item)]
     arrivals = []
@@ -208,7 +193,7 @@ def told(step: Step, scene: Scene, shown: dict[int, str], known: Known) -> Json:
             "total": None if to in scene.repeats else summary(total),
         }
         if to not in scene.repeats and inside not in scene.repeats:
-            chain = backward(step.item, x, step.g, amount, known)
+            chain = chain_at(step.item, x, step.g, amount, known)
             if chain is not None:
                 arrival["chain"] = chain._asdict()
         arrivals.append(arrival)
@@ -219,13 +204,9 @@ def told(step: Step, scene: Scene, shown: dict[int, str], known: Known) -> Json:
 
 
 def of_box(
-    box: Box,
-    names: dict[str, str],
-    shown: dict[int, str],
-    rules: Rules,
-    known: Known,
+    box: Box, names: dict[str, str], shown: dict[int, str], rules: Rules, known: Known
 ) -> Json:
-    """Describe a box; its rule goes to `rules`, where each stands once."""
+    """Describe a box; its rule is added to `rules`, once."""
     item = box.item
     rule, entry = rule_of(item), formula_of(item)
     place = None
@@ -233,21 +214,21 @@ def of_box(
         place, _ = rules.setdefault((rule, repr(entry)), (len(rules), entry))
     return {
         "name": names[box.id],
-        "kind": role(box),
+        "kind": ROLES[box.kind],
         "op": box.op,
         "where": box.where,
         "inputs": [link.source for link in box.inputs],
         "value": summary(box.value),
-        "made": forward(item, known) if box.op else "",
+        "made": forward_text(item, known) if box.op else "",
         "rule": place,
-        "arguments": [] if rule is None else arguments(item, rule, entry, shown),
+        "arguments": [] if rule is None else arguments_of(item, rule, entry, shown),
         "note": note_on(item) if rule is None else "",
         "hooked": isinstance(item, Node) and item.sink is not None and bool(item.sink.hooks),
     }
 
 
 def of_rule(rule: Rule, entry: Entry | None) -> Json:
-    """Describe a rule: what the function is, and its derivatives."""
+    """Describe a rule: the function and its derivatives."""
     return {
         "result": entry.result if entry else "ans",
         "definition": defined(entry) if entry else "",
@@ -257,16 +238,16 @@ def of_rule(rule: Rule, entry: Entry | None) -> Json:
 
 
 def note_on(item: Any) -> str:
-    """Say how gradients go on from an item whose operation has no rule in the table."""
+    """Explain how an item without a rule passes its gradient back."""
     if isinstance(item, Value) and item._made_by is not None:
         if isinstance(getattr(item, "_extra", None), Node):
-            return "A Value of a Tensor: the Tensor gets the gradient as it is."
-        return "The derivative is a function of your own."
+            return "A Value of a Tensor: it passes its gradient back unchanged."
+        return "The derivative is a user-defined function."
     return ""
 
 
-def arguments(item: Any, rule: Rule, entry: Entry | None, shown: dict[int, str]) -> list[Json]:
-    """List the arguments of an operation: as the formula calls them, and what was given."""
+def arguments_of(item: Any, rule: Rule, entry: Entry | None, shown: dict[int, str]) -> list[Json]:
+    """Return the arguments of an operation: their symbols, and what was passed."""
     given = operands(item)
     named = [*zip(symbols(rule, entry, len(given)), given, strict=True)]
     if isinstance(item, Node):
@@ -279,23 +260,18 @@ def arguments(item: Any, rule: Rule, entry: Entry | None, shown: dict[int, str])
 
 
 def symbols(rule: Rule, entry: Entry | None, count: int) -> list[str]:
-    """Name the arguments of a function as its formula does, or else as its rule does."""
-    if entry is not None and rule.variadic is None:
-        return list(entry.arguments[:count])
+    """Return the symbols of arguments in the formula, or else their names in the rule."""
     if rule.variadic is not None:
         variadic = entry.arguments[0] if entry else "x"
         return [f"{variadic}{i + 1}" for i in range(count)]
-    for vjp in rule.vjps:
-        if isfunction(vjp):
-            return list(vjp.__code__.co_varnames[2 : 2 + count])
-    return [str(i) for i in range(count)]
+    return list(entry.arguments[:count]) if entry else argument_names(rule, count)
 
 
 # -- numbers ----------------------------------------------------------------------------------
 
 
 def summary(x: Any) -> Json | None:
-    """Describe a number or an array: as it is, or its measures and first entries."""
+    """Describe a number, or an array by its norm, mean, range and first entries."""
     if x is None:
         return None
     if isinstance(x, OutputCotangents):
@@ -326,7 +302,7 @@ def summary(x: Any) -> Json | None:
 
 
 def exact(x: Any) -> Any:
-    """Round a number to the digits that the page holds; JSON has no words for NaN and Inf."""
+    """Round a number to the digits of the page; write NaN and Inf, which JSON lacks, as text."""
     try:
         x = float(x)
     except (TypeError, ValueError, OverflowError):  # whatever a Value holds

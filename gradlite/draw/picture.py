@@ -1,4 +1,4 @@
-"""A picture: the text that describes it, laid out by Graphviz on first access."""
+"""A picture of a graph: described in DOT, laid out by Graphviz when it is shown or saved."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from gradlite.persist import replacing_file
 from gradlite.scalar.ops import short
 
 FORMATS = ("svg", "png", "pdf", "html", "dot", "eps", "gif", "jpeg", "jpg", "ps", "svgz")
-LIMIT = 700  # beyond, Graphviz may take longer than anybody waits
-WINDOW = (880, 640)  # what a page leaves to the graph on a screen of 1280 x 900
+LIMIT = 700  # boxes and ovals; beyond, Graphviz may take minutes
+WINDOW = (880, 640)  # the space for the graph in a page of 1280 x 900
 FRAME = 620  # the height of a page in a notebook
 
 
@@ -35,23 +35,21 @@ class Picture:
     Parameters
     ----------
     scene : Scene
-        What there is to see.
+        The boxes and arrows.
     write_dot : callable
-        ``write_dot(named) -> source``: writes it in the language of Graphviz, DOT; with names
-        for what nobody has named, or without.
+        ``write_dot(named) -> source`` returns the graph in DOT, with names for unnamed boxes or
+        without.
     format : str, default 'svg'
-        What `render` writes.
+        The format of `render`.
 
     Attributes
     ----------
-    scene : Scene
-        What there is to see.
+    scene, format
+        As given.
     source : str
-        The graph in DOT.
+        The graph in DOT, Graphviz's language.
     size : int
-        How many boxes and ovals it has.
-    format : str
-        What `render` writes.
+        The number of boxes and ovals.
     """
 
     def __init__(self, scene: Scene, write_dot: Callable[[bool], str], format: str = "svg") -> None:
@@ -62,16 +60,16 @@ class Picture:
 
     @cached_property
     def source(self) -> str:
-        """The graph in the language of Graphviz, DOT."""
+        """The graph in DOT, Graphviz's language."""
         return self._write_dot(False)
 
     def render(self, path: str | os.PathLike[str]) -> str:
-        """Write the picture in its format, and give the path of the file.
+        """Write the picture in its format, and return the path of the file.
 
         Parameters
         ----------
         path : path
-            Where to. The format is appended as the suffix, unless it is there.
+            The file. The format is appended as its suffix, unless it is there.
 
         Raises
         ------
@@ -88,11 +86,11 @@ class Picture:
         return self._write(path, self.format)
 
     def save(self, path: str | os.PathLike[str]) -> str:
-        """Write the picture in the format that the suffix names: ``save('graph.png')``.
+        """Write the picture in the format that the suffix names, as in ``save('graph.png')``.
 
-        As ``.html`` it is a page on its own: click a box to see its derivative rule, and step
-        through the backward pass. A file that is there is replaced when the new one is complete.
-        Raises as `render` does.
+        The format ``.html`` is a self-contained page: click a box to see its derivative rule, and
+        step through both passes. An existing file is replaced once the new one is complete. Return
+        the path, and raise as `render` does.
         """
         path = os.fspath(path)
         suffix = Path(path).suffix[1:].lower()
@@ -101,7 +99,9 @@ class Picture:
     def _write(self, path: str, format: str) -> str:
         folder = Path(path).parent
         if not folder.is_dir():
-            raise FolderError(f"There is no folder {str(folder)!r} to write {path!r} to: make it.")
+            raise FolderError(
+                f"There is no folder {str(folder)!r} to write {path!r} to: create it."
+            )
         drawn = self._drawn(format)
         with replacing_file(os.path.realpath(path)) as file:
             file.write(drawn)
@@ -112,7 +112,7 @@ class Picture:
         return self._drawn("svg").decode()
 
     def _repr_html_(self) -> str:
-        # A frame of its own: what is in it has its own ids, scripts and keys.
+        # In a frame the page keeps its ids, scripts and keys to itself.
         text = escape(self._drawn("html").decode()).replace("\n", "&#10;")
         return (
             f'<iframe srcdoc="{text}" title="{escape(repr(self))}" loading="lazy" '
@@ -123,10 +123,10 @@ class Picture:
         return f"<picture of {self.size} boxes and ovals>"
 
     def _drawn(self, format: str) -> bytes:
-        """Give what a file of the format holds."""
+        """Return the contents of a file of a format."""
         if format == "dot":
             return self.source.encode()
-        if format == "html":  # the page explains the looks itself, and needs no legend
+        if format == "html":  # the page has its own legend
             svg = self._laid_out(self._write_dot(True), "svg", {"label": ""}, WINDOW).decode()
             return page(self.scene, fragment(svg)).encode()
         return self._laid_out(self.source, format, {})
@@ -138,12 +138,12 @@ class Picture:
         attributes: dict[str, str],
         window: tuple[int, int] | None = None,
     ) -> bytes:
-        """Have Graphviz lay the graph out and draw it."""
+        """Lay the graph out and draw it with Graphviz, in a process that can be interrupted."""
         if self.size > LIMIT:
             raise PictureError(
-                f"This picture would have {self.size} boxes and ovals. Up to {LIMIT} are laid out "
-                f"in good time, and can be read: draw a part of the graph, such as the output for "
-                f"one sample, one neuron, or a smaller network."
+                f"This picture would have {self.size} boxes and ovals, more than the {LIMIT} that "
+                f"can be laid out in reasonable time: draw a part of the graph, such as the output "
+                f"for one sample, one neuron, or a smaller network."
             )
         check_installed()
         order = {"source": source, "format": format, "attributes": attributes, "window": window}
@@ -153,7 +153,7 @@ class Picture:
             capture_output=True,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
-        # The fonts' library complains about newer configurations of the system, to no harm.
+        # Warnings of the font library about newer configurations are harmless.
         said = [
             line for line in done.stderr.decode().splitlines() if not line.startswith("Fontconfig")
         ]
@@ -166,12 +166,12 @@ class Picture:
 
 
 def fragment(svg: str) -> str:
-    """Return an SVG without its prologue, which has no place within HTML."""
+    """Return an SVG without its XML prologue, for HTML."""
     return svg[svg.index("<svg") :]
 
 
 def one_of(what: str, given: Any, choices: tuple[str, ...]) -> Any:
-    """Refuse what is not among the choices."""
+    """Return `given`, or raise PictureError if it is not among the choices."""
     if given not in choices:
         raise PictureError(f"{what} must be {', '.join(choices)}; not {short(given)}.")
     return given
@@ -180,7 +180,7 @@ def one_of(what: str, given: Any, choices: tuple[str, ...]) -> Any:
 def check_installed() -> None:
     """Raise MissingExtraError unless there is pygraphviz."""
     try:
-        import pygraphviz  # noqa: F401  # whether it can be, is the question
+        import pygraphviz  # noqa: F401
     except ImportError as error:
         raise MissingExtraError(
             "Laying out the picture of a graph needs pygraphviz (it brings Graphviz along): "

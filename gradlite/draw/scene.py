@@ -1,4 +1,4 @@
-"""The scene of a picture: what there is to see of a graph, whatever draws it."""
+"""The scene of a picture: the boxes and arrows of a graph, whatever draws it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 
 from gradlite.autodiff.node import Node
 from gradlite.autodiff.tensor import Tensor
-from gradlite.draw.answers import answers
 from gradlite.draw.boxes import constants, fields, gradient, operation, role_of
-from gradlite.draw.graph import ancestors
+from gradlite.draw.graph import ancestors, graph_root
+from gradlite.draw.outputs import outputs
 from gradlite.nn import Parameter
 from gradlite.scalar import Value
 from gradlite.scalar.layers import Parameter as Weight
@@ -30,8 +30,8 @@ class Link:
     source : str
         The id of the box that it comes from.
     role : str
-        As which argument the operation took it, as its rule calls it ("x, y" for both); "" where
-        the order does not matter.
+        The argument that it is, as the rule calls it ("x, y" for both); "" where the order does
+        not matter.
     """
 
     source: str
@@ -45,24 +45,24 @@ class Box:
     Attributes
     ----------
     id : str
-        Made of letters and digits.
+        Letters and digits.
     item : Value, Node, Tensor, array or None
-        What the box is drawn for: a Value; what is recorded of a Tensor, or the Tensor itself
-        where nothing is; an array that was no Tensor. None for a box of repeats.
+        A Value; the node of a Tensor, or the Tensor itself if it has none; a plain array. None for
+        a box of repeats.
     kind : str
-        'parameter' (a leaf that wants a gradient, or belongs to a module), 'input' (named, or
-        labelled, data), 'constant' (any other leaf), 'result', 'root' (what was to be drawn), or
-        'repeats' (the box stands for those in `Scene.repeats`).
+        'parameter' (a leaf that requires a gradient, or belongs to a module), 'input' (named or
+        labelled data), 'constant' (any other leaf), 'result', 'root' (the result drawn), or
+        'repeats' (in place of the boxes in `Scene.repeats`).
     name : str
         The label of a Value, or the name that was given; otherwise "".
     inputs : list of Link
-        What it was made of.
+        What it was computed from.
     value : array, float or None
         The number or numbers, if they are known.
     gradient : array, float or None
-        The gradient that has arrived here, if it was kept.
+        The gradient that has arrived, if it was kept.
     where : str
-        The line of code that made it, if debug mode wrote it down; otherwise "".
+        The line of code that made it, if debug mode recorded it; otherwise "".
     """
 
     id: str
@@ -74,27 +74,27 @@ class Box:
     gradient: Any = None
     where: str = ""
 
-    # Worked out when somebody looks: of 100,000 boxes, most are folded away.
+    # Computed on access: of 100,000 boxes, most are folded away.
 
     @property
     def fields(self) -> list[str]:
-        """Describe the number or numbers, and the gradient: a short text each."""
+        """Short texts about the number or numbers, and the gradient."""
         return fields(self.item, self.value)
 
     @property
     def op(self) -> list[str]:
-        """Name the operation that made it, then what that was told; nothing for a leaf."""
+        """The operation that made it, then its constants; nothing for a leaf."""
         return operation(self.item)
 
 
 @dataclass(eq=False)
 class Scene:
-    """What there is to see of a graph.
+    """The boxes of a graph.
 
     Attributes
     ----------
     boxes : dict of str to Box
-        By id, inputs before what was made of them.
+        By id, inputs before results.
     root : str
         The id of the box of the result.
     repeats : dict of str to list of Box
@@ -107,23 +107,10 @@ class Scene:
 
 
 def scene(root: Any, names: Mapping[str, Any] | None = None) -> Scene:
-    """Collect what there is to see of the graph behind a result.
+    """Return the scene of the graph behind a Value or a Tensor, its leaves called by `names`.
 
-    Nothing is recorded, and no state changes.
-
-    Parameters
-    ----------
-    root : Value or Tensor
-        The result.
-    names : mapping of str to Tensor, Value or array, optional
-        What to call what went in.
-
-    Raises
-    ------
-    DtypeError
-        If `root` is neither a Value nor a Tensor.
-    GraphError
-        If a backward pass has let the graph of Tensors go.
+    Nothing is recorded, and no state changes. Raise DtypeError if `root` is neither, GraphError if
+    a backward pass has freed the graph.
 
     Examples
     --------
@@ -137,16 +124,16 @@ def scene(root: Any, names: Mapping[str, Any] | None = None) -> Scene:
     >>> seen.boxes["n1"].inputs
     [Link(source='n0', role=''), Link(source='n1array0', role='')]
     """
-    graph = ancestors(root)
+    graph = ancestors(graph_root(root))
     *_, last = graph
-    known = answers(graph)
+    known = outputs(graph)
     if isinstance(last, Node):
         known[last] = root._data
-    named = {id(graph_root(x)): (name, x) for name, x in (names or {}).items()}
+    named = {id(in_graph(x)): (name, x) for name, x in (names or {}).items()}
     ids = {id(item): f"n{i}" for i, item in enumerate(graph)}
     boxes: dict[str, Box] = {}
     for item, inputs in graph.items():
-        name, _ = named.get(id(graph_root(item)), NAMELESS)
+        name, _ = named.get(id(in_graph(item)), NAMELESS)
         links = [Link(ids[id(x)], role_of(x, item)) for x in inputs]
         box = Box(ids[id(item)], item, "result", name, links)
         for i, (array, role) in enumerate(arrays(item)):
@@ -162,20 +149,24 @@ def scene(root: Any, names: Mapping[str, Any] | None = None) -> Scene:
 
 
 def name_of(array: Any, named: Mapping[int, tuple[str, Any]]) -> tuple[str, Any]:
-    """Return the name of an array, and what has it; the tape keeps copies of indices and masks."""
+    """Return the name of an array, and its owner; the tape keeps copies of indices and masks."""
     if id(array) in named or getattr(array, "dtype", np.dtype(float)).kind not in "biu":
         return named.get(id(array), NAMELESS)
-    copies = (pair for pair in named.values() if np.array_equal(pair[1], array))
-    return next(copies, NAMELESS)
+
+    def is_copy(x: Any) -> bool:
+        x = getattr(x, "_data", x)
+        return getattr(x, "dtype", None) == array.dtype and np.array_equal(x, array)
+
+    return next((pair for pair in named.values() if is_copy(pair[1])), NAMELESS)
 
 
-def graph_root(x: Any) -> Any:
-    """Give what stands in a graph for a Value, a Tensor, or an array."""
+def in_graph(x: Any) -> Any:
+    """Return what stands in a graph for a Value, a Tensor, or an array."""
     return x if not isinstance(x, Tensor) else x._data if x._node is None else x._node
 
 
 def arrays(item: Any) -> list[tuple[Any, str]]:
-    """List the arrays that an operation took beside Tensors, each once, with its roles."""
+    """Return the plain arrays that an operation took, each once, with its roles."""
     found: dict[int, tuple[Any, list[str]]] = {}
     for role, x in constants(item):
         if np.ndim(x):
@@ -184,13 +175,13 @@ def arrays(item: Any) -> list[tuple[Any, str]]:
 
 
 def of_array(box_id: str, array: Any, name: str, owner: Any) -> Box:
-    """Make the box of an array that was not on the tape, but may have come from a Tensor."""
+    """Return the box of a plain array, which may be that of a Tensor."""
     kind: Kind = "parameter" if isinstance(owner, Parameter) else "input" if name else "constant"
     return Box(box_id, array, kind, name, value=array)
 
 
 def describe(box: Box, known: Mapping[Node, Any]) -> None:
-    """Write into a box what its item tells of itself."""
+    """Fill in the label, value, gradient and line of code of a box."""
     item = box.item
     if isinstance(item, Value):
         box.name = box.name or str(item.label or "")
@@ -205,7 +196,7 @@ def describe(box: Box, known: Mapping[Node, Any]) -> None:
 
 
 def kind_of(box: Box) -> Kind:
-    """Tell the kind of a box on the way to the root."""
+    """Return the kind of a box other than the root's."""
     if box.inputs or box.op:
         return "result"
     if isinstance(box.item, (Node, Weight)):

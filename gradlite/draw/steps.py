@@ -1,13 +1,13 @@
 """The backward pass one node at a time: what arrives where, and what it adds up to.
 
-`steps` takes the walk that ``backward()`` takes, watched from where debug mode watches it, and
-tells everything that happens on the way. It changes nothing: no ``grad``, no graph, and no hook
-is called.
+`steps` runs the walk of ``backward()`` with an inspector in the place of debug mode's, and reports
+what the inspector saw. Nothing changes: no ``grad`` and no graph, and no hook is called.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import inf, nextafter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,13 +16,10 @@ from gradlite.autodiff.cotangents import OutputCotangents
 from gradlite.autodiff.modes import Mode, ModeContext
 from gradlite.autodiff.node import Node
 from gradlite.autodiff.tape import walk
-from gradlite.draw.graph import inputs_of
-from gradlite.errors import DivisionError, RangeError
+from gradlite.draw.graph import age, ancestors
+from gradlite.errors import GraphError
 from gradlite.scalar import Value
-from gradlite.scalar.bridge import value_or_node
-from gradlite.scalar.walk import described
-
-Contributions = Iterator[tuple[Any, Any]]
+from gradlite.scalar.bridge import OWN, SAME, value_or_node
 
 
 class Arrival(NamedTuple):
@@ -62,7 +59,7 @@ class Step(NamedTuple):
 
 
 def steps(root: Any, g: Any) -> Iterator[Step]:
-    """Take the backward pass step by step.
+    """Run the backward pass step by step.
 
     Parameters
     ----------
@@ -80,13 +77,13 @@ def steps(root: Any, g: Any) -> Iterator[Step]:
     Raises
     ------
     GraphError
-        If a backward pass has let the graph go.
+        If a backward pass has freed the graph, or a Value is an input of itself.
     DivisionError, RangeError
         If a derivative of a Value is infinite, or too large.
 
     Notes
     -----
-    Where Values and Tensors meet, each Value has one turn, whichever way gradients reach it.
+    Values are walked as nodes of the tape, so that each has one turn in a graph of both.
 
     Examples
     --------
@@ -98,48 +95,49 @@ def steps(root: Any, g: Any) -> Iterator[Step]:
     -4.0 [(-6.0, 1.0, 1.0), (2.0, 1.0, 1.0)]
     -6.0 [(2.0, -3.0, -2.0), (-3.0, 2.0, 2.0)]
     """
-    order = results(root)
-    if order and not any(isinstance(x, Value) for item in order for x in (item, *inputs_of(item))):
-        yield from on_the_tape(root, g)
-        return
-    totals = {root: g}
-    for item in order:
-        if item not in totals:
-            continue
-        g = totals.pop(item)
-        yield Step(item, g, [arrival(x, c, totals) for x, c in contributions(item, g)])
+    nodes: dict[Any, Node] = {}
+    for item, inputs in ancestors(root).items():
+        nodes[item] = tape_node(item, inputs, nodes)
+    items = {node: item for item, node in nodes.items()}
+    leaves = {node for node in items if node.rule is None}
+    inspector = Inspector()
+    with inspector:  # a walk that stops at the leaves calls no hook, and adds to no gradient
+        walk(nodes[root], g, on_gradient=lambda node, c: None, stop_at=leaves, retain=True)
+    totals: dict[Any, Any] = {}
+    for node, passed in inspector.steps:
+        g, _ = passed[0]
+        to = [items[parent] for parent in node.parents or () if parent is not None]
+        arrivals = [arrival(x, c, totals) for x, (_, c) in zip(to, passed, strict=True)]
+        yield Step(items[node], as_held(items[node], g), arrivals)
 
 
-def results(root: Any) -> list[Any]:
-    """List what is behind `root`, and itself, but no leaves: the youngest first."""
-    found = {root: inputs_of(root)}
-    pending = [root]
-    for item in pending:
-        new = [x for x in found[item] if x not in found]
-        found.update((x, inputs_of(x)) for x in new)
-        pending += new
-    return sorted((item for item in found if found[item]), key=age, reverse=True)
+def tape_node(item: Any, inputs: tuple[Any, ...], nodes: dict[Any, Node]) -> Node:
+    """Return a node for an item of a graph, given those of its inputs.
+
+    A node that has no Value behind it is its own.
+    """
+    if not all(x in nodes for x in inputs):
+        raise GraphError(f"{item!r} is an input of itself: a _prev that was set makes a circle.")
+    if isinstance(item, Value):
+        rule = OWN if inputs else None
+        params: Any = {"value": item, "saved": {}}
+        if inputs and isinstance(inputs[0], Node):  # taken out of a Tensor
+            rule, params = SAME, None
+        parents: Any = tuple(nodes[x] for x in inputs)
+        node = Node(rule, parents, parents, None, (), params)
+    else:
+        parents = tuple(p if p is None else nodes[value_or_node(p)] for p in item.parents)
+        if parents == item.parents:
+            return item  # type: ignore[no-any-return]  # a Node
+        node = Node(item.rule, parents, item.args, item.ans, item.shape, item.params)
+    # After its inputs, even if a _prev was set to younger ones.
+    after = (nextafter(parent.serial, inf) for parent in parents if parent is not None)
+    node.serial = max(age(item), *after, -1)  # type: ignore[assignment]
+    return node
 
 
-def age(item: Any) -> float:
-    """Return when an item was made; the younger, the larger."""
-    made: float = item._serial if isinstance(item, Value) else item.serial
-    return made
-
-
-def arrival(x: Any, amount: Any, totals: dict[Any, Any]) -> Arrival:
-    """Add a contribution to the total of an input; out of place, as rules share arrays."""
-    if isinstance(x, Node) and x.rule is None and x.sink is not None:
-        amount = np.asarray(amount, x.sink.dtype)  # the gradient of a leaf has its dtype
-    totals[x] = added(totals[x], amount) if x in totals else amount
-    return Arrival(x, amount, totals[x])
-
-
-# -- on the tape ------------------------------------------------------------------------------
-
-
-class Observer(ModeContext):
-    """Stands where debug mode does, and writes down what the walk does."""
+class Inspector(ModeContext):
+    """Records what the walk does, where debug mode would check it."""
 
     def __init__(self) -> None:
         self.steps: list[tuple[Node, list[tuple[Any, Any]]]] = []
@@ -152,83 +150,29 @@ class Observer(ModeContext):
         self.steps.append((node, []))
 
     def backward(self, node: Node, g: Any, cotangent: Any) -> None:
-        """Note what the node passes back to the next of its parents."""
+        """Record what the node passes back to the next of its parents."""
         self.steps[-1][1].append((g, cotangent))
 
     def forward(self, rule: Any, args: Any, ans: Any, node: Any) -> None:
         """Ignore the operations that rules consist of."""
 
 
-def on_the_tape(root: Node, g: Any) -> Iterator[Step]:
-    """Let `gradlite.autodiff.tape.walk` walk, and tell what it did.
-
-    It stops at the leaves: so it calls no hook, and adds to no gradient.
-    """
-    ends = leaves(root)
-    observer = Observer()
-    with observer:
-        walk(root, g, on_gradient=lambda node, c: None, stop_at=ends, retain=True)
-    totals: dict[Any, Any] = {root: g}
-    for node, passed in observer.steps:
-        parents = [parent for parent in node.parents or () if parent is not None]
-        given = zip(parents, (c for _, c in passed), strict=True)
-        yield Step(node, passed[0][0], [arrival(x, c, totals) for x, c in given])
+def arrival(x: Any, amount: Any, totals: dict[Any, Any]) -> Arrival:
+    """Add a contribution to the total of an input."""
+    amount = as_held(x, amount)
+    totals[x] = added(totals[x], amount) if x in totals else amount
+    return Arrival(x, amount, totals[x])
 
 
-def leaves(root: Node) -> set[Node]:
-    """Collect the leaves behind a node."""
-    found, pending = {root}, [root]
-    for node in pending:
-        new = [x for x in inputs_of(node) if x not in found]
-        found.update(new)
-        pending += new
-    return {node for node in found if node.rule is None and node is not root}
-
-
-# -- where there are Values -------------------------------------------------------------------
-
-
-def contributions(item: Any, g: Any) -> Contributions:
-    """Return what a result passes back to each of its inputs."""
-    if isinstance(item, Value):
-        return from_value(item, g)
-    given: list[tuple[Any, Any]] = []
-
-    def deliver(node: Node, c: Any) -> None:
-        x = value_or_node(node)
-        given.append((x, float(c) if isinstance(x, Value) else c))
-
-    parents = {parent for parent in item.parents if parent is not None}
-    walk(item, g, on_gradient=deliver, stop_at=parents, retain=True)
-    return iter(given)
-
-
-def from_value(value: Any, g: float) -> Contributions:
-    """Return what a Value contributes to each of its inputs.
-
-    Its operation adds to their ``grad``; what stood there before is put back.
-    """
-    inputs = inputs_of(value)
-    if isinstance(inputs[0], Node):  # the Value was taken out of a Tensor
-        return iter([(inputs[0], np.float64(g))])
-    before = [(x, x.grad) for x in (value, *inputs)]
-    try:
-        for x in inputs:
-            x.grad = 0.0
-        value.grad = g
-        value._made_by.pull(value)
-        return iter([(x, x.grad) for x in inputs])
-    except ZeroDivisionError:
-        raise DivisionError(f"The derivative is infinite: {described(value)}.") from None
-    except OverflowError:
-        raise RangeError(f"The derivative is too large: {described(value)}.") from None
-    finally:
-        for x, grad in before:
-            x.grad = grad
+def as_held(x: Any, g: Any) -> Any:
+    """Return a gradient as an item holds it: a Value as a float, a leaf in its own dtype."""
+    if isinstance(x, Value):
+        return float(g)
+    return np.asarray(g, x.sink.dtype) if x.rule is None and x.sink is not None else g
 
 
 def added(total: Any, amount: Any) -> Any:
-    """Add out of place: a rule may have handed out the same array twice."""
+    """Add out of place: a rule may have returned the same array twice."""
     if isinstance(total, OutputCotangents):
         total = OutputCotangents(total.shape, dict(total.parts))
     return total + amount

@@ -138,10 +138,9 @@ def own(i: int, g: Any, ans: Any, *args: Any, value: Any, saved: Any = None) -> 
         inputs = list(dict.fromkeys(value._inputs))
         before = [(x, x.grad) for x in (value, *inputs)]
         try:
-            for x in inputs:
+            for x in (value, *inputs):
                 x.grad = 0.0
-            value.grad = float(g)
-            value._made_by.pull(value)
+            walk([value], [(value, float(g))])
             saved.update(g=g, arrived=[np.float64(x.grad) for x in inputs])
         finally:
             for x, grad in before:

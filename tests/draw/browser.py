@@ -52,12 +52,12 @@ def resize(browser: Any, width: int, height: int, dark: bool = False) -> None:
 
 
 def complaints(browser: Any) -> list[str]:
-    """Give what the console has said since it was last asked."""
+    """Return the messages of the console since the last call."""
     return [entry["message"] for entry in browser.get_log("browser")]
 
 
 def requests(browser: Any) -> list[str]:
-    """Give the addresses that were asked for since this was last asked."""
+    """Return the addresses requested since the last call."""
     events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     return [
         event["params"]["request"]["url"]

@@ -14,7 +14,7 @@ from tests.specs.convolution import meetings, terms
 
 
 def kept(y: Any, x: Any, axis: Any = None) -> Any:
-    """Give a reduced array its axes back, with length one."""
+    """Restore the axes of a reduced array, with length one."""
     return np.reshape(y, np.sum(x, axis=axis, keepdims=True).shape)
 
 
@@ -208,7 +208,7 @@ def avg_unpool(g: Any, y: Any, x: Any, size: Any, frame: Any) -> Any:
 
 
 def batch(twin: Any) -> Any:
-    """Give the twin of a batch norm z, its mean over the batch, and the root of the variance."""
+    """Return the twin of a batch norm z, its mean over the batch, and the root of the variance."""
 
     def of(g: Any, y: Any, x: Any, w: Any, b: Any, eps: float = 1e-5, **_: Any) -> Any:
         axes = tuple(i for i in range(x.ndim) if i != 1)

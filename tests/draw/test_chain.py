@@ -5,7 +5,7 @@ import pytest
 
 import gradlite as gl
 from gradlite.draw.names import names_of
-from gradlite.draw.page import described, page
+from gradlite.draw.page import page, page_data
 from gradlite.draw.scene import scene
 from gradlite.engine import Value
 from tests.draw.test_mathematics import NUMPY
@@ -14,8 +14,8 @@ from tests.specs.elementwise import ELEMENTWISE
 
 
 def chains(root):
-    """Give what each box passes back, by the names of both."""
-    data = described(scene(root))
+    """Return what each box passes back, by the names of both."""
+    data = page_data(scene(root))
     names = {id: box["name"] for id, box in data["boxes"].items()}
     return {
         (names[step["box"]], names[x["box"]]): x.get("chain")
@@ -25,7 +25,7 @@ def chains(root):
 
 
 def made(root):
-    data = described(scene(root))
+    data = page_data(scene(root))
     return [data["boxes"][id]["made"] for id in data["forward"]]
 
 
@@ -64,6 +64,8 @@ def test_of_arrays_the_numbers_are_of_the_first_element():
     assert found["t1", "p1"]["where"] == "[0, 0]"
     assert found["t1", "p2"]["code"] == "p2.grad += t1.grad * p1"
     assert found["t1", "p2"]["numbers"] == ""  # summed over what was broadcast
+    passed_on = chains(np.sum(np.add(x, [[3.0, 4.0]]) * [[5.0, 6.0]]))["t1", "p1"]
+    assert (passed_on["numbers"], passed_on["where"]) == ("5", "[0, 0]")
 
 
 def test_a_loss_says_the_share_of_one_element():
@@ -92,7 +94,7 @@ def test_the_numbers_that_are_put_in_give_what_arrives(spec):
         out = run(spec.prepared(), *leaves(*points))
     except (TypeError, ValueError):
         pytest.skip("an older NumPy does not take this call")
-    data = described(scene(out * 2.0))
+    data = page_data(scene(out * 2.0))
     told = [x for step in data["steps"] for x in step["arrivals"]]
     assert len(told) > 1
     for x in told:

@@ -228,7 +228,7 @@ def test_heat_maps_in_given_axes_do_not_run_into_each_other(plt, layout):
     assert all(a.x1 <= b.x0 for a, b in pairwise(panels))
 
 
-def test_weights_of_a_network_of_ones_own():
+def test_weights_of_a_user_defined_network():
     network = nn.Sequential(
         nn.Linear(4, 8), nn.Residual(nn.Linear(8, 8)), nn.LayerNorm(8), nn.Linear(8, 3)
     )

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
+from functools import partial
 from pathlib import Path
 from threading import Thread
 
@@ -20,10 +21,11 @@ from scipy.sparse import csr_array
 import gradlite as gl
 from gradlite.draw import Picture, draw, draw_dot, trace
 from gradlite.draw import picture as pictures
-from gradlite.draw.answers import answers
 from gradlite.draw.boxes import number, small
 from gradlite.draw.dot import line_of_code
 from gradlite.draw.graph import ancestors
+from gradlite.draw.outputs import outputs
+from gradlite.draw.page import page_data
 from gradlite.draw.scene import scene
 from gradlite.engine import Value
 from gradlite.nn import MLP, Conv2d
@@ -254,7 +256,7 @@ def test_a_value_used_twice_by_one_operation_has_one_arrow():
     assert len(drawn(draw_dot(a + a))[1]) == 2
 
 
-def test_operations_of_ones_own_are_drawn():
+def test_user_defined_operations_are_drawn():
     a, b = Value(1.0, label="a"), Value(2.0, label="b")
     mine = Value(3.0, (a, b), "mine", label="c")
     assert labels(draw_dot(mine)).count("mine") == 1
@@ -271,7 +273,7 @@ def test_the_source_is_the_same_every_time():
     assert draw_dot(perceptron()[0]).source == draw_dot(perceptron()[0]).source
 
 
-def test_the_direction_is_left_to_right_unless_told():
+def test_the_direction_is_left_to_right_by_default():
     assert "rankdir=LR" in draw_dot(neuron()).source
     assert "rankdir=TB" in draw_dot(neuron(), rankdir="TB").source
 
@@ -453,7 +455,7 @@ def same(a, b):
     return a.dtype == b.dtype and np.array_equal(a, b, equal_nan=True)
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.room}-{spec.name}")
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.module}-{spec.name}")
 @pytest.mark.filterwarnings("ignore")
 def test_every_operation_can_be_carried_out_again(spec):
     checked = 0
@@ -467,7 +469,7 @@ def test_every_operation_can_be_carried_out_again(spec):
         except (TypeError, ValueError, AttributeError):
             continue  # an older NumPy does not take this call
         for part, out in outs:
-            found = answers(ancestors(out))
+            found = outputs(ancestors(out._node))
             assert all(array is not None for array in found.values()), call
             assert same(np.asarray(found[part._node]), part.data), call
             assert draw_dot(out).size >= 3
@@ -485,14 +487,39 @@ def test_dropped_arrays_of_a_whole_network_are_found():
     steps.append(np.linalg.svd(steps[-1], full_matrices=False)[1])
     steps.append(steps[-1].mean())
     steps.append(steps[-1] * 2)
-    found = answers(ancestors(steps[-1]))
+    found = outputs(ancestors(steps[-1]._node))
     for step in steps:
         assert np.allclose(found[step._node], step.data, rtol=1e-14)
     assert "2 results" not in (text := draw_dot(steps[-1]).source)
     assert "{3 results}" in text.replace("\\", "")
 
 
-def test_functions_of_ones_own_are_not_called_again():
+def with_local_names(g, ans, x, y):
+    twice = 2 * g
+    return twice * y / 2
+
+
+@pytest.mark.parametrize(
+    ("vjp", "names"),
+    [
+        (lambda g, ans, *xs: g * xs[1], ["xs[0]", "xs[1]"]),
+        (lambda g, *rest: g * rest[2], ["rest[1]", "rest[2]"]),
+        (lambda *given: given[0] * given[3], ["given[2]", "given[3]"]),
+        (lambda g, ans, x, *others: g * others[0], ["x", "others[0]"]),
+        (with_local_names, ["x", "y"]),
+        (partial(with_local_names), ["", ""]),
+    ],
+)
+def test_arguments_are_named_as_the_rule_takes_them(vjp, names):
+    product = gl.primitive(lambda x, y: x * y)
+    gl.defvjp(product, vjp, vjp)
+    x, y = leaves(np.ones(2), np.ones(2))
+    seen = scene(product(x, y))
+    assert [link.role for link in seen.boxes[seen.root].inputs] == names
+    assert len(page_data(seen)["boxes"][seen.root]["arguments"]) == 2
+
+
+def test_user_functions_are_not_called_again():
     calls = []
 
     @gl.primitive
@@ -662,7 +689,7 @@ def test_the_source_needs_no_graphviz_and_drawing_says_so(tmp_path, monkeypatch)
     assert [p.name for p in tmp_path.iterdir()] == ["graph.dot"]
 
 
-def test_importing_the_room_loads_neither_graphviz_nor_pictures():
+def test_importing_draw_loads_neither_graphviz_nor_pictures():
     code = "import gradlite.draw, sys; print('pygraphviz' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
@@ -725,7 +752,7 @@ def test_a_graph_too_large_to_read_is_refused_at_once(tmp_path, graphviz):
     for _ in range(400):
         x = x.tanh()
     picture = draw_dot(x)
-    with pytest.raises(ValueError, match=r"801 boxes.*Up to 700.*draw a part") as error:
+    with pytest.raises(ValueError, match=r"801 boxes.*than the 700.*draw a part") as error:
         picture.render(tmp_path / "gout")
     assert isinstance(error.value, gl.GradliteError)
     with pytest.raises(gl.GradliteError):
@@ -778,7 +805,7 @@ def test_a_large_graph_is_laid_out_in_good_time(make, size, graphviz):
 @pytest.mark.parametrize(
     ("root", "message"),
     [
-        (3.0, r"graph of 3\.0 \(float\) was asked for: a Value or a Tensor is expected"),
+        (3.0, r"3\.0 \(float\) has no graph: pass a Value or a Tensor"),
         (None, "None"),
         ("x", "'x'"),
         (np.ones(3), "ndarray"),
@@ -794,7 +821,7 @@ def test_a_root_without_a_graph_is_named(root, message):
         assert isinstance(error.value, gl.GradliteError)
 
 
-def test_a_graph_that_backward_has_let_go_is_said_to_be():
+def test_a_graph_that_backward_has_freed_is_an_error():
     (x,) = leaves(np.ones(3))
     y = np.sin(x)
     y.sum().backward()

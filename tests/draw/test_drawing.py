@@ -179,7 +179,7 @@ def test_buffers_are_constants_with_names():
     assert kinds(draw(Centred(), np.ones(2))) == {"x": "input", "mean": "constant"}
 
 
-def test_integers_and_lists_are_handed_on():
+def test_integers_and_lists_are_passed_on():
     assert kinds(draw(nn.Embedding(3, 2), np.array([0, 2])))["weight"] == "parameter"
     assert root(draw(nn.Linear(2, 1), [[1.0, 2.0]])).value.shape == (1, 1)
 
@@ -333,11 +333,11 @@ class Pair(nn.Module):
         (([Value(1.0)],), TypeError, r"not \[Value.*\] \(list\)\. Draw one of its elements"),
         (((),), TypeError, r"not \(\) \(tuple\)\.$"),
         ((np.ones(2),), TypeError, "a module with sample input, or a fitted estimator.*ndarray"),
-        ((Value(1.0), np.ones(2)), ValueError, r"is a result: draw\(result\) is all"),
-        ((nn.Linear(2, 1),), ValueError, r"draw\(module, x\), with a sample of what this Linear"),
-        ((nn.Neuron(2),), ValueError, r"draw\(module, x\), with a sample of what this Neuron"),
-        ((Pair(), np.ones(2)), ValueError, r"This Pair gave \(Tensor.*\(tuple\).*one of its"),
-        ((nn.MLP(1, [2]), [1.0]), ValueError, r"This MLP gave \[Value.*\(list\)"),
+        ((Value(1.0), np.ones(2)), ValueError, r"only, and Value.* is a result: draw\(result\)"),
+        ((nn.Linear(2, 1),), ValueError, r"draw\(module, x\), with an x for this Linear"),
+        ((nn.Neuron(2),), ValueError, r"draw\(module, x\), with an x for this Neuron"),
+        ((Pair(), np.ones(2)), ValueError, r"This Pair returned \(Tensor.*\(tuple\).*one of its"),
+        ((nn.MLP(1, [2]), [1.0]), ValueError, r"This MLP returned \[Value.*\(list\)"),
         ((LogisticRegression(),), TypeError, "estimators of gradlite.*not LogisticRegression"),
         ((gl.MLPClassifier(),), NotFittedError, "not fitted"),
     ],
@@ -358,7 +358,7 @@ def test_estimators_refuse_what_they_were_not_fitted_for(classifier, data):
     with pytest.raises(gl.GradliteError, match="X and y beside an estimator, not 3 arrays"):
         draw(classifier, X, y, y)
     with pytest.raises(
-        TypeError, match=r"not Pipeline\. Draw its last step, with X as that gets it"
+        TypeError, match=r"not Pipeline\. Draw its last step, with X as that step takes it"
     ):
         draw(make_pipeline(StandardScaler(), classifier), X)
     search = GridSearchCV(GaussianNB(), {"var_smoothing": [0.1]}, cv=2).fit(X, y)
@@ -377,7 +377,7 @@ def test_a_wrong_direction_is_named():
         draw(Value(1.0), rankdir="up")
 
 
-def test_a_graph_that_backward_has_let_go_is_said_to_be():
+def test_a_graph_that_backward_has_freed_is_an_error():
     (x,) = leaves(np.ones(3))
     out = np.sin(x).sum()
     out.backward()

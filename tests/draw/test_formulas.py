@@ -102,7 +102,7 @@ def test_what_each_argument_is_called():
     assert [f.argument for f in formulas(RULES[concat])] == ["arrays[i]"]
 
 
-def test_a_rule_of_ones_own_is_shown_in_python():
+def test_a_user_written_rule_is_shown_in_python():
     twice = gl.primitive(lambda x: 2 * x)
     gl.defvjp(twice, lambda g, ans, x: 2 * g)
     (formula,) = formulas(RULES[twice])

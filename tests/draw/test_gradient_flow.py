@@ -88,7 +88,7 @@ def test_recording_does_not_change_what_is_learned(params):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_every_fit_is_recorded_anew_unless_it_goes_on():
+def test_every_fit_is_recorded_again_unless_it_goes_on():
     model, norms = recorded()
     first = copy.deepcopy(norms.norms_)
     model.fit(X, Y)
@@ -144,7 +144,7 @@ def test_the_flow_of_an_estimator():
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_what_fit_takes_is_handed_on(plt):
+def test_further_arguments_of_fit_are_passed_on(plt):
     _, ax = plt.subplots()
     model = MLPRegressor(hidden_layer_sizes=(3,), max_iter=2, random_state=0)
     seen = GradientFlowDisplay.from_estimator(model, X, Y, sample_weight=Y * 5.0)
@@ -165,7 +165,7 @@ def test_the_flow_of_one_epoch_is_to_be_seen():
         (
             lambda: GradientFlowDisplay.from_estimator(TheirClassifier(), X, Y),
             PictureError,
-            "MLPClassifier tells nothing of its gradients. Take .* of gradlite",
+            "MLPClassifier takes no callbacks. Take .* of gradlite",
         ),
         (
             lambda: GradientFlowDisplay.from_predictions(GradientNorms().norms_),

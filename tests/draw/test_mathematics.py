@@ -86,7 +86,7 @@ def evaluated(entry, expression, rule, g, ans, args, params):
 
 
 def results():
-    """Give for each derivative of each rule what the rule and its formula make of the calls."""
+    """Return the results of each rule and of its formula, for each derivative."""
     for rule, parents, args, params, ans in calls():
         entry = entry_of(rule, params)
         if entry is None:
@@ -181,6 +181,6 @@ def test_no_formula_is_of_a_rule_that_is_not_there():
     assert set(MATHEMATICS) == {key(rule) for rule in [*OURS, ITEM]}
 
 
-def test_a_rule_of_ones_own_for_a_known_function_has_no_formula_of_the_table():
+def test_a_user_written_rule_for_a_known_function_has_no_formula_of_the_table():
     straight_through = Rule(np.sign, (lambda g, ans, x: g,))
     assert entry_of(straight_through) is None

@@ -1,4 +1,4 @@
-"""The backward pass in steps: what backward() computes, told in order, and nothing changed."""
+"""The backward pass in steps: what backward() computes, in order, with nothing changed."""
 
 import random
 
@@ -15,7 +15,7 @@ from tests.specs import SPECS
 
 
 def arrived(root, g):
-    """Take all steps; give the gradients that they end with."""
+    """Take all steps; return the gradients that they end with."""
     return {x: total for step in steps(root, g) for x, _, total in step.arrivals}
 
 
@@ -34,7 +34,7 @@ def same(a, b):
 # -- Values -----------------------------------------------------------------------------------
 
 
-def test_a_result_hands_on_its_whole_gradient_by_the_chain_rule():
+def test_a_result_passes_on_its_complete_gradient_by_the_chain_rule():
     x, y = Value(2.0, label="x"), Value(5.0, label="y")
     s = x + y
     p = s * x
@@ -45,7 +45,7 @@ def test_a_result_hands_on_its_whole_gradient_by_the_chain_rule():
     ]
 
 
-def test_a_leaf_has_nothing_to_hand_on():
+def test_a_leaf_has_nothing_to_pass_on():
     assert list(steps(Value(1.0), 1.0)) == []
 
 
@@ -75,7 +75,7 @@ def test_no_gradient_of_a_value_changes():
     assert [v.grad for v in (a, b, c, d)] == before
 
 
-def test_a_derivative_of_ones_own_is_asked_as_backward_asks_it():
+def test_a_user_written_backward_is_called_as_backward_calls_it():
     a = Value(3.0)
     cube = Value(27.0, (a,), "cube")
 
@@ -86,6 +86,26 @@ def test_a_derivative_of_ones_own_is_asked_as_backward_asks_it():
     a.grad = 5.0
     assert arrived(cube * 2, 1.0)[a] == 54.0
     assert a.grad == 5.0
+
+
+def test_inputs_may_be_replaced_by_younger_ones():
+    a = Value(3.0)
+    cube = Value(125.0, (a,), "cube")
+    five = a + 2.0
+
+    def backward():
+        five.grad += 75.0 * cube.grad
+
+    cube._prev, cube._backward = {five}, backward
+    assert arrived(cube, 1.0) == {five: 75.0, a: 75.0, five._inputs[1]: 75.0}
+
+
+def test_a_value_that_is_its_own_input_is_an_error():
+    a = Value(1.0)
+    b = a + 2.0
+    a._prev = {b}
+    with pytest.raises(GraphError, match="is an input of itself"):
+        list(steps(b, 1.0))
 
 
 def test_an_infinite_derivative_is_the_error_of_backward():
@@ -99,9 +119,9 @@ def test_an_infinite_derivative_is_the_error_of_backward():
 # -- Tensors ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.room}-{spec.name}")
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.module}-{spec.name}")
 @pytest.mark.filterwarnings("ignore")
-def test_every_rule_gives_what_it_gives_to_backward(spec):
+def test_every_rule_contributes_what_it_contributes_to_backward(spec):
     call = spec.calls[0]
     points, run = call.draw(np.float32)
     xs = leaves(*points)
@@ -145,14 +165,14 @@ def test_a_result_used_twice_collects_both_contributions_first():
     y = np.exp(x)
     out = np.sum(y * y)
     names = {out._node: "out", y._node: "y", x._node: "x"}
-    told = [
+    passed = [
         (names.get(s.item, "y y"), [names.get(x, "y y") for x, _, _ in s.arrivals])
         for s in steps(out._node, 1.0)
     ]
-    assert told == [("out", ["y y"]), ("y y", ["y", "y"]), ("y", ["x"])]
+    assert passed == [("out", ["y y"]), ("y y", ["y", "y"]), ("y", ["x"])]
 
 
-def test_a_graph_that_was_let_go_is_the_error_that_drawing_gives():
+def test_a_graph_that_was_freed_is_the_error_that_drawing_gives():
     (x,) = leaves(np.array([1.0]))
     out = np.sum(np.exp(x))
     out.backward()
@@ -176,3 +196,28 @@ def test_gradients_cross_between_values_and_tensors():
     assert found[a] == pytest.approx(a.grad)
     # (a^2 b^2 + b^2) a at (1, 2), by hand
     assert np.allclose(x.grad, [3 * 4 + 4, 2 * 2 + 2 * 2])
+
+
+def test_where_keeps_the_other_branch_out_below_values_as_well():
+    (x,) = leaves(np.array([0.0, 4.0]))
+    with np.errstate(divide="ignore"):
+        out = Value(np.sum(np.where(x.data > 0, np.log(np.abs(x)), 0.0))) * 2
+        masked = np.sum(np.where(x.data > 0, np.log(np.abs(x)), 0.0) * Value(2.0))
+    assert np.array_equal(arrived(out, 1.0)[x._node], [0.0, 0.5])
+    assert np.array_equal(arrived(masked._node, 1.0)[x._node], [0.0, 0.5])
+
+
+def test_no_node_changes_where_values_and_tensors_meet():
+    (x,) = leaves(np.array([1.0, 2.0]))
+    a = Value(3.0)
+    total = np.sum(x * a)
+    out = Value(total) + a
+    node = total._node
+    fields = ("parents", "args", "params", "ans", "serial", "sink")
+    before = [getattr(node, name) for name in fields]
+    found = arrived(out, 1.0)
+    assert [getattr(node, name) for name in fields] == before
+    assert (a.grad, x.grad) == (0.0, None)
+    out.backward()
+    assert found[a] == a.grad == 4.0
+    assert np.array_equal(found[x._node], x.grad)

@@ -43,7 +43,7 @@ def of_call(call: Any) -> Any:
 
 CALLS = [
     pytest.param(
-        spec, call, id=f"{spec.room}-{spec.name}-{call!r}", marks=marks(spec, of_call(call))
+        spec, call, id=f"{spec.module}-{spec.name}-{call!r}", marks=marks(spec, of_call(call))
     )
     for spec in SPECS
     for call in spec.calls
@@ -52,7 +52,7 @@ SPECIALS = [
     pytest.param(
         spec,
         special,
-        id=f"{spec.room}-{spec.name}-{special!r}",
+        id=f"{spec.module}-{spec.name}-{special!r}",
         marks=marks(spec, lambda fn, s=special: fn(*map(np.asarray, s.args), **s.params)),
     )
     for spec in SPECS
@@ -72,7 +72,7 @@ def twin(spec: Any) -> Any:
 
 
 def ours(fn: Any) -> bool:
-    """Tell whether gradlite itself made a definition (doctests and users may add more)."""
+    """Return whether gradlite itself made a definition (doctests and users may add more)."""
     code = getattr(fn, "__code__", None)
     return code is not None and code.co_filename.startswith(HOUSE)
 
@@ -205,7 +205,7 @@ def rules_and_arguments() -> Any:
 
 @pytest.fixture
 def spoil() -> Any:
-    """Give the function that makes one argument's rule wrong, until the test is over."""
+    """Return the function that makes one argument's rule wrong, until the test is over."""
     undo: list[tuple[Any, dict[str, Any]]] = []
 
     def make_wrong(fn: Any, argument: int) -> None:

@@ -162,7 +162,7 @@ def root(a: Any) -> Any:
 
 
 def polar(a: Any) -> Any:
-    """Give the rotation in a matrix."""
+    """Return the rotation in a matrix."""
     u, _, vt = np.linalg.svd(a)
     return u @ vt
 

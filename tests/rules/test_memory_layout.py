@@ -40,7 +40,7 @@ def taken(xs: list[Any]) -> list[Any]:
 
 
 def derivatives(spec: Any, call: Any, dtype: Any, layout: Layout) -> tuple[list[Any], list[Any]]:
-    """Give the gradients, and those of their weighted sum, with every array in a layout."""
+    """Return the gradients, and those of their weighted sum, with every array in a layout."""
     points, run = call.draw(dtype, layout=layout)
     memory = [x if x.base is None else x.base for x in points]
     before = [x.copy() for x in memory]

@@ -122,7 +122,7 @@ ORDERS = [None, 2, 1, 0, -1, -2, 3, 0.5, np.inf, -np.inf, "fro", "nuc"]
 
 
 def numpys(fn: Any, *args: Any, **kwargs: Any) -> Any:
-    """Give NumPy's answer, or its error; of the norm 0 ** -1, which is infinite, it warns."""
+    """Return NumPy's result, or its error; of the norm 0 ** -1, which is infinite, it warns."""
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -8,7 +8,7 @@ import pytest
 
 import gradlite as gl
 from gradlite.engine import Value
-from gradlite.errors import DtypeError, GraphError, ShapeError
+from gradlite.errors import DivisionError, DtypeError, GraphError, ShapeError
 from gradlite.nn import MLP
 from tests.scalar.reference import nodes, results
 
@@ -662,3 +662,16 @@ def test_debug_mode_goes_through_values():
         gl.Tensor([out, v]).sum().backward()
     assert v.grad == 2 * 2.0 * 3.0 + 1
     np.testing.assert_array_equal(t.grad, [4.0, 4.0])
+
+
+def test_a_user_written_backward_that_divides_by_zero_is_the_error_of_values():
+    x = gl.Tensor([0.0, 1.0], requires_grad=True)
+    a = Value(x[0])
+    made = Value(1.0, (a,), "inverse")
+
+    def backward():
+        a.grad += made.grad / a.data
+
+    made._backward = backward
+    with pytest.raises(DivisionError, match="The derivative is infinite"):
+        np.sum(x * made).backward()

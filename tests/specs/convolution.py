@@ -20,7 +20,7 @@ Place = tuple[int, ...]
 
 
 def meetings(size: Place, frame: Window) -> Iterator[tuple[Place, Place, Place | None]]:
-    """Give each place of the window, each element of it, and the element of the input there."""
+    """Return each place of the window, each element of it, and the element of the input there."""
     places = []
     for n, k, s, d, (before, after) in zip(
         size, frame.kernel, frame.stride, frame.dilation, frame.padding, strict=True
@@ -45,7 +45,7 @@ def count_of_places(size: Place, frame: Window) -> Place:
 
 
 def terms(samples: int, channels: int, out: int, size: Place, frame: Window, groups: int) -> Any:
-    """Give the indices into y, w and x of every product that a convolution sums."""
+    """Return the indices into y, w and x of every product that a convolution sums."""
     inputs, outputs = channels // groups, out // groups
     for n, o, c in product(range(samples), range(out), range(inputs)):
         for place, element, met in meetings(size, frame):

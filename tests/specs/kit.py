@@ -63,7 +63,7 @@ class Spec:
 
     Attributes
     ----------
-    room : str
+    module : str
         The kind of function, and the test module of its particulars.
     fn : callable
         The function under test.
@@ -93,7 +93,7 @@ class Spec:
         Points that need a convention.
     """
 
-    room: str
+    module: str
     fn: Callable[..., Any]
     calls: Sequence[Call]
     covers: tuple[Callable[..., Any], ...] = ()
@@ -117,7 +117,7 @@ class Spec:
         return self.reference or self.fn
 
     def prepared(self, fn: Callable[..., Any] | None = None, xp: Any = np) -> Callable[..., Any]:
-        """Give the function (or its stand-in `fn`) as the tests differentiate it."""
+        """Return the function (or its stand-in `fn`) as the tests differentiate it."""
         fn = fn or self.fn
         if self.prepare is None:
             return fn

@@ -1,4 +1,4 @@
-"""What the displays share: axes in and out, colours, and the way to the network in a pipeline.
+"""What the displays share: axes, colours, and the network of an estimator or pipeline.
 
 matplotlib is imported when something is drawn.
 """
@@ -15,20 +15,11 @@ from gradlite.draw.picture import PictureError
 from gradlite.errors import MissingExtraError
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""Told apart by the colour-blind. Okabe and Ito, Color Universal Design, 2008."""
-
-LINES = ("-", "--", "-.", ":")
-"""Told apart in grey."""
+"""Safe for the colour-blind. Okabe and Ito, Color Universal Design, 2008."""
 
 
 def pyplot(wanted_by: str) -> Any:
-    """Import matplotlib's pyplot.
-
-    Raises
-    ------
-    MissingExtraError
-        If matplotlib is not installed.
-    """
+    """Return matplotlib's pyplot. Raise MissingExtraError if it is not installed."""
     try:
         from matplotlib import pyplot
     except ImportError as error:
@@ -40,39 +31,18 @@ def pyplot(wanted_by: str) -> Any:
 
 
 def one_axes(ax: Any, wanted_by: str) -> Any:
-    """Give `ax`, or those of a new figure."""
+    """Return `ax`, or the axes of a new figure."""
     plt = pyplot(wanted_by)
     return plt.subplots(layout="constrained")[1] if ax is None else ax
 
 
 def panels(
-    ax: Any,
-    count: int,
-    columns: int,
-    size: tuple[float, float],
-    wanted_by: str,
+    ax: Any, count: int, columns: int, size: tuple[float, float], wanted_by: str
 ) -> np.ndarray:
-    """Give axes for several panels, row by row.
+    """Return axes for `count` panels, row by row; `size` is that of a panel in a new figure.
 
-    Parameters
-    ----------
-    ax : Axes, array-like of Axes or None
-        One is divided, several are taken as they are; None stands for a new figure.
-    count, columns : int
-        The number of panels, and of those in a row.
-    size : tuple of float
-        Inches of a panel in a new figure.
-    wanted_by : str
-        Who draws, for errors.
-
-    Returns
-    -------
-    array of Axes, shape (count,)
-
-    Raises
-    ------
-    PictureError
-        For too few axes.
+    A single `ax` is subdivided, several are used as they are. Raise PictureError if they are too
+    few.
     """
     plt = pyplot(wanted_by)
     rows, columns = math.ceil(count / columns), min(count, columns)
@@ -83,9 +53,9 @@ def panels(
     elif isinstance(ax, plt.Axes):
         ax.set_axis_off()
         place = ax.get_subplotspec() or ax.figure.add_gridspec(1, 1)[0]
-        # matplotlib's own layouts find the room that labels need, and without one it is set.
-        room = {} if ax.figure.get_layout_engine() else {"wspace": 0.8, "hspace": 0.8}
-        grid = place.subgridspec(rows, columns, **room).subplots(squeeze=False)
+        # A layout engine makes space for labels; without one it is set here.
+        space = {} if ax.figure.get_layout_engine() else {"wspace": 0.8, "hspace": 0.8}
+        grid = place.subgridspec(rows, columns, **space).subplots(squeeze=False)
     else:
         grid = np.asarray(ax, object)
         if grid.size < count:
@@ -98,31 +68,23 @@ def panels(
 
 
 def overlaid(ax: Any) -> list[Any]:
-    """Give the axes at the same place, `ax` itself among them."""
+    """Return the axes at the same place, `ax` itself among them."""
     return [other for other in ax.figure.axes if other.bbox.bounds == ax.bbox.bounds]
 
 
 def integer_ticks(axis: Any) -> None:
-    """Mark whole numbers alone: there is no epoch 1.2."""
+    """Put ticks at whole numbers only: there is no epoch 1.2."""
     axis.get_major_locator().set_params(integer=True, min_n_ticks=1)
 
 
 def free_colors(ax: Any) -> list[str]:
-    """Give the colours, those first that no line has yet."""
+    """Return the colours, those first that no line has yet."""
     used = {line.get_color() for other in overlaid(ax) for line in other.lines}
     return sorted(COLORS, key=lambda color: color in used)
 
 
 def network_in(estimator: Any) -> Any:
-    """Give the fitted network: the estimator itself, or the last step of a pipeline.
-
-    Raises
-    ------
-    sklearn.exceptions.NotFittedError
-        If it is not fitted.
-    TypeError
-        For what is no estimator.
-    """
+    """Return the fitted network: the estimator itself, or the last step of a pipeline."""
     from sklearn.utils.validation import check_is_fitted
 
     check_is_fitted(estimator)
@@ -130,20 +92,14 @@ def network_in(estimator: Any) -> Any:
 
 
 def unfit(display: str, estimator: Any, lacks: str, remedy: str) -> PictureError:
-    """Say why an estimator cannot be shown."""
+    """Return the error for an estimator that cannot be shown."""
     if hasattr(estimator, "best_estimator_"):
         remedy = "Take its best_estimator_."
     return PictureError(f"{display}: {type(estimator).__name__} {lacks}. {remedy}")
 
 
-def named(names: Sequence[str] | None, arrays: Sequence[Any], what: str) -> list[str]:
-    """Give the names of layers, numbers where there are none.
-
-    Raises
-    ------
-    PictureError
-        If there are no arrays, or not as many as names.
-    """
+def layer_names(names: Sequence[str] | None, arrays: Sequence[Any], what: str) -> list[str]:
+    """Return the names of layers, numbers by default; raise PictureError unless they match."""
     if not len(arrays):
         raise PictureError(f"There is no layer to draw {what} of.")
     if names is None:

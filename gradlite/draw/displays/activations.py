@@ -1,4 +1,4 @@
-"""ActivationsDisplay: what the hidden layers put out, and which of their units are dead."""
+"""ActivationsDisplay: the outputs of hidden layers, and which of their units are dead."""
 
 from __future__ import annotations
 
@@ -7,31 +7,30 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.draw.displays._axes import COLORS, named, network_in, panels, unfit
+from gradlite.draw.displays._axes import COLORS, layer_names, network_in, panels, unfit
 from gradlite.errors import ShapeError
 
 BINS = 50
 
 
 class ActivationsDisplay:
-    """The distribution of each hidden layer's activations, layer below layer.
+    """The distribution of each hidden layer's activations, one panel below the other.
 
-    Layers that put out ever less, or that sit at the ends of a saturating function, pass little on.
-    A unit is dead if it gives the same for every sample. Make one with `from_estimator` or
-    `from_predictions`.
+    Layers whose outputs shrink, or saturate, pass little on. A unit is dead if its output is the
+    same for every sample. Create one with `from_estimator` or `from_predictions`.
 
     Parameters
     ----------
     activations : list of array-like, shape (n_samples, units)
-        What each layer puts out.
+        The output of each layer.
     names : list of str, optional
         The names of the layers.
 
     Attributes
     ----------
     bars_ : list of BarContainer
-        The histogram of each layer; the heights are shares, and add up to 1, or to less where
-        activations are not finite.
+        The histogram of each layer; the heights are shares of all activations, of which those
+        that are not finite are not shown.
     dead_ : list of float
         The share of dead units of each layer.
     axes_ : array of Axes
@@ -57,19 +56,18 @@ class ActivationsDisplay:
     def from_estimator(
         cls, estimator: Any, X: Any, *, layers: Iterable[int] | None = None, ax: Any = None
     ) -> ActivationsDisplay:
-        """Draw what hidden layers make of samples.
+        """Draw the activations of hidden layers for samples.
 
         Parameters
         ----------
         estimator : estimator
             MLPClassifier or MLPRegressor of gradlite, fitted, or a pipeline that ends in one.
         X : array-like, shape (n_samples, n_features)
-            The samples, as the estimator (the pipeline) takes them.
+            The samples, as the estimator or pipeline takes them.
         layers : iterable of int, optional
             The hidden layers, counted from 0; by default all.
         ax : Axes or array-like of Axes, optional
-            Where to draw: one is divided, several are taken as they are. By default in a new
-            figure.
+            Where to draw: a single one is subdivided. By default in a new figure.
 
         Returns
         -------
@@ -80,7 +78,7 @@ class ActivationsDisplay:
         sklearn.exceptions.NotFittedError
             If the estimator is not fitted.
         PictureError
-            If it cannot tell what hidden layers put out: another kind of estimator.
+            If it has no `hidden_activations`: another kind of estimator.
         IndexError
             If there is no such layer.
         """
@@ -90,8 +88,8 @@ class ActivationsDisplay:
                 cls.__name__,
                 network,
                 "has no hidden_activations",
-                "Take MLPClassifier or MLPRegressor of gradlite; what other layers put out can be "
-                "drawn with from_predictions.",
+                "Take MLPClassifier or MLPRegressor of gradlite; draw other activations with "
+                "from_predictions.",
             )
         if network is not estimator:
             X = estimator[:-1].transform(X)
@@ -106,45 +104,19 @@ class ActivationsDisplay:
     def from_predictions(
         cls, activations: Sequence[Any], names: Sequence[str] | None = None, *, ax: Any = None
     ) -> ActivationsDisplay:
-        """Draw activations that are given: the name is that of scikit-learn's displays.
+        """Draw given activations; parameters as in the class and `from_estimator`.
 
-        Parameters
-        ----------
-        activations : list of array-like, shape (n_samples, units)
-            What each layer puts out.
-        names : list of str, optional
-            The names of the layers.
-        ax : Axes or array-like of Axes, optional
-            As in `from_estimator`.
-
-        Returns
-        -------
-        ActivationsDisplay
-
-        Raises
-        ------
-        PictureError
-            If there is no layer, or not a name for each.
-        ShapeError
-            If activations are not (n_samples, units).
+        Raise PictureError unless there is a layer, and a name for each; ShapeError if activations
+        are not (n_samples, units).
         """
         return cls(activations=activations, names=names).plot(ax)
 
     def plot(self, ax: Any = None) -> ActivationsDisplay:
-        """Draw the distributions.
-
-        Parameters
-        ----------
-        ax : Axes or array-like of Axes, optional
-            As in `from_estimator`.
-
-        Returns
-        -------
-        ActivationsDisplay
-            This one.
-        """
-        names = named(self.names, self.activations, "activations")
-        layers = [checked(a, name) for a, name in zip(self.activations, names, strict=True)]
+        """Draw the distributions on `ax`, as in `from_estimator`, and return the display."""
+        names = layer_names(self.names, self.activations, "activations")
+        layers = [
+            checked_activations(a, name) for a, name in zip(self.activations, names, strict=True)
+        ]
         self.dead_ = [float(np.mean((a == a[0]).all(axis=0))) for a in layers]
         self.axes_ = panels(ax, len(layers), 1, (6.4, 1.8), type(self).__name__)
         self.figure_ = self.axes_[0].figure
@@ -160,8 +132,8 @@ class ActivationsDisplay:
         return self
 
 
-def checked(activations: Any, name: str) -> np.ndarray:
-    """Give the activations of a layer as an array of numbers."""
+def checked_activations(activations: Any, name: str) -> np.ndarray:
+    """Return the activations of a layer as an array; raise ShapeError if they are not 2-D."""
     array = np.asarray(activations, float)
     if array.ndim != 2 or not array.size:
         raise ShapeError(

@@ -1,4 +1,4 @@
-"""GradientFlowDisplay: what reaches each layer of the gradient; GradientNorms: records it."""
+"""GradientNorms records the gradient of each layer in every epoch; GradientFlowDisplay draws it."""
 
 from __future__ import annotations
 
@@ -9,24 +9,27 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.draw.displays._axes import LINES, integer_ticks, one_axes, pyplot, unfit
+from gradlite.draw.displays._axes import integer_ticks, one_axes, pyplot, unfit
 from gradlite.draw.picture import PictureError
 from gradlite.errors import ShapeError
 from gradlite.nn.module import Module, Parameter
 
+LINES = ("-", "--", "-.", ":")
+"""Distinct in greyscale, too."""
+
 
 class GradientNorms:
-    """A callback that records the norm of each layer's gradient, the mean of every epoch.
+    """A callback that records the norm of each layer's gradient, the mean over each epoch.
 
-    It looks at gradients as they arrive and changes none: the network learns the same. It follows
-    scikit-learn's callback protocol, and belongs to one fit at a time.
+    It changes no gradient. It follows scikit-learn's callback protocol, and serves one fit at a
+    time.
 
     Attributes
     ----------
     norms_ : dict of str to list of float
-        For each layer that is trained, the norm (of weight and bias together) in each epoch. The
-        gradient is that of the loss, without the penalty of ``alpha``. Where a fit goes on from
-        the last (``warm_start``, ``partial_fit``), its epochs are added.
+        For each trained layer, the norm (of weight and bias together) in each epoch. The gradient
+        is that of the loss, without the penalty of ``alpha``. A fit that continues the last one
+        (``warm_start``, ``partial_fit``) appends its epochs.
 
     See Also
     --------
@@ -54,7 +57,7 @@ class GradientNorms:
         return {**vars(self), "_squares": {}, "_removers": []}
 
     def setup(self, estimator: Any, context: Any) -> None:
-        """Refuse estimators that have no parameters to watch."""
+        """Raise PictureError for an estimator without a network."""
         if not isinstance(getattr(estimator, "_network", None), Module):
             raise unfit(
                 "GradientNorms",
@@ -65,7 +68,7 @@ class GradientNorms:
             )
 
     def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
-        """Begin to watch the parameters when the fit begins."""
+        """Register hooks on the parameters when the fit begins."""
         if context.task_name == "epoch":
             return
         self._squares = {}
@@ -78,7 +81,7 @@ class GradientNorms:
             self.norms_ = {name: [] for name in self._squares}
 
     def on_fit_task_end(self, estimator: Any, context: Any) -> None:
-        """Take the mean when an epoch ends."""
+        """Append the means when an epoch ends."""
         if context.task_name != "epoch":
             return
         for name, squares in self._squares.items():
@@ -88,18 +91,18 @@ class GradientNorms:
                 seen.clear()
 
     def teardown(self, estimator: Any, context: Any) -> None:
-        """Take the hooks away."""
+        """Remove the hooks."""
         while self._removers:
             self._removers.pop()()
 
 
 def recorder(seen: list[float]) -> Callable[[np.ndarray], None]:
-    """Make a hook that writes down the squared norm of each gradient."""
+    """Return a hook that records the squared norm of each gradient."""
     return lambda g: seen.append(float(np.vdot(g, g)))
 
 
 def layers(network: Module) -> Iterator[tuple[str, list[Parameter]]]:
-    """Give the parameters that are trained, layer by layer, each once."""
+    """Yield the trained parameters of each layer, each once."""
     given: set[int] = set()
     for path, module in network.named_modules():
         own = [p for _, p in module._parts(Parameter) if p.requires_grad and id(p) not in given]
@@ -112,8 +115,8 @@ def layers(network: Module) -> Iterator[tuple[str, list[Parameter]]]:
 class GradientFlowDisplay:
     """The norm of each layer's gradient over training, a line for each layer.
 
-    Lines that drop far below the others, or rise far above, show gradients that vanish or explode
-    on their way back. Make one with `from_estimator` or `from_predictions`.
+    Lines far below or above the others show gradients that vanish or explode on the way back.
+    Create one with `from_estimator` or `from_predictions`.
 
     Parameters
     ----------
@@ -157,13 +160,13 @@ class GradientFlowDisplay:
         Parameters
         ----------
         estimator : estimator
-            One of gradlite's, or a pipeline that ends in one. It is left as it is.
+            One of gradlite's, or a pipeline that ends in one. It does not change.
         X, y : array-like
-            What to fit it on.
+            The training data.
         ax : Axes, optional
             Where to draw; by default in a new figure.
         **fit_params
-            What else `fit` is to get: ``X_val=X_val``.
+            Further arguments of `fit`, such as ``X_val=X_val``.
 
         Returns
         -------
@@ -183,7 +186,7 @@ class GradientFlowDisplay:
             raise unfit(
                 cls.__name__,
                 network,
-                "tells nothing of its gradients",
+                "takes no callbacks",
                 "Take MLPClassifier, MLPRegressor, NetClassifier or NetRegressor of gradlite.",
             )
         norms = GradientNorms()
@@ -193,43 +196,15 @@ class GradientFlowDisplay:
 
     @classmethod
     def from_predictions(cls, norms: Mapping[str, Any], *, ax: Any = None) -> GradientFlowDisplay:
-        """Draw norms that were recorded: the name is that of scikit-learn's displays.
+        """Draw recorded norms, the ``norms_`` of `GradientNorms`, on `ax` or in a new figure.
 
-        Parameters
-        ----------
-        norms : dict of str to array-like, shape (n_epochs,)
-            What `GradientNorms` has as ``norms_``.
-        ax : Axes, optional
-            Where to draw; by default in a new figure.
-
-        Returns
-        -------
-        GradientFlowDisplay
-
-        Raises
-        ------
-        PictureError
-            If nothing was recorded.
-        ShapeError
-            If a layer has not one number for each epoch.
+        Raise PictureError if nothing was recorded, ShapeError unless a layer has one number for
+        each epoch.
         """
         return cls(norms=norms).plot(ax)
 
     def plot(self, ax: Any = None, **line_kw: Any) -> GradientFlowDisplay:
-        """Draw the lines.
-
-        Parameters
-        ----------
-        ax : Axes, optional
-            Where to draw; by default in a new figure.
-        **line_kw
-            How matplotlib draws the lines: ``linewidth=2``.
-
-        Returns
-        -------
-        GradientFlowDisplay
-            This one.
-        """
+        """Draw the lines, with matplotlib's options such as ``linewidth=2``; return the display."""
         curves = {name: np.asarray(curve, float) for name, curve in self.norms.items()}
         if not any(curve.size for curve in curves.values()):
             raise PictureError(

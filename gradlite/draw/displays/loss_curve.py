@@ -1,4 +1,4 @@
-"""LossCurveDisplay: how the loss fell, and at which epoch the network was best."""
+"""LossCurveDisplay: the losses by epoch, and the epoch at which the network was best."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from gradlite.draw.picture import PictureError, one_of
 from gradlite.errors import ShapeError
 
 SCALES = ("auto", "linear", "log")
-STEEP = 30  # a loss that falls by more has a logarithmic axis
+STEEP = 30  # losses that span a larger factor have a logarithmic axis
 BESIDE = {"validation_curve": "validation loss", "validation_scores": "validation score"}
-"""What can be drawn beside the training loss; the first that is there is."""
+"""What may be drawn beside the training loss: the first that there is."""
 
 
 class LossCurveDisplay:
-    """Training and validation loss by epoch, the best epoch marked.
+    """Training and validation loss by epoch, with the best epoch marked.
 
-    Make one with `from_estimator` or `from_predictions`.
+    Create one with `from_estimator` or `from_predictions`.
 
     Parameters
     ----------
@@ -36,8 +36,8 @@ class LossCurveDisplay:
     validation_curve : array-like, shape (n_epochs,), optional
         Validation loss of each epoch.
     validation_scores : array-like, shape (n_epochs,), optional
-        Validation score of each epoch. Drawn where there is no `validation_curve`, on an axis of
-        its own at the right.
+        Validation score of each epoch. Drawn if there is no `validation_curve`, on an axis at the
+        right.
     name : str, optional
         What the legend calls the estimator.
 
@@ -100,11 +100,11 @@ class LossCurveDisplay:
         ax : Axes, optional
             Where to draw; by default in a new figure.
         scale : {'auto', 'linear', 'log'}, default='auto'
-            Of the losses: 'auto' is logarithmic where they fall by more than a factor of 30.
+            Axis of the losses: 'auto' is logarithmic if they span more than a factor of 30.
         name : str, optional
             What the legend calls the estimator.
         **line_kw
-            How matplotlib draws the lines: ``linewidth=2``.
+            matplotlib's options for the lines, such as ``linewidth=2``.
 
         Returns
         -------
@@ -148,25 +148,9 @@ class LossCurveDisplay:
         name: str | None = None,
         **line_kw: Any,
     ) -> LossCurveDisplay:
-        """Draw losses that are given: the name is that of scikit-learn's displays.
+        """Draw given losses; parameters as in the class and `from_estimator`.
 
-        Parameters
-        ----------
-        loss_curve : array-like, shape (n_epochs,)
-            Training loss of each epoch.
-        validation_curve, validation_scores : array-like, shape (n_epochs,), optional
-            Validation loss and score of each epoch.
-        ax, scale, name, **line_kw
-            As in `from_estimator`.
-
-        Returns
-        -------
-        LossCurveDisplay
-
-        Raises
-        ------
-        ShapeError
-            If the curves do not have a value for each of the same epochs.
+        Raise ShapeError unless all curves have a value for each of the same epochs.
         """
         display = cls(
             loss_curve=loss_curve,
@@ -179,18 +163,7 @@ class LossCurveDisplay:
     def plot(
         self, ax: Any = None, *, scale: str = "auto", name: str | None = None, **line_kw: Any
     ) -> LossCurveDisplay:
-        """Draw the curves.
-
-        Parameters
-        ----------
-        ax, scale, name, **line_kw
-            As in `from_estimator`.
-
-        Returns
-        -------
-        LossCurveDisplay
-            This one.
-        """
+        """Draw the curves, with parameters as in `from_estimator`, and return the display."""
         one_of("scale", scale, SCALES)
         loss = np.asarray(self.loss_curve, float)
         beside = self._beside(loss)
@@ -220,7 +193,7 @@ class LossCurveDisplay:
         return self
 
     def _beside(self, loss: np.ndarray) -> dict[str, np.ndarray]:
-        """Give the curves of the validation data that are there."""
+        """Return the validation curves that there are."""
         if loss.ndim != 1 or not loss.size:
             raise ShapeError(
                 f"loss_curve needs one number for each epoch; got the shape {loss.shape}."
@@ -230,14 +203,14 @@ class LossCurveDisplay:
         for kind, curve in beside.items():
             if curve.shape != loss.shape:
                 raise ShapeError(
-                    f"{kind} has the shape {curve.shape} and loss_curve {loss.shape}: they do not "
-                    f"tell of the same epochs (only a part of the fits had validation data?). "
-                    f"LossCurveDisplay.from_predictions(loss_curve) draws the training alone."
+                    f"{kind} has the shape {curve.shape} and loss_curve {loss.shape}: they are "
+                    f"not of the same epochs (did only some of the fits have validation data?). "
+                    f"LossCurveDisplay.from_predictions(loss_curve) draws the training loss alone."
                 )
         return beside
 
     def _score_axes(self) -> Any:
-        """Give the axes of scores, below the legend: those of an earlier curve, or new ones."""
+        """Return the axes of scores, below the legend: those of an earlier curve, or new ones."""
         ax = self.ax_
         there = [other for other in overlaid(ax) if other.get_ylabel() == "Score"]
         self.score_ax_ = score_ax = there[0] if there else ax.twinx()
@@ -261,7 +234,7 @@ class LossCurveDisplay:
         )
 
     def _write_legend(self) -> None:
-        """Name the lines, after those of earlier curves."""
+        """List the lines in the legend, after those of earlier curves."""
         earlier = self.ax_.get_legend()
         lines = [self.line_, self.validation_line_, self.best_line_]
         handles = [*(earlier.legend_handles if earlier else []), *filter(None, lines)]
@@ -279,21 +252,21 @@ def best_of(
     validation_curve: np.ndarray | None = None,
     validation_scores: np.ndarray | None = None,
 ) -> int:
-    """Give the epoch at which the network was best, the first of equals, counted from 1.
+    """Return the epoch at which the network was best, the first of equals, counted from 1.
 
     Examples
     --------
     >>> best_of([0.5, 0.3, 0.2])
     3
     """
-    figures = np.asarray(loss if validation_curve is None else validation_curve)
+    losses = np.asarray(loss if validation_curve is None else validation_curve)
     if validation_scores is not None:
-        figures = -validation_scores
-    return int(np.argmin(np.where(np.isfinite(figures), figures, np.inf))) + 1
+        losses = -validation_scores
+    return int(np.argmin(np.where(np.isfinite(losses), losses, np.inf))) + 1
 
 
 def suited_scale(ax: Any, losses: Sequence[np.ndarray]) -> str:
-    """Choose the scale of axes: of losses to draw, and of those that are drawn there already."""
+    """Return the scale that suits losses to draw, and those that the axes show already."""
     curves = [*losses, *(np.asarray(line.get_ydata(), float) for line in ax.get_lines())]
     numbers = np.concatenate([curve[np.isfinite(curve)] for curve in curves])
     if not numbers.size or numbers.min() <= 0:
@@ -302,9 +275,9 @@ def suited_scale(ax: Any, losses: Sequence[np.ndarray]) -> str:
 
 
 def check_positive(*curves: np.ndarray | None) -> None:
-    """Refuse losses that a logarithmic axis cannot show."""
+    """Raise PictureError for losses that a logarithmic axis cannot show."""
     lowest = min(np.fmin.reduce(curve) for curve in curves if curve is not None)
     if lowest <= 0:
         raise PictureError(
-            f"scale='log' needs losses above 0, and the lowest is {lowest:g}: take 'linear'."
+            f"scale='log' needs losses above 0, and the lowest is {lowest:g}: use 'linear'."
         )

@@ -1,4 +1,4 @@
-"""WeightsDisplay: what each layer's weights have become."""
+"""WeightsDisplay: the weights of each layer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.draw.displays._axes import COLORS, integer_ticks, named, network_in, panels, unfit
+from gradlite.draw.displays._axes import (
+    COLORS,
+    integer_ticks,
+    layer_names,
+    network_in,
+    panels,
+    unfit,
+)
 from gradlite.draw.picture import PictureError, one_of
 from gradlite.nn.module import Module
 
@@ -17,15 +24,15 @@ COLUMNS = 3
 
 
 class WeightsDisplay:
-    """The weights of each layer, as a heat map or a histogram; those of an image as images.
+    """The weights of each layer as a heat map, a histogram or, for inputs that are images, images.
 
-    Blue is negative, white is zero, red is positive; NaN is grey. Histograms leave out what is not
-    finite. Make one with `from_estimator` or `from_predictions`.
+    Blue is negative, white is zero, red is positive; NaN is grey. Histograms show finite weights
+    only. Create one with `from_estimator` or `from_predictions`.
 
     Parameters
     ----------
     weights : list of array-like, shape (inputs, units)
-        The weights of each layer: a column is what one unit makes of its inputs.
+        The weights of each layer: a column for each unit.
     names : list of str, optional
         The names of the layers.
 
@@ -72,15 +79,13 @@ class WeightsDisplay:
             One of gradlite's, scikit-learn's MLPClassifier or MLPRegressor, or a pipeline that
             ends in one.
         ax : Axes or array-like of Axes, optional
-            Where to draw: one is divided, several are taken as they are. By default in a new
-            figure.
+            Where to draw: a single one is subdivided. By default in a new figure.
         kind : {'heatmap', 'hist'}, default='heatmap'
             What to draw of each layer.
         image_shape : tuple of int, optional
-            The inputs are images of this shape: draw what units of the first layer look for, as
-            such images.
+            Draw the weights of units of the first layer as images of this shape.
         n_units : int, default=16
-            How many units, with `image_shape`.
+            The number of units to draw, with `image_shape`.
 
         Returns
         -------
@@ -108,21 +113,7 @@ class WeightsDisplay:
         image_shape: tuple[int, int] | None = None,
         n_units: int = 16,
     ) -> WeightsDisplay:
-        """Draw weights that are given: the name is that of scikit-learn's displays.
-
-        Parameters
-        ----------
-        weights : list of array-like, shape (inputs, units)
-            The weights of each layer.
-        names : list of str, optional
-            The names of the layers.
-        ax, kind, image_shape, n_units
-            As in `from_estimator`.
-
-        Returns
-        -------
-        WeightsDisplay
-        """
+        """Draw given weights; parameters as in the class and `from_estimator`."""
         display = cls(weights=weights, names=names)
         return display.plot(ax, kind=kind, image_shape=image_shape, n_units=n_units)
 
@@ -134,26 +125,17 @@ class WeightsDisplay:
         image_shape: tuple[int, int] | None = None,
         n_units: int = 16,
     ) -> WeightsDisplay:
-        """Draw the weights.
-
-        Parameters
-        ----------
-        ax, kind, image_shape, n_units
-            As in `from_estimator`.
-
-        Returns
-        -------
-        WeightsDisplay
-            This one.
-        """
+        """Draw the weights, with parameters as in `from_estimator`, and return the display."""
         one_of("kind", kind, KINDS)
-        names = named(self.names, self.weights, "weights")
+        names = layer_names(self.names, self.weights, "weights")
         weights = [np.atleast_2d(np.asarray(w, float)) for w in self.weights]
         self.images_: list[Any] = []
         self.bars_: list[Any] = []
         if image_shape is not None:
             if kind != "heatmap":
-                raise PictureError(f"image_shape draws images, not kind={kind!r}: leave one away.")
+                raise PictureError(
+                    f"image_shape draws images, not kind={kind!r}: omit one of them."
+                )
             self._draw_units(ax, weights[0], image_shape, n_units)
         else:
             size = (4.0, 3.2) if kind == "heatmap" else (4.0, 2.4)
@@ -201,26 +183,25 @@ class WeightsDisplay:
             panel.set_title(f"unit {i}", fontsize="small")
         self.axes_[0].figure.colorbar(self.images_[0], ax=list(self.axes_), shrink=0.8)
 
-    def _draw_image(self, panel: Any, pixels: np.ndarray, limit: float, **how: Any) -> Any:
+    def _draw_image(self, panel: Any, pixels: np.ndarray, limit: float, **options: Any) -> Any:
         """Draw an array in colours with zero in the middle."""
         panel.set_facecolor("0.75")  # seen where a pixel is NaN
         image = panel.imshow(
-            pixels, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest", **how
+            pixels, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest", **options
         )
         self.images_.append(image)
         return image
 
 
 def largest(w: np.ndarray) -> float:
-    """Give the largest finite magnitude; 1 where all are zero."""
+    """Return the largest finite magnitude; 1 if all are zero."""
     return float(np.abs(w[np.isfinite(w)]).max(initial=0)) or 1.0
 
 
 def weights_of(network: Any) -> tuple[list[np.ndarray], list[str]]:
-    """Give the weights of each layer, (inputs, units), and their names.
+    """Return the weights of each layer, (inputs, units), and their names.
 
-    Those of a network of one's own are its parameters with two axes or more: the first axis is
-    that of the units, the others are put into one.
+    Those of a user's network are its parameters of two or more axes, the first that of the units.
     """
     if hasattr(network, "coefs_"):
         hidden = [f"hidden {i}" for i in range(1, len(network.coefs_))]

@@ -1,7 +1,7 @@
-"""Every derivative rule as a formula of mathematics, written by hand.
+"""Every derivative rule as a mathematical formula, written by hand.
 
-`elementwise` and `losses` are of one number each, in Python's syntax; `arrays` and `linalg` are in
-LaTeX. A test evaluates each of them against its rule.
+`elementwise` and `losses` treat one number each, in Python's syntax; `arrays` and `linalg` are in
+LaTeX. A test evaluates each formula against its rule.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from gradlite.draw.mathematics.losses import LOSSES
 __all__ = ["MATHEMATICS", "Arraywise", "Elementwise", "Entry", "entry_of"]
 
 MATHEMATICS: Entries = {**ELEMENTWISE, **LOSSES, **ARRAYS, **LINALG}
-"""By the name of a rule; of two rules by one name, one is under that of its function."""
+"""By the name of a rule; of two rules by one name, one is listed by that of its function."""
 
 
 def entry_of(rule: Rule, params: Mapping[str, Any] | None = None) -> Entry | None:
-    """Return the formulas of a rule of gradlite, None for one that somebody else has written."""
+    """Return the formulas of a rule, None if it is not gradlite's."""
     vjps = (*rule.vjps, rule.variadic)
     if not all(vjp is None or str(vjp.__module__).startswith("gradlite.") for vjp in vjps):
         return None

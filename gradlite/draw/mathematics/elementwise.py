@@ -1,7 +1,7 @@
 """The formulas of elementwise functions, in Python's syntax, one number each.
 
-`g` is dL/d of the result, y of one argument x, or z of several. Where a function has a corner or
-a step, the formula says what the rule takes there.
+`g` is dL/d of the result, which is y of one argument x, or z of several. At a corner or a step, the
+formula gives the subgradient that the rule takes.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from gradlite.draw.mathematics.entry import Elementwise, Entries
 
 DENSITY = "$\\Phi$ is the standard normal distribution, $\\varphi$ its density."
-NOTHING = "A step is flat: nothing comes through."
+NOTHING = "A step is flat: its slope is 0."
 
 
 def unary(definition: str, x: str, *words: str, **params: str) -> Elementwise:
@@ -23,7 +23,7 @@ def binary(definition: str, x: str, y: str, *words: str) -> Elementwise:
 
 
 def extreme(name: str, relation: str) -> Elementwise:
-    """Write a maximum or minimum; of two that are equal, each gets half."""
+    """Write a maximum or minimum; equal arguments get half each."""
     return binary(
         f"{name}(x, y)",
         f"g * ((x {relation} y) + 1 / 2 * (x == y))",

@@ -1,4 +1,4 @@
-"""What the table of formulas is made of: an entry for each function that has a derivative."""
+"""The entries of the table of formulas: one for each function that has a derivative."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 
 
 @dataclass(frozen=True)
-class Elementwise:
-    """A function of numbers, applied to each element.
+class Formulas:
+    """The formulas of a function.
 
     Attributes
     ----------
@@ -18,15 +18,11 @@ class Elementwise:
     arguments : tuple of str
         The symbols of its arguments, in order.
     definition : str
-        What the result is, in Python's syntax.
+        What the result is.
     derivatives : mapping of str to str
         For each argument that has one, dL/d of it: `g` stands for dL/d of the result.
     words : tuple of str
-        What else there is to say; LaTeX between dollars.
-    params : mapping of str to str
-        The symbols of parameters.
-    reduction : str
-        LaTeX between the result and the definition, where elements are summed.
+        Remarks, with LaTeX between dollars.
     """
 
     result: str
@@ -34,39 +30,37 @@ class Elementwise:
     definition: str
     derivatives: Mapping[str, str]
     words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Elementwise(Formulas):
+    """A function of numbers, applied to each element, in Python's syntax.
+
+    Attributes
+    ----------
+    params : mapping of str to str
+        The symbols of parameters.
+    reduction : str
+        LaTeX between the result and the definition, if elements are summed.
+    """
+
     params: Mapping[str, str] = field(default_factory=dict)
     reduction: str = ""
 
 
 @dataclass(frozen=True)
-class Arraywise:
-    """A function of whole arrays.
+class Arraywise(Formulas):
+    """A function of whole arrays, in LaTeX; arguments and `g` may have indices, ``x_i``, ``g_i``.
 
     Attributes
     ----------
-    result : str
-        The symbol of the result.
-    arguments : tuple of str
-        The symbols of its arguments, in order.
-    definition : str
-        What the result is: an equation in LaTeX.
-    derivatives : mapping of str to str
-        For each argument that has one, perhaps with indices (``x_i``), dL/d of it in LaTeX: `g`
-        stands for dL/d of the result, ``g_i`` for that of its element i.
-    words : tuple of str
-        What else there is to say; LaTeX between dollars.
     code : mapping of str to str
-        The derivatives of some arguments in NumPy, where that is one short expression.
+        The derivatives of some arguments in NumPy, if that is a short expression.
     """
 
-    result: str
-    arguments: tuple[str, ...]
-    definition: str
-    derivatives: Mapping[str, str]
-    words: tuple[str, ...] = ()
     code: Mapping[str, str] = field(default_factory=dict)
 
 
 Entry: TypeAlias = Elementwise | Arraywise
 Entries: TypeAlias = dict[str, Entry | Callable[[Mapping[str, Any]], Entry]]
-"""By the name of the rule. Where parameters change the formula, a function of them."""
+"""By the name of the rule. If parameters change the formula, a function of them."""

@@ -17,7 +17,7 @@ PROBABILITIES = "$p = \\operatorname{softmax}(x)$ along the last axis"
 
 
 def shared(slope: str, params: Params) -> str:
-    """Write what dL/d of a reduced loss makes of the slope of a single one."""
+    """Return dL/d of an argument, given the slope of the loss of one element."""
     mean = params.get("reduction", "mean") == "mean"
     if params.get("factor") is not None:
         return f"g * (w / n) * ({slope})" if mean else f"g * w * ({slope})"
@@ -27,10 +27,11 @@ def shared(slope: str, params: Params) -> str:
 
 
 def reduction(params: Params) -> str:
-    """Write how single losses become the result, in LaTeX."""
-    how = params.get("reduction", "mean")
+    """Write the reduction of single losses to the result in LaTeX."""
     weight = r"w \cdot " if params.get("factor") is not None else ""
-    return {"mean": r"\frac{1}{n} \sum ", "sum": r"\sum ", "none": ""}[how] + weight
+    return {"mean": r"\frac{1}{n} \sum ", "sum": r"\sum ", "none": ""}[
+        params.get("reduction", "mean")
+    ] + weight
 
 
 def loss(
@@ -40,7 +41,7 @@ def loss(
     symbols: Params | None = None,
     **slopes: str,
 ) -> Maker:
-    """Write a loss: what it is of one element, and its slope by each argument."""
+    """Write a loss: its definition for one element, and its slope in each argument."""
 
     def entry(params: Params) -> Elementwise:
         return Elementwise(
@@ -92,7 +93,7 @@ def kl(params: Params) -> Entry:
 def of_rows(
     definition: str, slopes: Mapping[str, str], *words: str, arguments: str = "xt"
 ) -> Maker:
-    """Write a loss of rows, of LaTeX in which `SHARE` stands for what a row has in the result."""
+    """Write a loss of rows in LaTeX, where `SHARE` is the weight of a row in the result."""
 
     def entry(params: Params) -> Arraywise:
         g = "g_i" if params.get("reduction") == "none" else "g"

@@ -14,7 +14,7 @@ function link(id) {
 
 function math(mathml, name = "formula") {
   const made = element("div", { class: `fit ${name}` });
-  made.innerHTML = mathml; // made by formulas.py and chain.py, of LaTeX that they wrote
+  made.innerHTML = mathml; // written by formulas.py and chain.py
   return made;
 }
 
@@ -73,7 +73,7 @@ function chainOf(id) {
   return [section];
 }
 
-// The formulas of those arguments that get a gradient here; all, if none does.
+// The formulas of the arguments that get a gradient here; all, if none does.
 function wanted(id, formulas, given) {
   const gets = ({ symbol }) => {
     const to = given.find(({ name }) => name === symbol)?.box;
@@ -83,7 +83,7 @@ function wanted(id, formulas, given) {
   return found.length ? found : formulas;
 }
 
-// What an argument gets: the formula, and from the moment on that it got it, the numbers.
+// What an argument gets: the formula and, once it has arrived, the numbers.
 function derivativeOf(id, formula, given) {
   const made = element("div", { class: "derivative" });
   if (formula.mathml) made.append(math(formula.mathml));
@@ -124,14 +124,14 @@ function pythonOf(formulas) {
 function gradientOf(id) {
   const all = arrivals[id];
   const now = arrived(id);
-  if (!all.length) return element("p", { class: "quiet" }, "No gradient comes here.");
+  if (!all.length) return element("p", { class: "quiet" }, "No gradient reaches this box.");
   const known = {
     "": `${all.length} to come`,
     arriving: `${now.length} of ${all.length} have arrived`,
     complete: "complete",
   }[state(id)];
   const heading = element("h3", {}, "Gradient", element("small", { class: state(id) }, known));
-  const hooks = "backward() passes this to hooks, and goes on with what they return. Not so here.";
+  const hooks = "backward() passes this gradient to hooks; this page does not call them.";
   const told = boxes[id].hooked ? [element("p", { class: "quiet" }, hooks)] : [];
   const total = now.at(-1)?.total; // a box of repeats has none
   const content = total ? described(total) : [];
@@ -169,7 +169,7 @@ function tell() {
   shrink();
 }
 
-// What is wider than the panel is written smaller, so that nothing is cut off.
+// Shrink what is wider than the panel, so that nothing is cut off.
 function shrink() {
   for (const part of panel.querySelectorAll(".fit")) {
     const inside = part.firstElementChild;

@@ -1,14 +1,14 @@
 "use strict";
 
-// What page.py told, the moments of both passes, and what has arrived at each of them.
+// The data of page.py, the moments of both passes, and what has arrived at each of them.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const { boxes, steps } = data;
 
 const $ = (id) => document.getElementById(id);
 
-// The moments: the start, where all is shown; a result after the other is computed; the result
-// gets its seed; a result after the other passes its gradient back.
+// The moments: the start, with everything shown; one result after the other is computed; the last
+// gets its seed; one result after the other passes its gradient back.
 const moments = [
   { kind: "start", box: data.root, arrivals: [] },
   ...data.forward.map((box) => ({ kind: "forward", box, arrivals: [] })),
@@ -18,7 +18,7 @@ if (data.seed) {
   moments.push(...steps.map((step) => ({ kind: "backward", ...step })));
 }
 const last = moments.length - 1;
-const turn = moments.findIndex(({ kind }) => kind === "seed"); // -1: there is no way back
+const turn = moments.findIndex(({ kind }) => kind === "seed"); // -1: there is no backward pass
 
 let at = 0; // the moment that is shown
 let chosen = data.root;

@@ -1,4 +1,4 @@
-// The steps: what is said of each, and the buttons and keys that lead through them.
+// The steps: the sentence about each, and the buttons and keys that lead through them.
 
 const named = (id) => element("b", {}, boxes[id].name);
 const phase = (text) => element("span", { class: "phase" }, text);
@@ -21,7 +21,7 @@ function sentence() {
   }
   if (kind === "seed") {
     const seed = "number" in data.seed ? "is 1" : "is ones, as for the sum";
-    const next = steps.length ? "Step on to pass it back." : "Nothing is behind it.";
+    const next = steps.length ? "Step on to pass it back." : "It has no inputs.";
     const problem = data.problem ? ` ${data.problem}` : ` ${next}`;
     return [phase("Backward"), " The gradient of ", named(box), ` with respect to itself ${seed}.`,
       problem];

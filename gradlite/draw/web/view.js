@@ -47,6 +47,7 @@ function begin() {
   zoom(LEGIBLE / view.k);
   const { left, width } = groups[data.root].getBoundingClientRect();
   view.x += (canvas.clientWidth - width) / 2 - left;
+  look();
   reveal(data.root);
 }
 

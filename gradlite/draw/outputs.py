@@ -1,4 +1,4 @@
-"""The arrays of a recorded graph: those that the tape has kept, and the others computed again."""
+"""The outputs of recorded operations: those that the tape has kept, and others computed again."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from gradlite.scalar.bridge import ValueNode
 REPEATABLE = ("numpy", "scipy", "_operator", "gradlite.autodiff.rules", "gradlite.autodiff.tape")
 
 
-def answers(graph: Iterable[Any]) -> dict[Node, Any]:
-    """Find the answer of each node of a graph, None where it cannot be known.
+def outputs(graph: Iterable[Any]) -> dict[Node, Any]:
+    """Return the output of each node of a graph, None where it cannot be known.
 
-    The tape keeps only what rules read. An answer may stand at its node, or among the arguments
-    of an operation that used it; if nowhere, the operation is carried out once more. Functions
-    of one's own are not: they might draw random numbers, or leave a trace.
+    The tape keeps only what rules read. An output may be kept at its node, or among the arguments
+    of an operation that used it; otherwise the operation is carried out again. User functions are
+    not called: they might draw random numbers, or have side effects.
 
     Parameters
     ----------
     graph : iterable
-        Nodes (and other things, which are passed over), inputs before what was made of them.
+        Nodes, inputs before what was made of them; anything else is skipped.
     """
     nodes = [node for node in graph if isinstance(node, Node)]
     found: dict[Node, Any] = {}
@@ -63,6 +63,6 @@ def again(node: Node, found: dict[Node, Any]) -> Any:
 
 
 def repeatable(fn: Function) -> bool:
-    """Tell whether a function surely gives the same again, and does nothing else."""
+    """Return whether a function is known to give the same again, and to do nothing else."""
     module = getattr(fn, "__module__", None) or ""
     return isinstance(fn, np.ufunc) or f"{module}.".startswith(tuple(f"{m}." for m in REPEATABLE))
