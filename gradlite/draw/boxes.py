@@ -13,7 +13,7 @@ import numpy as np
 from gradlite.autodiff.node import Node
 from gradlite.scalar import Value
 from gradlite.scalar.bridge import value_or_node
-from gradlite.scalar.layers import ParameterAccumulator
+from gradlite.scalar.network import ParameterAccumulator
 from gradlite.scalar.ops import short
 
 COMMUTATIVE = frozenset({np.add, np.multiply})

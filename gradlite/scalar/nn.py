@@ -17,8 +17,7 @@ from gradlite.autodiff.notebook import digits, tree_html
 from gradlite.autodiff.tensor import Tensor
 from gradlite.errors import ShapeError
 from gradlite.scalar.engine import Value
-from gradlite.scalar.layers import ACTIVATIONS, Dense, Layers, Parameter, weighted_sum
-from gradlite.scalar.network import Network
+from gradlite.scalar.network import ACTIVATIONS, Dense, Network, Parameter, weighted_sum
 from gradlite.scalar.ops import short
 
 # Of each version of the original: the activation of neurons with ``nonlin=True``, that of others,
@@ -164,10 +163,10 @@ def network_of(layers: Sequence[Sequence[Any]], name: str) -> Network | None:
         inputs, activation = kinds.pop()
         if kinds or not inputs or activation not in ACTIVATIONS:
             return None
-        if dense and dense[-1].width != inputs:
+        if dense and dense[-1].shape[0] != inputs:
             return None
         dense.append(Dense(rows, activation))
-    return Network(Layers(dense), name) if dense else None
+    return Network(dense, name) if dense else None
 
 
 PLAIN = frozenset({Value, Parameter})
