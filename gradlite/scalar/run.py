@@ -18,29 +18,13 @@ DATA = frozenset({".csv", ".tsv", ".json", ".txt", ".md"})  # Python can often p
 
 
 def run(program: str, args: Sequence[str], module: bool = False) -> int:
-    """Run a program as Python does, with its imports redirected.
+    """Run a program as Python does, with its imports redirected, and return the exit code.
 
-    For the command line: it leaves ``sys`` as the program would find and leave it.
-
-    Parameters
-    ----------
-    program : str
-        The path of a script, or of a folder or zip file with a ``__main__.py``.
-    args : sequence of str
-        What the program finds in ``sys.argv[1:]``.
-    module : bool, default False
-        Whether `program` is the name of a module instead, as after ``python -m``.
-
-    Returns
-    -------
-    int
-        The exit code: 2, with a line on stderr, if there is no such program.
-
-    Raises
-    ------
-    BaseException
-        What the program raises. Unless caught, it ends the process as under plain Python, with
-        the program's own traceback.
+    `program` is the path of a script, of a folder or of a zip file with a ``__main__.py``; if
+    `module` is true, the name of a module, as after ``python -m``. `args` are its arguments. The
+    exit code is 2, with a line on stderr, if there is no such program. What the program raises,
+    if not caught, ends the process as under plain Python, with the program's own traceback.
+    For the command line: ``sys`` is left as the program leaves it.
     """
     importer = get_importer(program) if program and not module else None
     if not module and importer is None:
