@@ -184,15 +184,8 @@ class Value(Traced):
     """
 
     __slots__ = (
-        "__dict__",
-        "__weakref__",
-        "_extra",
-        "_inputs",
-        "_made_by",
-        "_serial",
-        "data",
-        "grad",
-    )
+        "__dict__", "__weakref__", "_extra", "_inputs", "_made_by", "_serial", "data", "grad"
+    )  # fmt: skip
     __array_priority__ = 1000.0  # NumPy's numbers and arrays leave their operators to ours
     shape: tuple[int, ...] = ()
     ndim, size = 0, 1
