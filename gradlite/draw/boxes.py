@@ -15,7 +15,7 @@ from gradlite.autodiff.node import Node
 from gradlite.autodiff.rule import Function, Rule
 from gradlite.scalar import Value
 from gradlite.scalar.bridge import value_or_node
-from gradlite.scalar.layers import ParameterAccumulator
+from gradlite.scalar.network import ParameterAccumulator
 from gradlite.scalar.ops import short
 
 COMMUTATIVE = frozenset({np.add, np.multiply})

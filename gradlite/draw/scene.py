@@ -15,7 +15,7 @@ from gradlite.draw.graph import ancestors, graph_root
 from gradlite.draw.outputs import outputs
 from gradlite.nn import Parameter
 from gradlite.scalar import Value
-from gradlite.scalar.layers import Parameter as Weight
+from gradlite.scalar.network import Parameter as Weight
 
 Kind = Literal["parameter", "input", "constant", "result", "root", "repeats"]
 NAMELESS = ("", None)

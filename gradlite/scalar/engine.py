@@ -1,8 +1,7 @@
-"""Value: one number that remembers how it was made. The scalar engine that gradlite began as.
+"""Value: one number that remembers how it was made, with micrograd's API and graph.
 
-The API is micrograd's, whole, and so is the graph: ``x - 2`` is ``x + Value(-2)``. A Value is data
-and node in one: an object with slots that holds a Python float, its gradient, the operation that
-made it and the Values it was made of. The derivatives are those of the rule table (see ops.py).
+A Value is data and node in one: it holds a Python float, its gradient, the operation that made it
+and the Values it was made of. The derivatives are those of the rule table (see ops.py).
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ Operation = Callable[..., Any]
 
 
 def result(data: Any, op: Op, inputs: Sequence[Any]) -> Any:
-    """Make the Value that an operation returns; `binary` spells it out, which saves a fifth."""
+    """Return the result of an operation; `binary` spells this out, which saves a fifth."""
     out = new(Value)
     out.data = data
     out.grad = 0.0
@@ -42,7 +41,7 @@ def result(data: Any, op: Op, inputs: Sequence[Any]) -> Any:
 
 
 def in_another_mode(out: Any) -> None:
-    """Do what the mode asks for: forget where a result came from, or look at it (debug mode)."""
+    """Forget where a result came from (`no_grad`), or check it (debug mode)."""
     mode = current_mode()
     if mode.inspector is not None:
         rule, seen = Rule(operator.pos, (), name=out._made_by.name), Node(None, (), (), None, ())
@@ -54,7 +53,7 @@ def in_another_mode(out: Any) -> None:
 
 
 def unary(name: str) -> Operation:
-    """Generate the method of a function of one number."""
+    """Return the method for a function of one number."""
     fn, _, _, domain = FUNCTIONS[name]
     op = ops.unary_op(name)
 
@@ -72,7 +71,7 @@ def unary(name: str) -> Operation:
 
 
 def binary(symbol: str, fn: Function, op: Op) -> Operation:
-    """Generate an operator between a Value and a Value or a constant."""
+    """Return an operator between a Value and a Value or a number."""
 
     def operation(self: Any, other: Any) -> Any:
         if type(other) is float or type(other) is int:
@@ -98,7 +97,7 @@ def binary(symbol: str, fn: Function, op: Op) -> Operation:
 
 
 def operator_of(symbol: str, compute: Operation) -> Operation:
-    """Make an operator of a function that takes a Value and a Value or a number."""
+    """Return an operator that calls a function of a Value and a Value or a number."""
 
     def operation(self: Any, other: Any) -> Any:
         if isinstance(other, Value) or type(other) is float or type(other) is int:
@@ -152,10 +151,10 @@ class Value(Traced):
     Parameters
     ----------
     data : float
-        A real number: of Python, of NumPy, or a Tensor of one element (which stays on the
-        tape).
+        A real number, or a Tensor of one element, whose gradient goes back to the Tensor.
+        Assigning to it later is not recorded. Raise DtypeError if it is not a real number.
     _children : iterable of Value, optional
-        What it was made of, for an operation of your own: assign `_backward` as well.
+        The inputs of an operation of your own: assign `_backward` as well.
     _op : str, optional
         The name of that operation.
     label : str, optional
@@ -163,27 +162,16 @@ class Value(Traced):
 
     Attributes
     ----------
-    data : float
-        The number. Assigning to it is not recorded.
     grad : float
         The derivative of what `backward` was called on, 0.0 at first. In leaves it adds up over
         calls, so set it to 0 in between; a result shows that of the last call.
-    label : str
-        A name for pictures.
-
-    Raises
-    ------
-    DtypeError
-        If `data` is not a real number.
 
     Notes
     -----
     Operators take numbers, Values and Tensors on either side, and functions are methods: `tanh
-    relu exp log sigmoid sin cos sqrt abs`. As in the original, ``==`` asks
-    whether two Values are the same object; ``<`` and its like compare the numbers.
-
-    One thing differs from the original on purpose: a second ``backward`` adds the right amount
-    to every leaf, where the original counts again what the first had left in between.
+    relu exp log sigmoid sin cos sqrt abs`. As in the original, ``==`` compares identities, ``<``
+    and its like the numbers. On purpose, a second ``backward`` adds the right amount to every
+    leaf, where the original counts again what the first had left in between.
 
     Examples
     --------
@@ -196,15 +184,8 @@ class Value(Traced):
     """
 
     __slots__ = (
-        "__dict__",
-        "__weakref__",
-        "_extra",
-        "_inputs",
-        "_made_by",
-        "_serial",
-        "data",
-        "grad",
-    )
+        "__dict__", "__weakref__", "_extra", "_inputs", "_made_by", "_serial", "data", "grad"
+    )  # fmt: skip
     __array_priority__ = 1000.0  # NumPy's numbers and arrays leave their operators to ours
     shape: tuple[int, ...] = ()
     ndim, size = 0, 1
@@ -232,7 +213,7 @@ class Value(Traced):
             self._serial = serial()
 
     def _take(self, data: Any) -> Any:
-        """Hold a number of another kind; a Tensor's way back becomes this Value's."""
+        """Return a number of another kind as a float or int; a Tensor becomes the input."""
         if not isinstance(data, Traced):
             return number(data)
         if not isinstance(data, Tensor):
@@ -251,14 +232,8 @@ class Value(Traced):
     def backward(self) -> None:
         """Add to ``grad`` of every leaf the derivative of this Value with respect to it.
 
-        The results in between show theirs.
-
-        Raises
-        ------
-        DivisionError, RangeError
-            If a derivative is infinite or too large, as that of ``x ** 0.5`` at 0.
-        DtypeError
-            If a ``grad`` has been set to None.
+        The results in between show theirs. Raise DivisionError or RangeError if a derivative is
+        infinite or too large, as that of ``x ** 0.5`` at 0, and DtypeError if a ``grad`` is None.
         """
         order = toposort([self])
         try:
@@ -303,7 +278,7 @@ class Value(Traced):
 
     @property
     def _backward(self) -> Callable[[], Any]:
-        """What adds to the inputs' ``grad`` this Value's contribution; can be assigned."""
+        """The function that adds this Value's contribution to the inputs' ``grad``."""
         self._prev  # noqa: B018  # neurons that ran as arrays become Values
         op = self._made_by
         if op is None:
@@ -319,7 +294,7 @@ class Value(Traced):
         op.closure, op.pull, op.rule, op.source = closure, pull, None, None
 
     def _own_op(self) -> Op:
-        """Return an Op of this Value's own, to be changed."""
+        """Give this Value an Op of its own, to be changed, and return it."""
         self._prev  # noqa: B018  # what can be expanded is, before it has another Op
         if self._made_by is None:
             self._serial = serial()
@@ -357,7 +332,7 @@ class Value(Traced):
 
     def __reduce__(self) -> Any:
         # Without the graph, as a Tensor: it may be deep.
-        return _rebuild, (type(self), self.data, self.grad, dict(self.__dict__))
+        return type(self), (self.data,), (self.__dict__, {"grad": self.grad})
 
     # -- operators and functions, generated from the rules ----------------------------------
 
@@ -389,11 +364,11 @@ class Value(Traced):
 
     @property
     def _node(self) -> Node | None:
-        """The way back, for an operation on Tensors that takes this in."""
+        """The node of this Value on the tape, for an operation on Tensors."""
         return node_of(self) if current_mode().record else None
 
     def _perform(self, fn: Function, args: Any, kwargs: Any) -> Any:
-        """Carry out an operation of gradlite on this Value: ``gl.relu(value)``."""
+        """Apply an operation of gradlite to this Value: ``gl.relu(value)``."""
         name = METHODS.get(fn)
         if name is not None and len(args) == 1 and not kwargs:
             return getattr(self, name)()
@@ -416,10 +391,3 @@ def _as_tensors(x: Any) -> Any:
     if isinstance(x, (tuple, list)):
         return [_as_tensors(part) for part in x]
     return {k: _as_tensors(v) for k, v in x.items()} if isinstance(x, dict) else x
-
-
-def _rebuild(kind: type[Value], data: Any, grad: Any, attributes: dict[str, Any]) -> Value:
-    value = kind(data)
-    value.grad = grad
-    value.__dict__.update(attributes)
-    return value

@@ -1,85 +1,117 @@
-"""Calls of networks: computed together and carried back together, and still a white box.
+"""Networks of neurons as matrices: a call runs on arrays, and is still a white box.
 
-A call on plain numbers waits: its results are computed when the data of one is first read, with
-all other calls that wait; and those that a backward pass finds go back together. On first access to
-``_prev``, a result becomes the graph of single operations that the original would have built.
+The parameters are plain Values; each call compares their numbers with those that the matrices were
+made of. The calls that a backward pass reaches go back together. On first access to ``_prev``, a
+result becomes the graph of single operations that the original would have built.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from threading import get_ident
+from dataclasses import dataclass
+from functools import partial
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
 from gradlite.autodiff.array_interface import as_data
 from gradlite.autodiff.modes import MODE, RECORDING, current_mode
-from gradlite.autodiff.node import serial
-from gradlite.autodiff.rule import Traced
+from gradlite.autodiff.node import GradAccumulator, Node, serial
+from gradlite.autodiff.rule import RULES, Traced
+from gradlite.autodiff.rules.activations import relu
+from gradlite.autodiff.rules.fused import affine
 from gradlite.autodiff.tensor import Tensor
 from gradlite.errors import ShapeError
-from gradlite.scalar.engine import ADD, Value, new
-from gradlite.scalar.layers import FLOAT, Layers, Read
-from gradlite.scalar.ops import Op, number, short, unary_op
+from gradlite.scalar.engine import ADD, Value
+from gradlite.scalar.ops import FUNCTIONS, Op, number, short, unary_op
 from gradlite.scalar.walk import toposort, walk
 
-LIMIT = 256  # calls that may wait
+# The numbers of all parameters, and of each layer the weights (outputs, inputs) and the biases.
+Weights = tuple[list[float], list[tuple[np.ndarray, np.ndarray]]]
+FLOAT = frozenset({float})
+read_data = attrgetter("data")
+
+# Activations on arrays and on Tensors.
+ACTIVATIONS: dict[str, tuple[Any, Any]] = {
+    "": (None, None),
+    "relu": (partial(np.maximum, 0.0), relu),
+    "tanh": (np.tanh, np.tanh),
+}
+
+
+class Parameter(Value):
+    """A Value that is a weight or a bias of a neuron."""
+
+    __slots__ = ()
+
+
+class ParameterAccumulator(GradAccumulator):
+    """Adds the gradient of an array of weights or biases to ``grad`` of the parameters."""
+
+    __slots__ = ("parameters",)
+
+    def __init__(self, parameters: Sequence[Any]) -> None:
+        super().__init__(np.dtype(float))
+        self.parameters = parameters
+
+    def add(self, g: Any) -> None:
+        """Add a column of gradients for each neuron."""
+        for p, slope in zip(self.parameters, g.T.ravel().tolist(), strict=True):
+            p.grad += slope
+
+    def add_recorded(self, g: Any) -> None:
+        """Add the numbers of `g`: floats cannot remember how they were made."""
+        self.add(g._data)
+
+
+def weighted_sum(w: Sequence[Any], b: Any, x: Sequence[Any]) -> Any:
+    """Return b + w1 x1 + w2 x2 + ... of Values, from left to right as the original does."""
+    return sum((wi * xi for wi, xi in zip(w, x, strict=True)), b)
+
+
+class Dense:
+    """A layer: for each neuron its weights and then its bias, and an activation for all."""
+
+    def __init__(self, neurons: Sequence[Sequence[Any]], activation: str) -> None:
+        self.neurons = neurons
+        self.shape = len(neurons), len(neurons[0])
+        self.parameters = [p for row in neurons for p in row]
+        self.activation = activation
+        self.on_arrays, self.on_tensors = ACTIVATIONS[activation]
+        # Both rules read the output only.
+        self.vjp: Any = RULES[FUNCTIONS[activation][1]].vjps[0] if activation else None
+        weights, biases = [p for row in neurons for p in row[:-1]], [row[-1] for row in neurons]
+        self.sinks = ParameterAccumulator(weights), ParameterAccumulator(biases)
 
 
 class Network:
-    """Layers that can be called; `name` is how errors call them."""
+    """Dense layers, each fed by the one before; `name` is how errors call them."""
 
-    def __init__(self, layers: Layers, name: str) -> None:
+    def __init__(self, layers: Sequence[Dense], name: str) -> None:
         self.layers = layers
         self.name = name
-        self.waiting: Batch | None = None
+        self.inputs, self.width = layers[0].shape[1] - 1, layers[-1].shape[0]
+        self.parameters = [p for layer in layers for p in layer.parameters]
+        self.weights: Weights = ([], [])
 
     def __call__(self, x: Any) -> Any:
         """Compute the layers: for single numbers Values, for a batch a Tensor."""
-        layers = self.layers
         kind = type(x)
         if kind is Tensor or (kind is not list and getattr(x, "ndim", 1) > 1):
             return self.on_tape(x)
-        inputs = list(x) if kind is list else self.listed(x)
-        if len(inputs) != layers.inputs:
-            for x in inputs:
-                self.one(x)
-            raise ShapeError(f"{self.name} takes {layers.inputs} inputs, not {len(inputs)}.")
-        numbers, has_results = inputs, False
+        numbers = inputs = x.copy() if kind is list else self.listed(x)
         if not FLOAT.issuperset(map(type, inputs)):
             inputs = [self.one(x) for x in inputs]
             numbers = [x if type(x) is float else x.data for x in inputs]
-            has_results = any(type(x) is not float and x._made_by for x in inputs)
+        if len(inputs) != self.inputs:
+            raise ShapeError(f"{self.name} takes {self.inputs} inputs, not {len(inputs)}.")
+        has_results = numbers is not inputs and any(getattr(x, "_made_by", None) for x in inputs)
         if has_results or current_mode().inspector is not None:  # debug mode looks at every Value
-            results = layers.value_by_value(inputs)
+            results = self.value_by_value(inputs)
         else:
-            results = self.batch().results(inputs, numbers)
+            results = self.on_arrays(inputs, numbers)
         return results[0] if len(results) == 1 else results
-
-    def batch(self) -> Batch:
-        """Return the calls that wait to be computed with the parameters of now."""
-        read, batch = self.layers.read(), self.waiting
-        if (
-            batch is None
-            or batch.read is not read
-            or batch.passed
-            or len(batch.calls) >= LIMIT
-            or batch.thread != get_ident()
-        ):
-            batch = self.waiting = Batch(self.layers, read)
-        return batch
-
-    def on_tape(self, x: Any) -> Any:
-        """Compute a batch of shape (n, inputs) on the tape of Tensors."""
-        layers = self.layers
-        x = x if isinstance(x, Tensor) else Tensor(as_data(x, None, copy=False), copy=False)
-        if x.ndim not in (1, 2) or x.shape[-1] != layers.inputs:
-            raise ShapeError(
-                f"{self.name} takes {layers.inputs} inputs: a batch has the shape "
-                f"(n, {layers.inputs}), not {x.shape}."
-            )
-        return layers.on_tape(x)
 
     def listed(self, x: Any) -> list[Any]:
         """Return the inputs of a call as a list."""
@@ -88,169 +120,189 @@ class Network:
                 return x.tolist() if isinstance(x, np.ndarray) and x.ndim else list(x)
         except TypeError:
             pass
-        inputs = self.layers.inputs
         raise ShapeError(
-            f"{self.name} takes a sequence of {inputs} numbers or Values, or a batch as an array "
-            f"of shape (n, {inputs}), not {short(x)}."
+            f"{self.name} takes a sequence of {self.inputs} numbers or Values, or a batch as an "
+            f"array of shape (n, {self.inputs}), not {short(x)}."
         )
 
     def one(self, x: Any) -> Any:
         """Return an input as a float, or as the Value that it is or, of a Tensor, can become."""
         if isinstance(x, (list, tuple)) or (isinstance(x, Tensor) and x.ndim):
-            inputs = self.layers.inputs
             raise ShapeError(
-                f"{self.name} takes {inputs} numbers, not {short(x)} among them. A batch is an "
-                f"array of shape (n, {inputs}): np.array(...) makes one of nested lists."
+                f"{self.name} takes {self.inputs} numbers, not {short(x)} among them. A batch is "
+                f"an array of shape (n, {self.inputs}): np.array(...) makes one of nested lists."
             )
         if isinstance(x, Traced):
             return x if isinstance(x, Value) else Value(x)
         return float(number(x))
 
+    def read(self) -> Weights:
+        """Return the numbers of the parameters, and matrices of them: new ones after a change."""
+        numbers = list(map(read_data, self.parameters))
+        try:
+            if numbers == self.weights[0]:
+                return self.weights
+        except ValueError:  # an array is among them, which is no number
+            pass
+        if not FLOAT.issuperset(map(type, numbers)):
+            numbers = [float(number(x)) for x in numbers]
+        matrices, flat = [], np.array(numbers)
+        for layer in self.layers:
+            rows, flat = np.split(flat, [len(layer.parameters)])
+            rows = rows.reshape(layer.shape)
+            matrices.append((rows[:, :-1].copy(), rows[:, -1]))  # contiguous, twice as fast
+        self.weights = numbers, matrices
+        return self.weights
 
-class Batch:
-    """Calls of the same layers with the same parameters (`read`).
-
-    Attributes
-    ----------
-    calls : list of tuple
-        For each call its inputs (floats and Values), their numbers, and for each of its results
-        the list that is its ``_inputs``: empty until the call is unfolded.
-    passed : list of array
-        The numbers, a row for each call, and what each layer made of them; empty until computed.
-    arrived : dict of int to (Read, list of float)
-        By call: the parameters of its last backward pass, and what arrived at its results.
-    outs : dict of int to list of Value
-        By call: what its results are in the graph of single operations, once it is unfolded.
-    """
-
-    __slots__ = ("arrived", "calls", "layers", "outs", "passed", "read", "thread")
-
-    def __init__(self, layers: Layers, read: Read) -> None:
-        self.layers = layers
-        self.read = read
-        self.thread = get_ident()
-        self.calls: list[tuple[list[Any], list[float], list[list[Value]]]] = []
-        self.passed: list[np.ndarray] = []
-        self.arrived: dict[int, tuple[Read, list[float]]] = {}
-        self.outs: dict[int, list[Any]] = {}
-
-    def results(self, inputs: list[Any], numbers: list[float]) -> list[Any]:
-        """Add a call, and return its results, which are computed later."""
-        call, age = len(self.calls), serial()
-        op = OPS[self.layers.activation] if current_mode().record else None
-        results, behind = [], []
-        for i in range(self.layers.width):
-            found: list[Value] = []
-            value = new(Result)
-            value._number = None
-            value.grad = 0.0
-            value._made_by = op
-            value._inputs = found
-            value._extra = self, call, i
-            value._serial = age
-            results.append(value)
-            behind.append(found)
-        self.calls.append((inputs, numbers, behind))
+    def on_arrays(self, inputs: list[Any], numbers: list[float]) -> list[Any]:
+        """Compute the results of a call, and note what takes them back."""
+        weights = self.read()
+        passed = [x := np.array(numbers, float)]
+        with np.errstate(all="ignore"):
+            for layer, (W, b) in zip(self.layers, weights[1], strict=True):
+                x = W.dot(x) + b
+                x = x if layer.on_arrays is None else layer.on_arrays(x)
+                passed.append(x)
+        results = [Value(y) for y in x.tolist()]
+        if current_mode().record:
+            behind: list[list[Any]] = [[] for _ in results]
+            call, age = Call(self, weights[0], inputs, passed, behind), serial()
+            for i, value in enumerate(results):
+                value._made_by, value._extra = OPS[layer.activation], (call, i)
+                value._inputs, value._serial = behind[i], age
         return results
-
-    def computed(self, call: int) -> list[Any]:
-        """Return `passed`, after computing all calls that wait if `call` is among them."""
-        passed = self.passed
-        if not passed or call >= len(passed[0]):
-            rows = [numbers for _, numbers, _ in self.calls]
-            with np.errstate(all="ignore"):
-                passed = self.passed = self.layers.forward(rows, self.read[1])
-        return passed
 
     @np.errstate(all="ignore")
     def backward(self, results: Sequence[Any]) -> None:
         """Carry the gradients of results back, as the original does with the weights of now."""
-        read = self.layers.read()
-        cotangents: dict[int, list[float]] = {}
+        cotangents: dict[Call, list[float]] = {}
         for value in results:
-            _, call, i = value._extra
-            if call not in cotangents:
-                cotangents[call] = [0.0] * self.layers.width
-            cotangents[call][i] += value.grad
-        calls = sorted(cotangents)
-        passed = self.computed(calls[-1])
-        if len(calls) < len(passed[0]):
-            passed = [h[calls] for h in passed]
-        slopes = self.layers.backward(np.array([cotangents[k] for k in calls]), passed, read[1])
-        for call, row in zip(calls, slopes.tolist(), strict=True):
-            self.arrived[call] = read, cotangents[call]
-            inputs, numbers, _ = self.calls[call]
-            if inputs is not numbers:
-                for x, slope in zip(inputs, row, strict=True):
-                    if type(x) is not float:
-                        x.grad += slope
+            call, i = value._extra
+            cotangents.setdefault(call, [0.0] * self.width)[i] += value.grad
+        numbers, matrices = self.read()
+        passed = list(map(np.array, zip(*(call.passed for call in cotangents), strict=True)))
+        g = np.array(list(cotangents.values()))
+        for k in range(len(self.layers) - 1, -1, -1):
+            layer = self.layers[k]
+            if layer.vjp is not None:
+                g = layer.vjp(g, passed[k + 1], None)
+            slopes = np.column_stack((g.T.dot(passed[k]), g.sum(0)))
+            for p, slope in zip(layer.parameters, slopes.ravel().tolist(), strict=True):
+                p.grad += slope
+            g = g.dot(matrices[k][0])
+        for (call, arrived), row in zip(cotangents.items(), g.tolist(), strict=True):
+            call.arrived = numbers, arrived
+            for x, slope in zip(call.inputs, row, strict=True):
+                if type(x) is not float:
+                    x.grad += slope
 
-    def unfold(self, call: int, age: float) -> list[Any]:
-        """Build the graph of single operations that the original would have built for a call.
+    def on_tape(self, x: Any) -> Any:
+        """Compute a batch on the tape: (n, inputs) to (n,), or (n, width) of several results."""
+        x = x if isinstance(x, Tensor) else Tensor(as_data(x, None, copy=False), copy=False)
+        if x.ndim not in (1, 2) or x.shape[-1] != self.inputs:
+            raise ShapeError(
+                f"{self.name} takes {self.inputs} inputs: a batch has the shape "
+                f"(n, {self.inputs}), not {x.shape}."
+            )
+        for layer, (W, b) in zip(self.layers, self.read()[1], strict=True):
+            x = affine(x, *map(live_tensor, (W.T, b), layer.sinks))
+            x = x if layer.on_tensors is None else layer.on_tensors(x)
+        return x.reshape(x.shape[:-1]) if self.width == 1 else x
 
-        It has the numbers of that time, and the gradients of the last backward pass.
+    def value_by_value(self, x: Sequence[Any], twins: dict[Any, Any] | None = None) -> Any:
+        """Compute the layers as the original does, maybe with `twins` of the parameters."""
+        for layer in self.layers:
+            rows = layer.neurons
+            if twins is not None:
+                rows = [[twins[p] for p in row] for row in rows]
+            x = [weighted_sum(row[:-1], row[-1], x) for row in rows]
+            if layer.activation:
+                x = [getattr(total, layer.activation)() for total in x]
+        return x
+
+
+def live_tensor(data: np.ndarray, sink: ParameterAccumulator) -> Tensor:
+    """Make a leaf whose gradient goes to parameters."""
+    node = Node(None, (), (), data, data.shape)
+    node.sink = sink
+    return Tensor._make(data, node)
+
+
+@dataclass(eq=False, slots=True)
+class Call:
+    """What the results of a call know of it.
+
+    Attributes
+    ----------
+    network : Network
+        What was called.
+    numbers : list of float
+        The numbers of the parameters at that time.
+    inputs : list
+        Floats and Values.
+    passed : list of array
+        The numbers of the inputs, and what each layer made of them.
+    behind : list of list of Value
+        For each result its ``_inputs``: empty until the call is unfolded, and then what the
+        result is in the graph of single operations.
+    arrived : (list of float, list of float) or None
+        Of the last backward pass: the numbers of the parameters, and the cotangents of the results.
+    """
+
+    network: Network
+    numbers: list[float]
+    inputs: list[Any]
+    passed: list[np.ndarray]
+    behind: list[list[Any]]
+    arrived: tuple[list[float], list[float]] | None = None
+
+    def unfold(self, age: float) -> None:
+        """Build the graph of single operations that the original would have built.
+
+        It has the numbers of the call, and the gradients of the last backward pass.
         """
-        inputs, numbers, _ = self.calls[call]
-        then = {x: y for x, y in zip(inputs, numbers, strict=True) if type(x) is not float}
-        then.update(zip(self.layers.parameters, self.read[0], strict=True))
+        parameters = self.network.parameters
         # Twins hold the numbers of that time; parameters and inputs keep theirs.
-        twins = {x: Value(y) for x, y in then.items()}
+        twins = {
+            x: Value(y) for x, y in zip(self.inputs, self.passed[0].tolist(), strict=True)
+            if type(x) is not float
+        }  # fmt: skip
+        twins.update((p, Value(y)) for p, y in zip(parameters, self.numbers, strict=True))
         token = MODE.set(RECORDING)
         try:
-            outs: list[Any] = self.layers.value_by_value([twins.get(x, x) for x in inputs], twins)
+            outs = self.network.value_by_value([twins.get(x, x) for x in self.inputs], twins)
         finally:
             MODE.reset(token)
         order = toposort(outs)
-        if call in self.arrived:
-            (later, _), cotangents = self.arrived[call]
-            for p, y in zip(self.layers.parameters, later, strict=True):
+        if self.arrived is not None:
+            for p, y in zip(parameters, self.arrived[0], strict=True):
                 twins[p].data = y
-            seeds = [(out, g) for out, g in zip(outs, cotangents, strict=True) if g]
+            seeds = [(out, g) for out, g in zip(outs, self.arrived[1], strict=True) if g]
             walk(toposort([out for out, _ in seeds]), seeds)
         originals = {twin: x for x, twin in twins.items()}
         for k, value in enumerate(order, 1):  # younger than the inputs, older than the results
             value._serial = age - k / (len(order) + 1)
             value._inputs = tuple([originals.get(x, x) for x in value._inputs])
-        return outs
-
-
-class Result(Value):
-    """A result of a call, whose data is computed when it is first read."""
-
-    __slots__ = ("_number",)
-
-    _number: Any
-
-    @property
-    def data(self) -> Any:
-        """The number."""
-        if self._number is None:
-            batch, call, i = self._extra
-            self._number = batch.computed(call)[-1].item(call, i)
-        return self._number
-
-    @data.setter
-    def data(self, number: Any) -> None:
-        self._number = number
+        for behind, out in zip(self.behind, outs, strict=True):
+            behind.append(out)
 
 
 def pull(value: Any) -> Any:
-    """Leave the gradient of a result to its batch, or to the graph if the call is unfolded."""
-    batch, call, i = value._extra
-    if call not in batch.outs:
-        return batch
-    batch.outs[call][i].grad += value.grad
+    """Leave the gradient of a result to the network, or to the graph if the call is unfolded."""
+    call, i = value._extra
+    if not call.behind[i]:
+        return call.network
+    call.behind[i][0].grad += value.grad
     return None
 
 
 def expand(value: Any) -> None:
     """Turn a result of a call into a result of single operations."""
-    batch, call, i = value._extra
-    if call not in batch.outs:
-        outs = batch.outs[call] = batch.unfold(call, value._serial)
-        for behind, out in zip(batch.calls[call][2], outs, strict=True):
-            behind.append(out)
-    value._made_by, value._inputs = batch.outs[call][i]._made_by, batch.outs[call][i]._inputs
+    call, i = value._extra
+    if not call.behind[i]:
+        call.unfold(value._serial)
+    out = call.behind[i][0]
+    value._made_by, value._inputs = out._made_by, out._inputs
 
 
 OPS = {

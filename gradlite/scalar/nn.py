@@ -1,15 +1,14 @@
 """Neuron, Layer and MLP, with micrograd's API; they run as arrays.
 
-A module makes a `Network` of itself at its first call, and again when it has changed: each call
-compares the lists and attributes that the module consists of. A module that has no such form (a
-result among the weights, a subclass with its own ``__call__``) runs Value by Value, as the
-original does.
+A module makes a `Network` of itself at its first call, and again when its lists or attributes have
+changed. A module that has no such form (a result among the weights, a subclass with its own
+``__call__``) runs Value by Value, as the original does.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -17,8 +16,7 @@ from gradlite.autodiff.notebook import digits, tree_html
 from gradlite.autodiff.tensor import Tensor
 from gradlite.errors import ShapeError
 from gradlite.scalar.engine import Value
-from gradlite.scalar.layers import ACTIVATIONS, Dense, Layers, Parameter, weighted_sum
-from gradlite.scalar.network import Network
+from gradlite.scalar.network import ACTIVATIONS, Dense, Network, Parameter, weighted_sum
 from gradlite.scalar.ops import short
 
 # Of each version of the original: the activation of neurons with ``nonlin=True``, that of others,
@@ -28,10 +26,7 @@ NAMES = {"relu": "ReLU", "tanh": "Tanh", "": "Linear"}
 
 
 class Module:
-    """Base class of everything that has parameters.
-
-    Subclass it for modules of your own, and define `parameters`.
-    """
+    """Base class of everything that has parameters; subclasses define `parameters`."""
 
     __slots__ = ("__dict__", "__weakref__", "_structure")
 
@@ -73,23 +68,12 @@ class Module:
         return self.__dict__
 
     def __call__(self, x: Any) -> Any:
-        """Compute the output for one sample, or for a batch.
+        """Return the output for one sample, or for a batch.
 
-        Parameters
-        ----------
-        x : sequence of float or Value, or array of shape (n, nin)
-            One sample, or a batch.
-
-        Returns
-        -------
-        Value, list of Value, or Tensor
-            A bare Value if there is one output. For a batch a Tensor, (n,) or (n, nout), whose
-            ``backward`` fills the ``grad`` of the parameters as that of Values does.
-
-        Raises
-        ------
-        ShapeError
-            If the number of inputs is wrong.
+        One sample is a sequence of `nin` floats or Values; the output is a Value, or a list of
+        Values if there are several. A batch is an array of shape (n, nin); the output is a Tensor
+        of shape (n,) or (n, nout), whose ``backward`` fills the same ``grad``. Raise ShapeError
+        if the number of inputs is wrong.
         """
         structure = getattr(self, "_structure", None)
         if structure is None or structure.network is None or structure.has_changed():
@@ -117,22 +101,20 @@ class Structure:
     def __init__(self, module: Module) -> None:
         layers, by_layer = module._parts()
         parts = (*layers, *(n for neurons in by_layer for n in neurons))
-        self.kinds = list(dict.fromkeys(map(type, parts)))
+        self.kinds = set(map(type, parts))
         self.methods = methods(self.kinds)
+        is_usual = all(issubclass(kind, (Layer, Neuron)) for kind in self.kinds)
         self.network: Network | None = None
-        if type(layers) in (list, tuple) and self.is_usual():
-            self.network = network_of(by_layer, type(module).__name__)
-        self.live = [vars(part) for part in (module, *parts) if self.network is not None]
+        if is_usual and self.methods == USUAL and type(layers) in (list, tuple):
+            dense = [dense_of(neurons) for neurons in by_layer]
+            pairs = pairwise(dense)
+            if dense and all(dense) and all(a.shape[0] == b.shape[1] - 1 for a, b in pairs):
+                self.network = Network(dense, type(module).__name__)
+        self.live = [vars(part) for part in (module, *parts)]
         self.then = [
             {name: x.copy() if type(x) is list else x for name, x in attributes.items()}
             for attributes in self.live
         ]
-
-    def is_usual(self) -> bool:
-        """Return whether layers, neurons and Values compute with the methods of this package."""
-        return self.methods[-4:] == OF_VALUES and all(
-            issubclass(kind, (Layer, Neuron)) and kind.__call__ is CALL for kind in self.kinds
-        )
 
     def has_changed(self) -> bool:
         """Return whether an attribute, a list or a method is another now."""
@@ -143,31 +125,23 @@ class Structure:
             return True
 
 
-def methods(kinds: Sequence[Any]) -> list[Any]:
-    """List the methods in whose place a Network of such classes runs."""
-    of_values = [Value.__add__, Value.__mul__, Value.relu, Value.tanh]
-    return [kind.__call__ for kind in kinds] + of_values
+def methods(kinds: Iterable[Any]) -> set[Any]:
+    """Return the methods in whose place a Network of such classes runs."""
+    return {Value.__add__, Value.__mul__, Value.relu, Value.tanh, *(k.__call__ for k in kinds)}
 
 
-def network_of(layers: Sequence[Sequence[Any]], name: str) -> Network | None:
-    """Make the Network that does what layers of neurons do, or None if they lack that form."""
-    dense: list[Dense] = []
-    for neurons in layers:
-        if not all(vars(n).keys() >= {"w", "b", "nonlin"} for n in neurons):
+def dense_of(neurons: Sequence[Any]) -> Any:
+    """Return the Dense that does what a layer of neurons does, or None if it lacks that form."""
+    for n in neurons:
+        lists = [neurons, vars(n).get("w")]
+        if not vars(n).keys() >= {"b", "nonlin"} or any(type(part) is not list for part in lists):
             return None
-        if {type(part) for n in neurons for part in (neurons, n.w)} != {list}:
-            return None
-        rows = [[*n.w, n.b] for n in neurons]
-        if any(type(p) not in PLAIN or p._made_by is not None for row in rows for p in row):
-            return None
-        kinds = {(len(n.w), n.activation) for n in neurons}
-        inputs, activation = kinds.pop()
-        if kinds or not inputs or activation not in ACTIVATIONS:
-            return None
-        if dense and dense[-1].width != inputs:
-            return None
-        dense.append(Dense(rows, activation))
-    return Network(Layers(dense), name) if dense else None
+    rows = [[*n.w, n.b] for n in neurons]
+    if any(type(p) not in PLAIN or p._made_by is not None for row in rows for p in row):
+        return None
+    kinds = {(len(n.w), n.activation) for n in neurons}
+    inputs, activation = kinds.pop() if len(kinds) == 1 else (0, "")
+    return Dense(rows, activation) if inputs and activation in ACTIVATIONS else None
 
 
 PLAIN = frozenset({Value, Parameter})
@@ -202,8 +176,6 @@ class Neuron(Module):
         The weights, drawn by ``random.uniform(-1, 1)`` in this order.
     b : Value
         The bias.
-    nonlin : bool
-        As given.
 
     Examples
     --------
@@ -260,18 +232,10 @@ class Layer(Module):
 
     Parameters
     ----------
-    nin : int
-        The number of inputs.
-    nout : int
-        The number of neurons.
-    nonlin : bool, default True
+    nin, nout : int
+        The numbers of inputs and of neurons, which are the list ``neurons``.
+    nonlin, dialect
         As for `Neuron`.
-    dialect : {'micrograd', 'neural_net'}, optional
-        As for `Neuron`.
-
-    Attributes
-    ----------
-    neurons : list of Neuron
 
     Examples
     --------
@@ -318,8 +282,7 @@ class MLP(Module):
 
     Attributes
     ----------
-    layers : list of Layer
-        ``layer`` is the same list.
+    layers, layer : list of Layer
 
     Examples
     --------
@@ -328,12 +291,9 @@ class MLP(Module):
     >>> import random, numpy as np
     >>> from gradlite.nn import MLP
     >>> random.seed(1)
-    >>> model = MLP(2, [4, 1])
-    >>> model
-    MLP of [Layer of [ReLUNeuron(2), ReLUNeuron(2), ReLUNeuron(2), ReLUNeuron(2)], Layer of \
-[LinearNeuron(4)]]
-    >>> len(model.parameters())
-    17
+    >>> model = MLP(2, [2, 1])
+    >>> model, len(model.parameters())
+    (MLP of [Layer of [ReLUNeuron(2), ReLUNeuron(2)], Layer of [LinearNeuron(2)]], 9)
     >>> y = model([1.0, -2.0])
     >>> y.backward()
     >>> Y = model(np.array([[1.0, -2.0], [0.5, 0.5]]))
@@ -384,4 +344,4 @@ class MLP(Module):
         return f"MLP of [{', '.join(map(repr, self.layers))}]"
 
 
-CALL, OF_VALUES = Module.__call__, methods(())
+USUAL = methods([Module])

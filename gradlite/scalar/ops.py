@@ -1,14 +1,11 @@
-"""Operations on single numbers: the rule table at work on Python floats.
-
-An `Op` is made from a rule of the table and handles plain numbers: the very lambda that serves
-arrays, ``lambda g, ans, x, y: g * y``, is called with floats here.
-"""
+"""Operations on single numbers: the rules that serve arrays, called with Python floats."""
 
 from __future__ import annotations
 
 import math
 import numbers
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,6 +18,7 @@ Pull = Callable[[Any], Any]
 NUMPY_NUMBERS = frozenset(np.dtype(code).type for code in np.typecodes["AllInteger"] + "efd")
 
 
+@dataclass(eq=False, slots=True)
 class Op:
     """What a Value knows of the operation that made it.
 
@@ -29,36 +27,25 @@ class Op:
     name : str
         The label of the operation.
     pull : callable
-        ``pull(value)`` adds to ``grad`` of the inputs what ``value.grad`` contributes. What it
-        returns, unless None, takes the gradient of the value over when the walk is done.
+        ``pull(value)`` adds to ``grad`` of the inputs what ``value.grad`` contributes, or
+        returns what will do so, for several Values at once, at the end of the walk.
     rule : Rule or None
         The derivative of the operation in the table, if it is there. Its arguments are the
         inputs of the Value, and ``_extra`` after them where that is a number.
     source : callable or None
         ``source(value)`` is the node of the Tensor that the Value was taken from.
     expand : callable or None
-        ``expand(value)`` turns the Value into the result of operations on single numbers. None
-        where it is one already.
+        ``expand(value)`` turns the Value into the result of operations on single numbers.
     closure : callable or None
         A ``_backward`` that the user wrote.
     """
 
-    __slots__ = ("closure", "expand", "name", "pull", "rule", "source")
-
-    def __init__(
-        self,
-        name: str,
-        pull: Pull,
-        rule: Rule | None = None,
-        source: Callable[[Any], Any] | None = None,
-        expand: Callable[[Any], None] | None = None,
-    ) -> None:
-        self.name = name
-        self.pull = pull
-        self.rule = rule
-        self.source = source
-        self.expand = expand
-        self.closure: Callable[[], Any] | None = None
+    name: str
+    pull: Pull
+    rule: Rule | None = None
+    source: Callable[[Any], Any] | None = None
+    expand: Callable[[Any], None] | None = None
+    closure: Callable[[], Any] | None = None
 
 
 # name: the function on floats, the function whose rule serves, whether that rule is made of
@@ -77,7 +64,7 @@ FUNCTIONS: dict[str, tuple[Callable[[float], float], Function, bool, str]] = {
 
 
 def unary_op(name: str) -> Op:
-    """Make the Op of a function of one Value."""
+    """Return the Op of a function of one Value."""
     _, fn, exact, _ = FUNCTIONS[name]
     rule = RULES[fn]
     (vjp,) = vjps_on_floats(rule, exact)
@@ -90,7 +77,7 @@ def unary_op(name: str) -> Op:
 
 
 def binary_op(name: str, fn: Function, exact: bool = True) -> Op:
-    """Make the Op of a function of two Values."""
+    """Return the Op of a function of two Values."""
     rule = RULES[fn]
     vjp_x, vjp_y = vjps_on_floats(rule, exact)
 
@@ -104,7 +91,7 @@ def binary_op(name: str, fn: Function, exact: bool = True) -> Op:
 
 
 def constant_power_op() -> Op:
-    """Make the Op of a Value to a constant power, which is its ``_extra``."""
+    """Return the Op of a Value to a constant power, which is its ``_extra``."""
     rule = RULES[np.power]
     vjp, _ = vjps_on_floats(rule, exact=False)
 
@@ -125,13 +112,7 @@ def vjps_on_floats(rule: Rule, exact: bool) -> list[Function]:
 
 
 def number(x: Any) -> Any:
-    """Return what a Value is to hold: one real number, as a Python float or int.
-
-    Raises
-    ------
-    DtypeError
-        If it is not a number.
-    """
+    """Return one real number as a Python float or int; raise DtypeError if it is none."""
     if isinstance(x, (np.generic, np.ndarray)) and x.ndim == 0 and x.dtype.kind in "fiub":
         x = x.item()
     if isinstance(x, (float, int)):
@@ -148,13 +129,13 @@ def number(x: Any) -> Any:
 
 
 def short(x: Any) -> str:
-    """Write an object in a few words."""
+    """Return a repr of at most 60 characters."""
     text = repr(x)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def comparison(symbol: str, compare: Function) -> Function:
-    """Generate an operator that compares the number of a Value with another."""
+    """Return an operator that compares the number of a Value with another."""
 
     def operation(self: Any, other: Any) -> Any:
         plain: Any = other
@@ -170,7 +151,7 @@ def comparison(symbol: str, compare: Function) -> Function:
 
 
 def coerce_operand(symbol: str, operation: Function, self: Any, other: Any) -> Any:
-    """Take an operand that is neither a Value nor a plain number."""
+    """Return the result with an operand that is neither a Value nor a plain number."""
     if type(other) in NUMPY_NUMBERS:
         return operation(self, other.item())
     if isinstance(other, Traced):
@@ -188,7 +169,7 @@ def coerce_operand(symbol: str, operation: Function, self: Any, other: Any) -> A
 
 
 def power(x: Any, y: Any) -> Any:
-    """Compute x**y, a real number."""
+    """Return x**y, a real number."""
     try:
         ans = x**y
     except ZeroDivisionError:
@@ -201,7 +182,7 @@ def power(x: Any, y: Any) -> Any:
 
 
 def logistic(x: float) -> float:
-    """Compute 1 / (1 + exp(-x)) without overflow."""
+    """Return 1 / (1 + exp(-x)), without overflow."""
     if x >= 0:
         return 1.0 / (1.0 + math.exp(-x))
     return (small := math.exp(x)) / (1.0 + small)

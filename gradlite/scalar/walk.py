@@ -1,8 +1,4 @@
-"""The walk back through a graph of Values.
-
-It does on floats what `autodiff.tape.walk` does on arrays, and leaves ``grad`` on every Value that
-it passes.
-"""
+"""The backward walk through a graph of Values: on floats what `autodiff.tape.walk` is on arrays."""
 
 from __future__ import annotations
 
@@ -19,7 +15,7 @@ made_by = attrgetter("_made_by")
 
 
 def toposort(roots: Sequence[Any]) -> list[Any]:
-    """List the results (not the leaves) among `roots` and behind them, the youngest first.
+    """List the results (not the leaves) among `roots` and behind them, youngest first.
 
     Their ``grad`` is set to zero.
     """
@@ -35,21 +31,11 @@ def toposort(roots: Sequence[Any]) -> list[Any]:
 
 
 def walk(order: Sequence[Any], seeds: Sequence[tuple[Any, float]]) -> None:
-    """Add to ``grad`` of every leaf what the cotangents of the seeds contribute.
+    """Add to ``grad`` of every leaf what the seeds, Values and their cotangents, contribute.
 
-    A result shows and passes on what arrived in this walk alone.
-
-    Parameters
-    ----------
-    order : sequence of Value
-        The results behind the seeds, as `toposort` lists them.
-    seeds : sequence of (Value, float)
-        Where to start, and the cotangents there.
-
-    Raises
-    ------
-    DivisionError, RangeError
-        If a derivative is infinite, or too large.
+    `order` lists the results behind the seeds (see `toposort`); each shows and passes on what
+    arrives in this walk alone. Raise DivisionError or RangeError if a derivative is infinite or
+    too large.
     """
     for value, g in seeds:
         value.grad += g

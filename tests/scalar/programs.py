@@ -195,5 +195,5 @@ def run_code(folder, code, **options):
 
 
 def line(*modules):
-    verb = "is" if len(modules) == 1 else "are"
-    return f"gradlite: {', '.join(modules)} {verb} gradlite.scalar here\n"
+    """What is said of redirected modules: a line for each, in the order of their imports."""
+    return "".join(f"gradlite: {name} is gradlite.scalar here\n" for name in modules)

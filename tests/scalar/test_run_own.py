@@ -100,10 +100,10 @@ def test_a_package_that_is_the_original_is_replaced(folder, changes):
     changed = {f"micrograd/{name}.py": text for name, text in changes.items()}
     write(folder, {"main.py": USES, **MICROGRAD, **changed})
     assert plain(folder, "main.py")[0] == 0
-    expected = "gradlite.scalar.engine gradlite.scalar.nn gradlite.scalar.layers\n"
+    expected = "gradlite.scalar.engine gradlite.scalar.nn gradlite.scalar.network\n"
     status, output, errors = run(folder, "main.py")
     assert (status, output) == (0, expected)
-    assert errors == line("micrograd.engine", "micrograd.nn")
+    assert errors == line("micrograd")
 
 
 def test_the_lectures_networks_in_the_package_are_those_of_the_two_files(folder):
@@ -118,7 +118,7 @@ def test_the_lectures_networks_in_the_package_are_those_of_the_two_files(folder)
     write(folder, {"main.py": code})
     output = plain(folder, "main.py")[1].replace("micrograd", "gradlite")
     assert output.count("gradlite") == 1
-    assert run(folder, "main.py") == (0, output, line("micrograd.nn", "micrograd.engine"))
+    assert run(folder, "main.py") == (0, output, line("micrograd"))
 
 
 def test_a_package_of_another_kind_is_left_alone(folder):
@@ -138,8 +138,8 @@ def test_a_single_file_with_names_of_its_own_is_left_alone(folder):
 def test_the_folder_of_a_repository_is_no_package(folder):
     write(folder, {"micrograd/setup.py": "1 / 0", "micrograd/README.md": ""})
     output, errors = run_code(folder, USES)
-    assert output == "gradlite.scalar.engine gradlite.scalar.nn gradlite.scalar.layers\n"
-    assert errors == line("micrograd.engine", "micrograd.nn")
+    assert output == "gradlite.scalar.engine gradlite.scalar.nn gradlite.scalar.network\n"
+    assert errors == line("micrograd")
 
 
 def test_a_package_without_init_counts_as_one(folder):
