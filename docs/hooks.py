@@ -198,7 +198,7 @@ def call(rule: Rule) -> str:
     if rule.variadic is not None:
         return f"{rule.name}(*{inspect.getfullargspec(rule.variadic).varargs})"
     vjp = next(vjp for vjp in rule.vjps if vjp is not None)
-    names = [n for n in inspect.getfullargspec(vjp).args[2:] if n not in ("saved", "out")]
+    names = [n for n in inspect.getfullargspec(vjp).args[2:] if n not in ("residuals", "out")]
     return f"{rule.name}({', '.join(names)})"
 
 

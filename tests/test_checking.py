@@ -148,8 +148,8 @@ def test_a_rule_that_differs_between_the_two_directions_is_caught():
 def test_a_saved_value_that_disagrees_with_the_rule_is_caught():
     wrong_saved = operation(
         lambda x: (x * x, 2.01 * x),
-        lambda g, ans, x, saved=None: g * (2 * x if saved is None else saved),
-        saves=True,
+        lambda g, ans, x, residuals=None: g * (2 * x if residuals is None else residuals),
+        has_residuals=True,
     )
     fails(wrong_saved, (X,))
 

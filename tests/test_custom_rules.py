@@ -87,8 +87,8 @@ def test_a_primitive_may_return_numbers(function, expected):
     [
         (lambda x: None, "NoneType"),
         (lambda x: "text", "str"),
-        (lambda x: (x, x), "outputs=True"),
-        (lambda x: [x, x], "outputs=True"),
+        (lambda x: (x, x), "multiple_outputs=True"),
+        (lambda x: [x, x], "multiple_outputs=True"),
         (lambda x: {"y": x}, "dict"),
     ],
     ids=["None", "str", "tuple of arrays", "list of arrays", "dict"],
@@ -103,7 +103,7 @@ def test_what_no_primitive_can_return_is_named(function, problem):
 @pytest.mark.parametrize("kind", [tuple, list])
 def test_several_results_may_come_as_a_tuple_or_a_list_of_arrays_and_numbers(kind):
     both = gl.primitive(lambda x: kind((x * 2.0, float(x.sum()))))
-    gl.defvjp(both, lambda g, ans, x: g[0] * 2.0 + g[1], outputs=True)
+    gl.defvjp(both, lambda g, ans, x: g[0] * 2.0 + g[1], multiple_outputs=True)
     x = gl.Tensor([1.0, 2.0], requires_grad=True)
     double, total = both(x)
     (double.sum() + 10.0 * total).backward()
@@ -112,7 +112,7 @@ def test_several_results_may_come_as_a_tuple_or_a_list_of_arrays_and_numbers(kin
 
 def test_declared_several_results_must_be_several():
     one = gl.primitive(lambda x: x)
-    gl.defvjp(one, lambda g, ans, x: g[0], outputs=True, name="one")
+    gl.defvjp(one, lambda g, ans, x: g[0], multiple_outputs=True, name="one")
     with pytest.raises(DtypeError, match=r"one.*tuple of arrays"):
         one(gl.Tensor([1.0], requires_grad=True))
 
@@ -205,8 +205,10 @@ def test_rules_of_any_callable_are_accepted():
 
 def test_a_primitive_that_saves_returns_a_pair():
     operation = gl.primitive(lambda x: 2.0 * x)
-    gl.defvjp(operation, lambda g, ans, x, saved=None: 2.0 * g, saves=True, name="my_op")
-    with pytest.raises(DtypeError, match=r"my_op.*saves=True.*\(ans, saved\)"):
+    gl.defvjp(
+        operation, lambda g, ans, x, residuals=None: 2.0 * g, has_residuals=True, name="my_op"
+    )
+    with pytest.raises(DtypeError, match=r"my_op.*has_residuals=True.*\(ans, residuals\)"):
         gl.grad(operation)(1.0)
 
 
@@ -221,7 +223,7 @@ def test_a_rule_that_asks_for_more_than_there_is_names_it():
 def test_rules_of_a_ufunc_are_as_many_as_its_arguments_and_results():
     with pytest.raises(TypeError, match="1 rules for 2 arguments"):
         gl.defvjp(special.kv, lambda g, ans, v, x: g)
-    with pytest.raises(TypeError, match="outputs=True"):
+    with pytest.raises(TypeError, match="multiple_outputs=True"):
         gl.defvjp(np.modf, lambda g, ans, x: g)
 
 

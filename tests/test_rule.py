@@ -254,7 +254,7 @@ gl.defvjp(
     polar,
     lambda g, ans, x, y: g[0] * x / ans[0] - g[1] * y / ans[0] ** 2,
     lambda g, ans, x, y: g[0] * y / ans[0] + g[1] * x / ans[0] ** 2,
-    outputs=True,
+    multiple_outputs=True,
 )
 
 
@@ -292,11 +292,11 @@ def test_an_operation_may_save_what_it_computed_for_a_first_order_walk():
     def square(x):
         return x * x, 2 * x
 
-    def vjp(g, ans, x, saved=None):
-        calls.append(saved is not None)
-        return g * (2 * x if saved is None else saved)
+    def vjp(g, ans, x, residuals=None):
+        calls.append(residuals is not None)
+        return g * (2 * x if residuals is None else residuals)
 
-    gl.defvjp(square, vjp, saves=True)
+    gl.defvjp(square, vjp, has_residuals=True)
     np.testing.assert_array_equal(square(X), X * X)
     assert gl.grad(square)(3.0) == 6.0
     assert calls == [True]
@@ -310,7 +310,9 @@ def test_what_was_saved_is_let_go_with_the_graph():
         return x * x, 2 * x
 
     gl.defvjp(
-        square, lambda g, ans, x, saved=None: g * (2 * x if saved is None else saved), saves=True
+        square,
+        lambda g, ans, x, residuals=None: g * (2 * x if residuals is None else residuals),
+        has_residuals=True,
     )
     watch = []
 

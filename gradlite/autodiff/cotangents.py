@@ -114,7 +114,7 @@ def to_argument(c: Any, node: Node, i: int) -> Any:
     try:
         # What was broadcast has as many axes as something here; a single number, its shape.
         axes_fit = len(c.shape) <= max(len(node.shape), *map(np.ndim, node.args))
-        if rule.outputs or (axes_fit and (shape or c.shape in ((), node.shape))):
+        if rule.multiple_outputs or (axes_fit and (shape or c.shape in ((), node.shape))):
             return sum_to_shape(c, shape)
     except ShapeError:
         pass

@@ -21,8 +21,8 @@ def defvjp(
     *vjps: Function | None,
     variadic: Function | None = None,
     name: str | None = None,
-    saves: bool = False,
-    outputs: bool = False,
+    has_residuals: bool = False,
+    multiple_outputs: bool = False,
     masks: bool = False,
     undefined: str = "",
 ) -> None:
@@ -43,10 +43,10 @@ def defvjp(
         ``variadic(i, g, ans, *args, **params)``.
     name : str, optional
         The name in errors and drawings; that of `fn` by default.
-    saves : bool, default False
-        `fn` (a primitive) returns ``(ans, saved)``; the rules get `saved` by keyword in a
-        first-order walk and must do without it (``saved=None``) in a higher one.
-    outputs : bool, default False
+    has_residuals : bool, default False
+        `fn` (a primitive) returns ``(ans, residuals)``; the rules get `residuals` by keyword in a
+        first-order walk and must do without it (``residuals=None``) in a higher one.
+    multiple_outputs : bool, default False
         `fn` returns several arrays; `g` and `ans` are sequences of as many.
     masks : bool, default False
         The rule chooses between branches, and sends exact zeros down those not taken. Where
@@ -80,9 +80,11 @@ def defvjp(
             f"that it calls."
         )
     _check_signatures(fn, vjps, variadic)
-    if getattr(fn, "nout", 1) > 1 and not outputs:
-        raise TypeError(f"defvjp({function_name(fn)}, ...): it has several results: outputs=True.")
-    rule = Rule(fn, vjps, variadic, name, saves, outputs, masks, undefined)
+    if getattr(fn, "nout", 1) > 1 and not multiple_outputs:
+        raise TypeError(
+            f"defvjp({function_name(fn)}, ...): it has several results: multiple_outputs=True."
+        )
+    rule = Rule(fn, vjps, variadic, name, has_residuals, multiple_outputs, masks, undefined)
     known = RULES.setdefault(fn, rule)
     if known is not rule:  # the operators of Tensor hold the old object: change it where it is
         rule.singular, rule.masks = known.singular, masks or known.masks
@@ -165,7 +167,7 @@ def primitive(forward: F) -> F:
                 return arg._perform(operation, args, kwargs)
         arrays = [np.asarray(arg) if isinstance(arg, (list, tuple)) else arg for arg in args]
         ans = forward(*arrays, **kwargs)
-        return ans[0] if operation in RULES and RULES[operation].saves else ans
+        return ans[0] if operation in RULES and RULES[operation].has_residuals else ans
 
     operation.forward = forward  # type: ignore[attr-defined]  # functions take attributes
     return operation  # type: ignore[return-value]  # wraps keeps the signature

@@ -166,7 +166,13 @@ def generate(rule: Rule) -> Operation:
     """Generate the operation of a rule."""
     # A function of the user's may return a float or a list: `apply` makes an array of it.
     home = (getattr(rule.fn, "__module__", None) or "numpy").partition(".")[0]
-    spelt_out = rule.variadic or rule.params or rule.saves or rule.outputs or None in rule.vjps
+    spelt_out = (
+        rule.variadic
+        or rule.params
+        or rule.has_residuals
+        or rule.multiple_outputs
+        or None in rule.vjps
+    )
     if home in ("numpy", "scipy", "gradlite") and not spelt_out:
         if len(rule.vjps) == 1:
             return unary(rule)
@@ -202,18 +208,18 @@ def apply(rule: Rule, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         ans = rule.fn(*data, **params) if params else rule.fn(*data)
     except RuntimeWarning as warning:
         ans = _warned(warning, rule.fn, *data, **params)
-    if rule.saves:
+    if rule.has_residuals:
         if not isinstance(ans, tuple) or len(ans) != 2:
             raise DtypeError(
                 f"{rule.name} returned {type(ans).__name__}. Its rule was declared with "
-                f"saves=True: return (ans, saved)."
+                f"has_residuals=True: return (ans, residuals)."
             )
-        ans, saved = ans
-        params = {**params, "saved": saved}
-    if rule.outputs or (type(ans) is not np.ndarray and not isinstance(ans, np.generic)):
+        ans, residuals = ans
+        params = {**params, "residuals": residuals}
+    if rule.multiple_outputs or (type(ans) is not np.ndarray and not isinstance(ans, np.generic)):
         ans = _as_output(rule, ans)
     node = record(rule, data, nodes, params, ans)
-    if rule.outputs:
+    if rule.multiple_outputs:
         return items(ans, node, _make)
     out = new(Tensor)
     out._data = ans
@@ -223,13 +229,13 @@ def apply(rule: Rule, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
 
 def _as_output(rule: Rule, ans: Any) -> Any:
     """Return what a function returned as an array, or as the several arrays that it declared."""
-    if rule.outputs:
+    if rule.multiple_outputs:
         if isinstance(ans, (tuple, list)):
             parts: Any = [np.asarray(as_plain(part, f"{rule.name} returned")) for part in ans]
             return type(ans)(*parts) if hasattr(ans, "_fields") else tuple(parts)
-        problem = "Its rule was declared with outputs=True: return a tuple of arrays."
+        problem = "Its rule was declared with multiple_outputs=True: return a tuple of arrays."
     elif isinstance(ans, (tuple, list)) and not all(isinstance(x, NUMBERS) for x in ans):
-        problem = "For several results, declare them: gl.defvjp(..., outputs=True)."
+        problem = "For several results, declare them: gl.defvjp(..., multiple_outputs=True)."
     elif isinstance(ans, (*NUMBERS, tuple, list)) and not isinstance(ans, bool):
         return np.asarray(ans, np.float64)
     elif isinstance(ans, np.ndarray):

@@ -88,11 +88,11 @@ class Rule:
     arity : int
         The number of array arguments, if the vjps surely take nothing else and return arrays;
         otherwise 0.
-    into : tuple of bool
+    accepts_out : tuple of bool
         Which vjps take ``out=``: an array that they may write a gradient to, and return.
-    saves : bool
-        Whether `fn` returns ``(ans, saved)``; a first-order walk hands `saved` to the rule.
-    outputs : bool
+    has_residuals : bool
+        Whether `fn` returns ``(ans, residuals)``; a first-order walk hands `residuals` to the rule.
+    multiple_outputs : bool
         Whether `fn` returns several arrays; `g` and `ans` are then sequences.
     singular : bool
         Whether the function is elementwise and its derivative can be infinite or NaN somewhere:
@@ -110,16 +110,16 @@ class Rule:
 
     __slots__ = (
         "_defaults",
+        "accepts_out",
         "arity",
         "differentiable",
         "fn",
-        "into",
+        "has_residuals",
         "masks",
+        "multiple_outputs",
         "name",
-        "outputs",
         "params",
         "saved_inputs",
-        "saves",
         "singular",
         "undefined",
         "variadic",
@@ -132,8 +132,8 @@ class Rule:
         vjps: Sequence[Function | None],
         variadic: Function | None = None,
         name: str | None = None,
-        saves: bool = False,
-        outputs: bool = False,
+        has_residuals: bool = False,
+        multiple_outputs: bool = False,
         masks: bool = False,
         undefined: str = "",
     ) -> None:
@@ -141,8 +141,8 @@ class Rule:
         self.name = name or function_name(fn)
         self.vjps = tuple(vjps)
         self.variadic = variadic
-        self.saves = saves
-        self.outputs = outputs
+        self.has_residuals = has_residuals
+        self.multiple_outputs = multiple_outputs
         self.singular = isinstance(fn, np.ufunc) and fn.signature is None
         self.masks = masks
         self.undefined = undefined
@@ -152,18 +152,18 @@ class Rule:
         self.saved_inputs = SavedInputs(self.vjps, variadic)
         self._defaults: dict[str, Any] | None = None
         known: set[str] = set()
-        into: list[bool] = []
+        accepts_out: list[bool] = []
         for vjp in (*self.vjps, variadic):
             code = getattr(vjp, "__code__", None)
             names: tuple[str, ...] = ()
             if code is not None:
                 names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
                 known.update(names[2 + len(self.vjps) :])
-            into.append(code is not None and "out" in names)
-        self.params = frozenset(known - {"saved", "out"})
-        self.into = tuple(into) if any(into) else ()
+            accepts_out.append(code is not None and "out" in names)
+        self.params = frozenset(known - {"residuals", "out"})
+        self.accepts_out = tuple(accepts_out) if any(accepts_out) else ()
         simple = all(vjp is None or _is_own(vjp) for vjp in self.vjps)
-        self.arity = len(self.vjps) if simple and not known and not self.into else 0
+        self.arity = len(self.vjps) if simple and not known and not self.accepts_out else 0
 
     def __repr__(self) -> str:
         return f"<rule of {self.name}>"

@@ -79,13 +79,15 @@ def record(
                 if parent is not None:
                     if not keep >> i & 1:
                         kept[i] = parent
-                elif rule.saves or rule.outputs or not rule.differentiable >> i & 1:
+                elif (
+                    rule.has_residuals or rule.multiple_outputs or not rule.differentiable >> i & 1
+                ):
                     kept[i] = kept_constant(kept[i])
                 elif keep >> i & 1:
                     kept[i] = kept_constant(kept[i], ans.dtype)
             if params:
                 params = {name: kept_constant(value) for name, value in params.items()}
-            shape = tuple(map(np.shape, ans)) if rule.outputs else ans.shape
+            shape = tuple(map(np.shape, ans)) if rule.multiple_outputs else ans.shape
             node = Node(
                 rule, tuple(nodes), tuple(kept), ans if keep_ans else None, shape, params or None
             )
@@ -233,7 +235,7 @@ def walk(  # noqa: C901, PLR0912, PLR0915 -- see the comment in it
                     c = vjps[0](g, ans, args[0])
                 elif arity == 2:
                     c = vjps[i](g, ans, args[0], args[1])
-                elif direct and rule.into and rule.into[i] and parent.rule is None:
+                elif direct and rule.accepts_out and rule.accepts_out[i] and parent.rule is None:
                     c = vjps[i](g, ans, *args, **(params or {}), out=parent.sink.empty_buffer())
                 else:
                     c = vjps[i](g, ans, *args, **(params or {}))
@@ -272,7 +274,7 @@ def _prepare(node: Node, inspector: Any, wrap: Wrap | None) -> tuple[Any, Any, A
         arg if parent is None or arg is parent else wrap(arg, parent)
         for arg, parent in zip(node.args, node.parents or (), strict=True)
     )
-    params = {k: v for k, v in (node.params or {}).items() if k != "saved"} or None
+    params = {k: v for k, v in (node.params or {}).items() if k != "residuals"} or None
     ans = node.ans
     if ans is not None:
         ans = items(ans, node, wrap) if isinstance(ans, tuple) else wrap(ans, node)

@@ -27,7 +27,7 @@ def fields(item: Any, data: Any = None) -> list[str]:
         return [f"data {number(item.data)}", f"grad {number(item.grad)}"]
     if not isinstance(item, Node):
         return describe_array(item.shape, data)
-    if item.rule is not None and item.rule.outputs:
+    if item.rule is not None and item.rule.multiple_outputs:
         return [f"{len(item.shape)} results"]
     return describe_array(item.shape, data) + measured("grad", gradient(item))
 
@@ -72,7 +72,7 @@ def operation(item: Any) -> list[str]:
     texts = [f"{role}={x}" if role else x for role, x in numbers]
     if item.params:
         usual = item.rule._signature()
-        params = {k: v for k, v in item.params.items() if k != "saved"}
+        params = {k: v for k, v in item.params.items() if k != "residuals"}
         for k, v in params.items():
             if is_dataclass(v):  # the window of a convolution
                 texts += [f"{f.name}={small(getattr(v, f.name))}" for f in dataclass_fields(v)]
@@ -99,7 +99,9 @@ def constants(item: Any) -> list[tuple[str, Any]]:
         return []
     given = zip(roles(item), item.args, item.parents or (), strict=True)
     positional = [(role, x) for role, x, parent in given if parent is None and x is not None]
-    by_keyword = [(k, x) for k, x in (item.params or {}).items() if k != "saved" and is_array(x)]
+    by_keyword = [
+        (k, x) for k, x in (item.params or {}).items() if k != "residuals" and is_array(x)
+    ]
     return positional + by_keyword
 
 

@@ -46,7 +46,7 @@ def again(node: Node, found: dict[Node, Any]) -> Any:
     """Carry out an operation again."""
     rule: Any = node.rule
     args = [found[arg] if isinstance(arg, Node) else arg for arg in node.args]
-    params = {k: v for k, v in (node.params or {}).items() if k != "saved"}
+    params = {k: v for k, v in (node.params or {}).items() if k != "residuals"}
     pairs = zip(args, node.parents or (), strict=True)
     lost = any(arg is None and parent is not None for arg, parent in pairs)
     if lost or not repeatable(rule.fn):
@@ -56,9 +56,9 @@ def again(node: Node, found: dict[Node, Any]) -> Any:
             ans = rule.fn(*args, **params)
     except Exception:  # what was kept has been changed since: there is no number to show
         return None
-    if rule.saves:
+    if rule.has_residuals:
         ans = ans[0]
-    shape = tuple(map(np.shape, ans)) if rule.outputs else np.shape(ans)
+    shape = tuple(map(np.shape, ans)) if rule.multiple_outputs else np.shape(ans)
     return ans if shape == node.shape else None
 
 

@@ -188,7 +188,7 @@ def describe(box: Box, known: Mapping[Node, Any]) -> None:
         box.value, box.gradient = item.data, item.grad
         box.where = getattr(item, "_where", "")
     elif isinstance(item, Node):
-        several = item.rule is not None and item.rule.outputs
+        several = item.rule is not None and item.rule.multiple_outputs
         box.value, box.gradient = None if several else known[item], gradient(item)
         box.where = getattr(item.note, "where", "")
     else:

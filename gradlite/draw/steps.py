@@ -120,7 +120,7 @@ def tape_node(item: Any, inputs: tuple[Any, ...], nodes: dict[Any, Node]) -> Nod
         raise GraphError(f"{item!r} is an input of itself: a _prev that was set makes a circle.")
     if isinstance(item, Value):
         rule = OWN if inputs else None
-        params: Any = {"value": item, "saved": {}}
+        params: Any = {"value": item, "residuals": {}}
         if inputs and isinstance(inputs[0], Node):  # taken out of a Tensor
             rule, params = SAME, None
         parents: Any = tuple(nodes[x] for x in inputs)

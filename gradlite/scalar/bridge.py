@@ -79,7 +79,9 @@ def own_node(value: Any, node: Any) -> Node:
     if leads_to_tensors(node):
         return node  # type: ignore[no-any-return]  # a ValueNode
     end = (float_end(),)
-    return of_value(value, ValueNode(TO_FLOATS, end, end, None, (), {"value": value, "saved": ()}))
+    return of_value(
+        value, ValueNode(TO_FLOATS, end, end, None, (), {"value": value, "residuals": ()})
+    )
 
 
 def of_value(value: Any, node: ValueNode) -> ValueNode:
@@ -120,7 +122,7 @@ def tape_node(value: Any, inputs: list[Node]) -> ValueNode:
         node = ValueNode(SAME, behind, behind, None, ())
     elif op.rule is None:
         parents = tuple(dict.fromkeys(inputs))
-        node = ValueNode(OWN, parents, parents, None, (), {"value": value, "saved": {}})
+        node = ValueNode(OWN, parents, parents, None, (), {"value": value, "residuals": {}})
     else:
         args = [np.float64(x.data) for x in value._inputs]
         constants = [value._extra] if len(args) < len(op.rule.vjps) else []
@@ -130,22 +132,22 @@ def tape_node(value: Any, inputs: list[Node]) -> ValueNode:
     return of_value(value, node)
 
 
-def own(i: int, g: Any, ans: Any, *args: Any, value: Any, saved: Any = None) -> Any:
+def own(i: int, g: Any, ans: Any, *args: Any, value: Any, residuals: Any = None) -> Any:
     """Return what a ``_backward`` that the user wrote adds to the ``grad`` of input `i`."""
-    if saved is None:  # the walk is recorded
+    if residuals is None:  # the walk is recorded
         raise GraphError(FIRST_ORDER)
-    if saved.get("g") is not g:  # called for the first input: it adds to all at once
+    if residuals.get("g") is not g:  # called for the first input: it adds to all at once
         inputs = list(dict.fromkeys(value._inputs))
         before = [(x, x.grad) for x in (value, *inputs)]
         try:
             for x in (value, *inputs):
                 x.grad = 0.0
             walk([value], [(value, float(g))])
-            saved.update(g=g, arrived=[np.float64(x.grad) for x in inputs])
+            residuals.update(g=g, arrived=[np.float64(x.grad) for x in inputs])
         finally:
             for x, grad in before:
                 x.grad = grad
-    return saved["arrived"][i]
+    return residuals["arrived"][i]
 
 
 # -- where there are none ---------------------------------------------------------------------
@@ -186,9 +188,9 @@ def float_end() -> Node:
     return end
 
 
-def to_floats(g: Any, ans: Any, end: Any, value: Any, saved: Any = None) -> Any:
+def to_floats(g: Any, ans: Any, end: Any, value: Any, residuals: Any = None) -> Any:
     """Address a cotangent to a Value."""
-    if saved is None:  # the walk is recorded
+    if residuals is None:  # the walk is recorded
         raise GraphError(FIRST_ORDER)
     return OutputCotangents((), {value: g})
 

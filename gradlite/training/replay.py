@@ -101,10 +101,10 @@ class Replay:
         self.values[: self.inputs] = [None] * self.inputs
 
     def _add(self, node: Node, unread: list[Node], places: dict[Node, int]) -> None:
-        """Turn a node into what is done forward, and what is done backward."""
+        """Turn a node writes what is done forward, and what is done backward."""
         rule: Any = node.rule
-        params = {k: v for k, v in (node.params or {}).items() if k != "saved"}
-        if rule.outputs or rule is ITEM or not all(map(is_setting, params.values())):
+        params = {k: v for k, v in (node.params or {}).items() if k != "residuals"}
+        if rule.multiple_outputs or rule is ITEM or not all(map(is_setting, params.values())):
             raise NotStaticError
         parents: Any = node.parents
         args = [self._place(*pair, places) for pair in zip(node.args, parents, strict=True)]
@@ -112,11 +112,13 @@ class Replay:
         place = places[node] = self._new(None)
         known = dict(params)  # and what the function saves
         unused = [(places[parent], parent) for parent in unread]
-        self.forward.append((rule.fn, take, params, place, known if rule.saves else None, unused))
+        self.forward.append(
+            (rule.fn, take, params, place, known if rule.has_residuals else None, unused)
+        )
         vjps = rule.vjps or rule.pullbacks(len(args))
-        into = rule.into or (False,) * len(args)
+        writes = rule.accepts_out or (False,) * len(args)
         pulls = [
-            (vjps[i], args[i], p.shape, None if p.rule else p.sink, into[i] and p.rule is None)
+            (vjps[i], args[i], p.shape, None if p.rule else p.sink, writes[i] and p.rule is None)
             for i, p in enumerate(parents)
             if p is not None
         ]
@@ -148,10 +150,10 @@ class Replay:
         values[: self.inputs] = inputs
         for place, leaf in self.leaves:
             values[place] = leaf.ans
-        for fn, take, params, place, saved, unused in self.forward:
+        for fn, take, params, place, kept, unused in self.forward:
             ans = fn(*take(values), **params)
-            if saved is not None:
-                ans, saved["saved"] = ans
+            if kept is not None:
+                ans, kept["residuals"] = ans
             values[place] = ans
             for unread, node in unused:
                 values[unread] = node  # which has the shape, all that a rule may ask for
@@ -168,8 +170,8 @@ class Replay:
                 g = cotangents.pop(place)
                 args, ans = take(values), values[place]
                 behind_mask = place in masked
-                for vjp, parent, shape, sink, into in pulls:
-                    if into:
+                for vjp, parent, shape, sink, writes in pulls:
+                    if writes:
                         c = vjp(g, ans, *args, **params, out=sink.empty_buffer())
                     else:
                         c = vjp(g, ans, *args, **params)
@@ -185,7 +187,7 @@ class Replay:
                         cotangents[parent] = cotangents[parent] + c
                     else:
                         cotangents[parent] = c
-                params.pop("saved", None)
+                params.pop("residuals", None)
                 values[place] = None
 
 

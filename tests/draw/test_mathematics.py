@@ -43,7 +43,7 @@ class watched(ModeContext):
 
     def forward(self, rule, args, ans, node):
         if node is not None:
-            params = {k: v for k, v in (node.params or {}).items() if k != "saved"}
+            params = {k: v for k, v in (node.params or {}).items() if k != "residuals"}
             self.seen.append((rule, node.parents, [np.asarray(a) if isinstance(a, float) else a
                                                    for a in args], params, ans))  # fmt: skip
 

@@ -219,8 +219,8 @@ def spoil() -> Any:
             *vjps,
             variadic=variadic,
             name=rule.name,
-            saves=rule.saves,
-            outputs=rule.outputs,
+            has_residuals=rule.has_residuals,
+            multiple_outputs=rule.multiple_outputs,
         )
         rule.params, rule.fn = saved["params"], saved["fn"]
 

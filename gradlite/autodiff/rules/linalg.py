@@ -162,7 +162,7 @@ def slogdet_vjp(g: Any, ans: Any, a: Any) -> Any:
 
 
 defvjp(np.linalg.det, det_vjp)
-defvjp(np.linalg.slogdet, slogdet_vjp, outputs=True)
+defvjp(np.linalg.slogdet, slogdet_vjp, multiple_outputs=True)
 
 # -- decompositions ---------------------------------------------------------------------------
 
@@ -277,8 +277,8 @@ def svd_vjp(g: Any, ans: Any, a: Any) -> Any:
 
 
 defvjp(np.linalg.cholesky, cholesky_vjp)
-defvjp(np.linalg.eigh, eigh_vjp, outputs=True, undefined=REPEATED)
-defvjp(svd, svd_vjp, outputs=True, name="np.linalg.svd", undefined=REPEATED)
+defvjp(np.linalg.eigh, eigh_vjp, multiple_outputs=True, undefined=REPEATED)
+defvjp(svd, svd_vjp, multiple_outputs=True, name="np.linalg.svd", undefined=REPEATED)
 
 
 @decomposition(np.linalg.eigvalsh)

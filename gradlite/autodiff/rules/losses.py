@@ -31,7 +31,9 @@ from gradlite.errors import DtypeError, ShapeError
 # -- what all have in common ------------------------------------------------------------------
 
 COMMON = tuple(
-    inspect.signature(lambda reduction="mean", factor=None, saved=None: None).parameters.values()
+    inspect.signature(
+        lambda reduction="mean", factor=None, residuals=None: None
+    ).parameters.values()
 )
 
 
@@ -63,15 +65,15 @@ def loss(
             if not rows:
                 x = as_float(x)
                 t = same_shape(single.__name__, x, t)
-            losses, saved = single(x, t, *others, **options)
-            return reduced(losses, reduction, factor, x.dtype), saved
+            losses, kept = single(x, t, *others, **options)
+            return reduced(losses, reduction, factor, x.dtype), kept
 
         parameters = (*inspect.signature(single).parameters.values(), *COMMON[:2])
         operation.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         again = residuals or (lambda *arrays, **options: single(*arrays, **options)[1])
         made = primitive(operation)
         pullbacks = [None if vjp is None else reduced_vjp(vjp, again, rows) for vjp in vjps]
-        defvjp(made, *pullbacks, name=name, saves=True)
+        defvjp(made, *pullbacks, name=name, has_residuals=True)
         # The pullbacks take any option; the loss says which there are.
         RULES[made].params = frozenset(p.name for p in parameters[len(vjps) :])
         return made
@@ -79,11 +81,11 @@ def loss(
     return define
 
 
-def reduced_vjp(vjp: Function, residuals: Function, rows: bool) -> Function:
+def reduced_vjp(vjp: Function, compute: Function, rows: bool) -> Function:
     """Make the vjp of single losses that of the reduced ones."""
 
     @functools.wraps(vjp)
-    def pullback(g, ans, *arrays, reduction="mean", factor=None, saved=None, **options):  # type: ignore[no-untyped-def]
+    def pullback(g, ans, *arrays, reduction="mean", factor=None, residuals=None, **options):  # type: ignore[no-untyped-def]
         x = arrays[0]
         if factor is not None:
             g = g * factor
@@ -91,11 +93,11 @@ def reduced_vjp(vjp: Function, residuals: Function, rows: bool) -> Function:
             g = g / (x.size // x.shape[-1] if rows else x.size)
         if rows and (reduction == "none" or factor is not None):
             g = g[..., None]
-        if saved is None:
+        if residuals is None:
             if not rows:
                 arrays = tuple(map(as_float, arrays))
-            saved = residuals(*arrays, **options)
-        return vjp(g, saved, *arrays, **options)
+            residuals = compute(*arrays, **options)
+        return vjp(g, residuals, *arrays, **options)
 
     parameters = (*inspect.signature(vjp).parameters.values(), *COMMON)
     pullback.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

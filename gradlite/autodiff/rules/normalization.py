@@ -161,12 +161,12 @@ def batch_norm(
     return narrow(ans, result_type(x, weight, bias)), (z, scale)
 
 
-def _standardized_batch(x: Any, eps: float, saved: Any) -> Any:
-    return standardize(x, channel_mean, eps)[2:] if saved is None else saved
+def _standardized_batch(x: Any, eps: float, residuals: Any) -> Any:
+    return standardize(x, channel_mean, eps)[2:] if residuals is None else residuals
 
 
-def _batch_norm_vjp(g: Any, x: Any, weight: Any, eps: float, saved: Any) -> Any:
-    z, scale = _standardized_batch(x, eps, saved)
+def _batch_norm_vjp(g: Any, x: Any, weight: Any, eps: float, residuals: Any) -> Any:
+    z, scale = _standardized_batch(x, eps, residuals)
     if weight is not None:
         scale = scale * across(weight, x)
     return standardize_vjp(g, channel_mean, z, scale)
@@ -174,16 +174,16 @@ def _batch_norm_vjp(g: Any, x: Any, weight: Any, eps: float, saved: Any) -> Any:
 
 defvjp(
     batch_norm,
-    lambda g, ans, x, weight, bias, eps=1e-5, running=None, momentum=0.1, saved=None: (
-        _batch_norm_vjp(g, x, weight, eps, saved)
+    lambda g, ans, x, weight, bias, eps=1e-5, running=None, momentum=0.1, residuals=None: (
+        _batch_norm_vjp(g, x, weight, eps, residuals)
     ),
-    lambda g, ans, x, weight, bias, eps=1e-5, running=None, momentum=0.1, saved=None: channel_sum(
-        g * _standardized_batch(x, eps, saved)[0]
+    lambda g, ans, x, weight, bias, eps=1e-5, running=None, momentum=0.1, residuals=None: (
+        channel_sum(g * _standardized_batch(x, eps, residuals)[0])
     ),
-    lambda g, ans, x, weight, bias, eps=1e-5, running=None, momentum=0.1, saved=None: channel_sum(
-        g
+    lambda g, ans, x, weight, bias, eps=1e-5, running=None, momentum=0.1, residuals=None: (
+        channel_sum(g)
     ),
-    saves=True,
+    has_residuals=True,
 )
 
 
@@ -274,14 +274,14 @@ def layer_norm(
     return narrow(ans, result_type(x, weight, bias)), (z, scale)
 
 
-def _standardized_rows(x: Any, shape: tuple[int, ...], eps: float, saved: Any) -> Any:
-    return standardize(in_rows(x, shape), row_mean, eps)[2:] if saved is None else saved
+def _standardized_rows(x: Any, shape: tuple[int, ...], eps: float, residuals: Any) -> Any:
+    return standardize(in_rows(x, shape), row_mean, eps)[2:] if residuals is None else residuals
 
 
 def _layer_norm_vjp(
-    g: Any, x: Any, weight: Any, shape: tuple[int, ...], eps: float, saved: Any
+    g: Any, x: Any, weight: Any, shape: tuple[int, ...], eps: float, residuals: Any
 ) -> Any:
-    z, scale = _standardized_rows(x, shape, eps, saved)
+    z, scale = _standardized_rows(x, shape, eps, residuals)
     g = in_rows(g if weight is None else g * weight, shape)
     return np.reshape(standardize_vjp(g, row_mean, z, scale), x.shape)
 
@@ -292,15 +292,15 @@ def _row_sum(g: Any, shape: tuple[int, ...]) -> Any:
 
 defvjp(
     layer_norm,
-    lambda g, ans, x, weight, bias, normalized_shape, eps=1e-5, saved=None: _layer_norm_vjp(
-        g, x, weight, normalized_shape, eps, saved
+    lambda g, ans, x, weight, bias, normalized_shape, eps=1e-5, residuals=None: _layer_norm_vjp(
+        g, x, weight, normalized_shape, eps, residuals
     ),
-    lambda g, ans, x, weight, bias, normalized_shape, eps=1e-5, saved=None: _row_sum(
-        in_rows(g, normalized_shape) * _standardized_rows(x, normalized_shape, eps, saved)[0],
+    lambda g, ans, x, weight, bias, normalized_shape, eps=1e-5, residuals=None: _row_sum(
+        in_rows(g, normalized_shape) * _standardized_rows(x, normalized_shape, eps, residuals)[0],
         normalized_shape,
     ),
-    lambda g, ans, x, weight, bias, normalized_shape, eps=1e-5, saved=None: _row_sum(
+    lambda g, ans, x, weight, bias, normalized_shape, eps=1e-5, residuals=None: _row_sum(
         in_rows(g, normalized_shape), normalized_shape
     ),
-    saves=True,
+    has_residuals=True,
 )

@@ -289,7 +289,7 @@ def unstack(x: Any) -> Any:
     return tuple(x)
 
 
-defvjp(unstack, lambda g, ans, x: np.stack(tuple(g)), outputs=True, masks=True)
+defvjp(unstack, lambda g, ans, x: np.stack(tuple(g)), multiple_outputs=True, masks=True)
 
 if hasattr(np, "unstack"):  # NumPy 2.1
 
