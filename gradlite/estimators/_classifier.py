@@ -47,12 +47,10 @@ class BaseClassifier(ClassifierMixin, BaseNet):  # type: ignore[misc]
         self.classes_ = targets.classes_
         self.n_outputs_ = targets.n_outputs
         self.out_activation_ = targets.out_activation
-        self._objective = class_objective(self._loss["loss"], targets)
 
-    def _target_state(self) -> dict[str, Any]:
-        targets = self._targets
-        columns = [labels.classes for labels in targets.columns]
-        return {"kind": targets.kind, "columns": columns, "paired": targets.paired}
+    @property
+    def _objective(self) -> Any:
+        return class_objective(self._training.fitted_with["loss"], self._targets)
 
     def _restore_targets(self, state: dict[str, Any]) -> None:
         for classes in state["columns"]:
@@ -61,14 +59,8 @@ class BaseClassifier(ClassifierMixin, BaseNet):  # type: ignore[misc]
         columns = [Labels(classes) for classes in state["columns"]]
         self._set_targets(ClassTargets(state["kind"], columns, state["paired"]))
 
-    def _check_targets(self, y: np.ndarray, exactly: bool) -> None:
-        self._targets.check(y, exactly)
-
-    def _encode(self, y: np.ndarray, dtype: Any) -> np.ndarray:
-        return self._targets.encode(y, dtype)
-
     def _strata(self, y: np.ndarray) -> np.ndarray | None:
-        """Keep two classes in proportion, as scikit-learn does, where both have samples to part."""
+        """Keep two classes in proportion, as scikit-learn does, where both can be split."""
         if self._targets.kind != "binary" or np.bincount(self._targets.codes(y)).min() < 2:
             return None
         return y
@@ -92,7 +84,7 @@ class BaseClassifier(ClassifierMixin, BaseNet):  # type: ignore[misc]
         return combined
 
     def _of_classes(self, classes: np.ndarray, codes: np.ndarray, total: np.ndarray) -> np.ndarray:
-        """Give the weight of each class of a column."""
+        """Return the weight of each class of a column."""
         if isinstance(self.class_weight, dict):
             labels = classes.tolist()
             unknown = [label for label in self.class_weight if label not in labels]
@@ -114,9 +106,9 @@ class BaseClassifier(ClassifierMixin, BaseNet):  # type: ignore[misc]
             return np.where(present, total.sum() / (present.sum() * counts), 0.0)
 
     def _watches_loss(self) -> bool:
-        """Tell it: also by default with class weights.
+        """Return True also by default with class weights.
 
-        Accuracy would hang on the few validation samples of the heaviest class.
+        Accuracy would depend on the few validation samples of the heaviest class.
         """
         return super()._watches_loss() or (self.scoring is None and self.class_weight is not None)
 
@@ -194,10 +186,10 @@ class BaseClassifier(ClassifierMixin, BaseNet):  # type: ignore[misc]
         lambda est: est._check_loss("decision_function", callable(est.loss) or est.loss == "hinge")
     )
     def decision_function(self, X: Any) -> Any:
-        """Give the outputs of the network, where they are scores rather than probabilities.
+        """Return the outputs of the network, where they are scores rather than probabilities.
 
-        With ``loss='hinge'`` and with a loss of your own. (As in scikit-learn's MLPClassifier,
-        `predict_proba` stands in its place with the log loss.)
+        With ``loss='hinge'`` and with a loss of your own. (With the log loss there is
+        `predict_proba` instead, as in scikit-learn's MLPClassifier.)
 
         Parameters
         ----------
@@ -210,17 +202,13 @@ class BaseClassifier(ClassifierMixin, BaseNet):  # type: ignore[misc]
         z = self._outputs(X)
         return self._targets.decision(z)
 
-    def _scores(self) -> bool:
-        """Tell whether outputs are scores, not logits of probabilities."""
-        return callable(self.loss) or self.loss == "hinge"
-
     def _check_loss(self, method: str, there: bool) -> bool:
         if not there:
             raise AttributeError(f"{method} is not available with loss={self.loss!r}.")
         return True
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Give the accuracy: the part of samples all of whose labels are predicted right.
+        """Return the accuracy: the fraction of samples all of whose labels are predicted right.
 
         Parameters
         ----------
@@ -234,10 +222,10 @@ class BaseClassifier(ClassifierMixin, BaseNet):  # type: ignore[misc]
         """
         return self._accuracy(y, self.predict(X), sample_weight)
 
-    def _accuracy(self, y: Any, answer: np.ndarray, weight: Any) -> float:
+    def _accuracy(self, y: Any, predicted: np.ndarray, weight: Any) -> float:
         if self._targets.kind == "multioutput":
-            return float(np.average(np.all(answer == np.asarray(y), axis=1), weights=weight))
-        return float(accuracy_score(y, answer, sample_weight=weight))
+            return float(np.average(np.all(predicted == np.asarray(y), axis=1), weights=weight))
+        return float(accuracy_score(y, predicted, sample_weight=weight))
 
     def _score_outputs(self, z: np.ndarray, samples: Samples) -> float:
         if not np.all(np.isfinite(z)):

@@ -1,7 +1,7 @@
 """Targets: what users call them, and what the network learns in their place.
 
 A target object knows both directions. `encode` turns labels or numbers into the array that the
-loss takes; `predict` and its kind turn the network's outputs into answers.
+loss takes; `predict` and its kind turn the network's outputs into predictions.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def sigmoid(z: Any) -> Any:
 
 @cache
 def below_one(dtype: np.dtype[Any]) -> Any:
-    """Give the largest number below 1: no logit is so large that nothing is left to doubt."""
+    """Return the largest number below 1: no logit is large enough for certainty."""
     return np.nextafter(dtype.type(1), dtype.type(0))
 
 
@@ -56,7 +56,7 @@ class Labels:
     classes: np.ndarray
 
     def encode(self, y: np.ndarray) -> np.ndarray:
-        """Give the position of each label among the classes; all must be there."""
+        """Return the position of each label among the classes; all must be there."""
         if len(self.classes) <= 1:
             return np.zeros(len(y), dtype=np.intp)
         return np.searchsorted(self.classes, y)
@@ -119,13 +119,18 @@ class ClassTargets:
         several = self.kind in ("multiclass", "multioutput") or self.paired
         return "softmax" if several else "logistic"
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        columns = [labels.classes for labels in self.columns]
+        return {"kind": self.kind, "columns": columns, "paired": self.paired}
+
     def groups(self) -> list[slice]:
-        """Give the outputs that belong to each column."""
+        """Return the outputs that belong to each column."""
         ends = np.cumsum([len(labels.classes) for labels in self.columns])
         return [slice(end - len(c.classes), end) for end, c in zip(ends, self.columns, strict=True)]
 
     def codes(self, y: np.ndarray) -> np.ndarray:
-        """Give the positions of labels among their classes, (n,) or (n, n_columns)."""
+        """Return the positions of labels among their classes, (n,) or (n, n_columns)."""
         if self.kind == "multilabel":
             return np.asarray(y)
         if self.kind == "multioutput":
@@ -143,13 +148,7 @@ class ClassTargets:
         return codes
 
     def check(self, y: Any, exactly: bool) -> None:
-        """Refuse labels that are not among the classes, or (exactly) classes that are missing.
-
-        Raises
-        ------
-        ValueError
-            In scikit-learn's words.
-        """
+        """Raise ValueError if labels are not among the classes, or (exactly) a class is missing."""
         check_labels(y)
         if self.kind in ("multilabel", "multioutput"):
             width = len(self.columns[0].classes) if self.kind == "multilabel" else len(self.columns)
@@ -173,7 +172,7 @@ class ClassTargets:
                     f"`self.classes_` has {labels.classes}. 'y' has {classes}."
                 )
 
-    # -- from outputs to answers ----------------------------------------------------------------
+    # -- from outputs to predictions ------------------------------------------------------------
 
     def predict(self, z: np.ndarray) -> Any:
         """Choose a class for each row of outputs."""
@@ -192,7 +191,7 @@ class ClassTargets:
         return classes.take(z.argmax(axis=1))
 
     def proba(self, z: np.ndarray) -> Any:
-        """Turn outputs into probabilities, a column for each class; `z` is used up."""
+        """Turn outputs into probabilities, a column for each class; `z` is overwritten."""
         if self.kind == "multilabel":
             return sigmoid(z)
         if self.kind == "multioutput":
@@ -207,7 +206,7 @@ class ClassTargets:
         return softmax(z)
 
     def decision(self, z: np.ndarray) -> Any:
-        """Give the logits: of the second class for two, of each class for more."""
+        """Return the logits: of the second class for two, of each class for more."""
         if self.kind == "multioutput":
             return [z[:, group] for group in self.groups()]
         if self.kind == "binary":
@@ -215,14 +214,68 @@ class ClassTargets:
         return z
 
 
-def check_labels(y: Any) -> None:
-    """Refuse labels that are objects other than strings, or strings and others mixed.
+@dataclass
+class NumberTargets:
+    """The numbers of a regressor.
 
-    Raises
-    ------
-    ValueError
-        With the types that there are.
+    Attributes
+    ----------
+    objective : Regression
+        The loss, which says what outputs mean.
+    one_column : bool
+        Whether y was one-dimensional.
+    scaling : (mean, scale) or None
+        Arrays of shape (n_columns,), where the targets are standardized.
     """
+
+    objective: Any
+    one_column: bool
+    scaling: tuple[np.ndarray, np.ndarray] | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return it as plain values; the objective follows from the parameters."""
+        columns = self.objective.columns
+        return {"columns": columns, "one_column": self.one_column, "scaling": self.scaling}
+
+    def check(self, y: np.ndarray, exactly: bool = True) -> None:
+        """Raise ValueError if y has other columns, or values that the loss does not take."""
+        columns = 1 if y.ndim == 1 else y.shape[1]
+        if columns != self.objective.columns:
+            raise ValueError(
+                f"y has {columns} columns, and the estimator was fitted with "
+                f"{self.objective.columns}."
+            )
+        if self.objective.out_activation == "exp" and np.any(y < 0):
+            raise ValueError(
+                f"Some values of y are negative, the smallest {np.min(y)}: the Poisson loss needs "
+                f"y >= 0."
+            )
+
+    def encode(self, y: np.ndarray, dtype: Any) -> np.ndarray:
+        """Turn y into what the loss takes, (n, n_columns)."""
+        y = y.reshape(len(y), -1)
+        if self.scaling is not None:
+            mean, scale = self.scaling
+            y = (y - mean) / scale
+        return y.astype(dtype, copy=False)
+
+    def decode(self, predictions: np.ndarray) -> np.ndarray:
+        """Turn predictions of the network into the units of y."""
+        if self.scaling is None:
+            return predictions
+        mean, scale = self.scaling
+        decoded: np.ndarray = (predictions * scale + mean).astype(predictions.dtype, copy=False)
+        return decoded
+
+    def predict(self, z: np.ndarray) -> np.ndarray:
+        """Turn outputs into predictions, of the shape of y."""
+        with np.errstate(all="ignore"):
+            predictions = self.decode(self.objective.predict(z))
+        return predictions.reshape(-1) if self.one_column else predictions
+
+
+def check_labels(y: Any) -> None:
+    """Raise ValueError if labels are objects other than strings, or strings and others mixed."""
     if np.asarray(y).dtype != object:
         return
     types = {str if isinstance(label, str) else type(label) for label in np.ravel(y)}
