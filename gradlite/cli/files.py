@@ -20,7 +20,7 @@ class OutputError(GradliteError, OSError):
 
 
 def check_output(path: str, force: bool = False) -> None:
-    """Refuse, before any work, a path that could not be written at its end.
+    """Raise OutputError, before any work, for a path that cannot be written.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def check_output(path: str, force: bool = False) -> None:
 
 @contextmanager
 def replacing(path: str) -> Iterator[TextIO]:
-    """Give a new text file, which takes the place of `path` when all has gone well.
+    """Yield a new text file, which replaces `path` when all has gone well.
 
     Parameters
     ----------
@@ -89,12 +89,12 @@ def replacing(path: str) -> Iterator[TextIO]:
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM came: what is done at Ctrl-C is done."""
+    """SIGTERM arrived; handled as Ctrl-C is."""
 
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Let SIGTERM raise `Terminated`, as Ctrl-C raises KeyboardInterrupt.
+    """Make SIGTERM raise `Terminated`, as Ctrl-C raises KeyboardInterrupt.
 
     Examples
     --------
@@ -123,7 +123,7 @@ def terminable() -> Iterator[None]:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C and SIGTERM back while something is finished, and raise them then.
+    """Hold Ctrl-C and SIGTERM back until the block has ended, and raise them then.
 
     Examples
     --------
@@ -150,10 +150,7 @@ def uninterrupted() -> Iterator[None]:
 
 @contextmanager
 def handling(handlers: dict[int, Callable[[int, Any], None]]) -> Iterator[None]:
-    """Handle signals so for a while; other threads than the first get none.
-
-    A signal that this process was told to ignore, as by nohup, stays ignored.
-    """
+    """Handle signals in the block, in the main thread; ignored ones (as by nohup) stay ignored."""
     before = {}
     if current_thread() is main_thread():
         for number, handler in handlers.items():

@@ -19,7 +19,7 @@ Scores = list[tuple[str, dict[str, float]]]  # of each model, the figure of each
 
 
 def baselines(task: str) -> dict[str, Any]:
-    """Give what the network is compared with: it should be better than these."""
+    """Return the models that the network is compared with."""
     from sklearn.dummy import DummyClassifier, DummyRegressor
     from sklearn.linear_model import LogisticRegression, Ridge
 
@@ -70,7 +70,7 @@ def compare(network: Any, task: str, train: tuple[Any, Any], test: tuple[Any, An
 def importances(
     model: Any, rows: DataFrame, y: np.ndarray, seed: int
 ) -> list[tuple[str, float, float]]:
-    """Tell how much the score falls when a column is shuffled (Breiman, Random Forests, 2001).
+    """Return how far the score falls when a column is shuffled (Breiman, Random Forests, 2001).
 
     Parameters
     ----------

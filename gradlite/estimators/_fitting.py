@@ -18,7 +18,7 @@ from gradlite.autodiff.tensor import Tensor
 from gradlite.errors import DivergedError
 from gradlite.estimators._callbacks import Progress, callbacks_of
 from gradlite.estimators._objectives import takes
-from gradlite.estimators._samples import Samples, batch_size_with_variance, split
+from gradlite.estimators._samples import Samples, batch_size_with_variance, split_validation
 from gradlite.estimators._solvers import PLANNED, LearningRate, penalties, ready_optimizer
 from gradlite.nn import BatchNorm1d
 from gradlite.nn.module import eval_mode
@@ -52,7 +52,7 @@ class Fitting:
         self.samples = samples
         self.chosen: np.ndarray | None = None  # the samples to train on, if not all
         if self.early and validation is None:
-            self.chosen, held_out = split(est, samples)
+            self.chosen, held_out = split_validation(est, samples)
             validation = samples.take(held_out)
         self.validation = validation
         self.scorer = est._scorer()

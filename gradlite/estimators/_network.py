@@ -29,7 +29,7 @@ NORMALIZATIONS: dict[str, Callable[..., nn.Module]] = {
 }
 
 
-class Function(nn.Module):
+class Activation(nn.Module):
     """A function of Tensors as a module."""
 
     def __init__(self, fn: Callable[[Any], Any]) -> None:
@@ -113,7 +113,7 @@ class Perceptron(nn.Sequential):
         for i, (n, m) in enumerate(pairwise(sizes)):
             last = i == len(sizes) - 2
             near = activations[i - last] if activations else "identity"
-            modules.append(linear(n, m, near, dtype, rng))
+            modules.append(glorot_linear(n, m, near, dtype, rng))
             if last:
                 break
             if normalization is not None:
@@ -131,10 +131,10 @@ class Perceptron(nn.Sequential):
 
 def activation(name: str | Callable[[Any], Any]) -> nn.Module:
     """Make the module of an activation."""
-    return ACTIVATIONS[name]() if isinstance(name, str) else Function(name)
+    return ACTIVATIONS[name]() if isinstance(name, str) else Activation(name)
 
 
-def linear(
+def glorot_linear(
     n: int, m: int, near: str | Callable[[Any], Any], dtype: Any, rng: np.random.RandomState
 ) -> nn.Linear:
     """Make a Linear layer with uniform weights and biases of Glorot and Bengio's bound.
@@ -153,7 +153,7 @@ def linear(
     return made
 
 
-def check_size(sizes: Sequence[int], dtype: Any) -> None:
+def check_memory(sizes: Sequence[int], dtype: Any) -> None:
     """Raise ValueError if a network cannot be trained in the memory of this machine.
 
     It names the layer that is too large. Parameters are counted four times: themselves, their

@@ -17,7 +17,7 @@ from gradlite.errors import PersistError, printable
 from gradlite.estimators._network import Standardize
 from gradlite.estimators._objectives import loss_settings
 from gradlite.estimators._random import bit_generator, random_state
-from gradlite.estimators._solvers import make_optimizer, make_rate, settings_of
+from gradlite.estimators._solvers import make_optimizer, make_rate, optimizer_params
 from gradlite.estimators._training import TrainingState
 from gradlite.nn import Module
 from gradlite.optim import schedules
@@ -185,7 +185,7 @@ class PersistenceMixin:
         params = {**known.get_params(deep=False), "callbacks": None}
         state = self._fitted_state(known._network.state_dict())
         training = state["_training"]
-        if training.pop("settings") != settings_of(self):
+        if training.pop("settings") != optimizer_params(self):
             training["optimizer"] = None
         rate = training["rate"]
         keeps = training["optimizer"] is not None and hasattr(rate, "state_dict")
@@ -194,7 +194,7 @@ class PersistenceMixin:
         training["dropout_rng"] = training["dropout_rng"].bit_generator.state
         del training["fitted_with"]  # as the parameters are
         return {
-            "params": {name: _plain(value) for name, value in params.items()},
+            "params": {name: _savable(value) for name, value in params.items()},
             "learned": {name: value for name, value in vars(self).items() if name.endswith("_")},
             **state,
         }
@@ -216,7 +216,7 @@ class PersistenceMixin:
         training = {
             **training,
             "fitted_with": loss_settings(est),  # the others once they are known to be small
-            "settings": settings_of(est),
+            "settings": optimizer_params(est),
             "rate": make_rate(est, training["steps"]),
             "rng": random_state(training["rng"]),
             "dropout_rng": np.random.Generator(bit_generator(training["dropout_rng"])),
@@ -232,7 +232,7 @@ class PersistenceMixin:
     @classmethod
     def _loaded_params(cls, saved: dict[str, Any], code: dict[str, Any]) -> dict[str, Any]:
         """Return the parameters of the file, replaced by those of the caller."""
-        params = {name: _restored(value) for name, value in saved.items()}
+        params = {name: _loaded(value) for name, value in saved.items()}
         for name, value in params.items():
             if isinstance(value, Code) and name not in code:
                 raise PersistError(
@@ -301,16 +301,16 @@ class Code(NamedTuple):
     name: str
 
 
-def _plain(value: Any) -> Any:
+def _savable(value: Any) -> Any:
     """Return a parameter as it can be saved: dicts as pairs, and of code the name."""
     if isinstance(value, np.random.RandomState):
         return {"random_state": value.get_state(legacy=False)}
     if isinstance(value, dict):
-        return {"dict": [[key, _plain(part)] for key, part in value.items()]}
+        return {"dict": [[key, _savable(part)] for key, part in value.items()]}
     if type(value) in schedules.SCHEDULES.values():
         name = next(name for name, kind in schedules.SCHEDULES.items() if kind is type(value))
         arguments = inspect.signature(schedules.SCHEDULES[name]).parameters
-        return {"schedule": name, "with": {x: _plain(getattr(value, x)) for x in arguments}}
+        return {"schedule": name, "with": {x: _savable(getattr(value, x)) for x in arguments}}
     try:
         persist.encode(value, (), {})
     except (TypeError, ValueError):
@@ -318,15 +318,15 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _restored(value: Any) -> Any:
-    """Return the parameter that `_plain` was called with."""
+def _loaded(value: Any) -> Any:
+    """Return the parameter that `_savable` was called with."""
     if not isinstance(value, dict):
         return value
     if "random_state" in value:
         return random_state(value["random_state"])
     if "dict" in value:
-        return {key: _restored(part) for key, part in value["dict"]}
+        return {key: _loaded(part) for key, part in value["dict"]}
     if "schedule" in value:
-        arguments = {name: _restored(part) for name, part in value["with"].items()}
+        arguments = {name: _loaded(part) for name, part in value["with"].items()}
         return schedules.SCHEDULES[value["schedule"]](**arguments)
     return Code(value["code"])

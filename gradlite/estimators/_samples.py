@@ -56,7 +56,7 @@ def drop_zero_weight(
     return take_rows(X, kept), y[kept], weight[kept]
 
 
-def split(est: Any, samples: Samples) -> tuple[np.ndarray, np.ndarray]:
+def split_validation(est: Any, samples: Samples) -> tuple[np.ndarray, np.ndarray]:
     """Split the samples for early stopping: stratified by class, and alike in every warm start.
 
     Returns the indices of the two parts: nothing is copied.

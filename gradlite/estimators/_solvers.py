@@ -16,7 +16,7 @@ from gradlite.training.loop import L2
 
 DECOUPLED = ("adamw", "lion")  # alpha is their weight decay, not a penalty of the loss
 PLANNED = ("cosine", "one_cycle")  # schedules by name that last for max_iter epochs
-SETTINGS = (
+OPTIMIZER_PARAMS = (
     "solver",
     "alpha",
     "learning_rate",
@@ -31,7 +31,7 @@ SETTINGS = (
 """The parameters that an optimiser is made from."""
 
 
-class Adam(optim.Adam):
+class SklearnAdam(optim.Adam):
     """Adam as scikit-learn has it: epsilon is added before the bias of the root is corrected.
 
     Kingma and Ba, 2015, end of section 2.
@@ -60,7 +60,7 @@ def make_optimizer(est: Any, module: Module, rate: Any) -> optim.Optimizer:
             if group
         ]
     if est.solver == "adam":
-        return Adam(params, lr=rate, betas=betas, eps=est.epsilon)
+        return SklearnAdam(params, lr=rate, betas=betas, eps=est.epsilon)
     if est.solver == "adamw":
         return optim.AdamW(params, lr=rate, betas=betas, eps=est.epsilon)
     if est.solver == "lion":
@@ -86,9 +86,9 @@ def penalties(est: Any, module: Module, optimizer: optim.Optimizer) -> list[L2]:
     return made
 
 
-def settings_of(est: Any) -> dict[str, Any]:
+def optimizer_params(est: Any) -> dict[str, Any]:
     """Return the parameters of an estimator that its optimiser is made from."""
-    return {name: getattr(est, name) for name in SETTINGS}
+    return {name: getattr(est, name) for name in OPTIMIZER_PARAMS}
 
 
 def ready_optimizer(est: Any, steps_per_epoch: int) -> optim.Optimizer:
@@ -98,7 +98,7 @@ def ready_optimizer(est: Any, steps_per_epoch: int) -> optim.Optimizer:
     its state. L-BFGS has none.
     """
     state: TrainingState = est._training
-    old, settings = state.optimizer, settings_of(est)
+    old, settings = state.optimizer, optimizer_params(est)
     if old is not None and est.solver != "lbfgs" and settings == state.settings:
         return old
     state.settings = settings

@@ -18,7 +18,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 # Written out here rather than taken from the rules: predictions are made in place, off the tape.
 
 
-def sigmoid(z: Any) -> Any:
+def sigmoid_inplace(z: Any) -> Any:
     """Compute the logistic function in place."""
     np.negative(z, out=z)
     with np.errstate(all="ignore"):
@@ -34,7 +34,7 @@ def below_one(dtype: np.dtype[Any]) -> Any:
     return np.nextafter(dtype.type(1), dtype.type(0))
 
 
-def softmax(z: Any) -> Any:
+def softmax_inplace(z: Any) -> Any:
     """Compute the softmax of each row in place."""
     z -= z.max(axis=1, keepdims=True)
     with np.errstate(all="ignore"):
@@ -193,17 +193,17 @@ class ClassTargets:
     def proba(self, z: np.ndarray) -> Any:
         """Turn outputs into probabilities, a column for each class; `z` is overwritten."""
         if self.kind == "multilabel":
-            return sigmoid(z)
+            return sigmoid_inplace(z)
         if self.kind == "multioutput":
-            return [softmax(z[:, group]) for group in self.groups()]
+            return [softmax_inplace(z[:, group]) for group in self.groups()]
         if len(self.columns[0].classes) == 1:
             return np.ones((len(z), 1), dtype=z.dtype)
         if z.shape[1] == 1:
             p = np.empty((len(z), 2), dtype=z.dtype)
-            p[:, 1] = sigmoid(z[:, 0])
+            p[:, 1] = sigmoid_inplace(z[:, 0])
             np.subtract(1, p[:, 1], out=p[:, 0])
             return p
-        return softmax(z)
+        return softmax_inplace(z)
 
     def decision(self, z: np.ndarray) -> Any:
         """Return the logits: of the second class for two, of each class for more."""

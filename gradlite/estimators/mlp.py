@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 from gradlite.errors import PersistError
 from gradlite.estimators._base import BaseNet
 from gradlite.estimators._classifier import CLASSIFICATION, BaseClassifier
-from gradlite.estimators._network import ACTIVATIONS, Perceptron, check_size
+from gradlite.estimators._network import ACTIVATIONS, Perceptron, check_memory
 from gradlite.estimators._parameters import NETWORK, TRAINING, documented, per_layer, store
 from gradlite.estimators._regressor import REGRESSION, BaseRegressor
 from gradlite.estimators._samples import Samples
@@ -70,7 +70,7 @@ class MLPMixin(BaseNet):
 
     def _start(self, samples: Samples) -> None:
         sizes = [self.n_features_in_, *self._hidden_sizes(), self.n_outputs_]
-        check_size(sizes, samples.X.dtype)
+        check_memory(sizes, samples.X.dtype)
         super()._start(samples)
         self.n_layers_ = len(sizes)
 
