@@ -53,7 +53,7 @@ NPY = ".npy"
 CHUNK = 2**20
 HEADER = 1024  # bytes of the header of an array, at most
 DEEPEST = 100  # levels of a tree
-LARGEST_INT = 2**128  # the state of a random generator has 128 bits
+LIMITS = {int: 2**128, float: math.inf}  # the state of a random generator has 128 bits
 ARRAY_TYPES = (np.ndarray, np.memmap)
 DTYPES = re.compile(r"\|b1|[<|][iu][1248]|<[fc]\d{1,2}|[<|][US]\d{1,9}|<[mM]8(\[\w{1,12}\])?")
 FOREIGN = "is not a file that gradlite has saved."
@@ -150,7 +150,7 @@ def encode(x: Any, place: tuple[str | int, ...], arrays: Arrays) -> Any:
     kind = type(x)
     if len(place) > DEEPEST:
         raise _refusal(ValueError, place, f"nested deeper than {DEEPEST} levels, or in itself")
-    if kind is int and abs(x) >= LARGEST_INT:
+    if kind is int and abs(x) >= LIMITS[int]:
         raise _refusal(ValueError, place, "an integer of more than 128 bits cannot be saved")
     if kind in (type(None), bool, int, str):
         return x
@@ -160,9 +160,8 @@ def encode(x: Any, place: tuple[str | int, ...], arrays: Arrays) -> Any:
         parts = [encode(part, (*place, i), arrays) for i, part in enumerate(x)]
         return parts if kind is list else {"tuple": parts}
     if kind is dict:
-        odd = next((key for key in x if type(key) is not str), "")
-        if type(odd) is not str:
-            raise _refusal(TypeError, place, f"the key {odd!r} is no str: {REMEDY}")
+        if odd := [*filter(lambda key: type(key) is not str, x)]:
+            raise _refusal(TypeError, place, f"the key {odd[0]!r} is no str: {REMEDY}")
         return {"dict": {key: encode(part, (*place, key), arrays) for key, part in x.items()}}
     if kind in ARRAY_TYPES or isinstance(x, np.generic):
         return _encode_array(x, place, arrays)
@@ -201,8 +200,7 @@ def _decode(node: Any, arrays: Arrays, depth: int = 0) -> Any:
     if kind is list:
         return [_decode(part, arrays, depth + 1) for part in node]
     if kind is not dict:
-        largest = LARGEST_INT if kind is int else math.inf
-        if kind in (int, float) and not abs(node) < largest:
+        if kind in LIMITS and not abs(node) < LIMITS[kind]:
             raise PersistError("is damaged: it has a number that is not finite, or too large.")
         return node
     ((tag, value),) = node.items()
@@ -210,10 +208,8 @@ def _decode(node: Any, arrays: Arrays, depth: int = 0) -> Any:
         return {key: _decode(part, arrays, depth + 1) for key, part in value.items()}
     if tag == "tuple":
         return tuple(_decode(list(value), arrays, depth))
-    if tag == "array":
-        return arrays.pop(value)
-    if tag == "scalar":
-        return arrays.pop(value)[()]
+    if tag in ("array", "scalar"):
+        return arrays.pop(value) if tag == "array" else arrays.pop(value)[()]
     if tag == "objects" and math.prod(value[0]) == len(value[1]):
         items = _decode(list(value[1]), arrays, depth)
         return np.fromiter(items, object, len(items)).reshape(value[0])

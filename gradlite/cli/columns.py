@@ -190,16 +190,8 @@ def describe(kinds: Kinds) -> str:
 def preparation(kinds: Kinds) -> Any:
     """Make scikit-learn's pipeline from a table, raw or read, to a matrix of standardized numbers.
 
-    Parameters
-    ----------
-    kinds : Kinds
-        What is known of each column.
-
-    Returns
-    -------
-    Pipeline
-        Not fitted. Gaps in numbers and dates become the median, and an input of their own says
-        so; those of categories are a category.
+    It is not fitted. Gaps in numbers and dates become the median, with an input of their own; those
+    of categories are a category.
     """
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
@@ -249,17 +241,8 @@ def known_names(transformer: Any, names: Any) -> list[str]:
 def date_features(frame: DataFrame) -> np.ndarray:
     """Turn dates into numbers: days since 1970, and where in the year, the week and the day.
 
-    The latter are points on circles, so that December is beside January.
-
-    Parameters
-    ----------
-    frame : DataFrame, shape (n, k)
-        Times.
-
-    Returns
-    -------
-    ndarray, shape (n, 7 k)
-        float64, NaN where a time is missing.
+    The latter are points on circles, so that December is beside January. From times, (n, k), to
+    float64, (n, 7 k), with NaN where a time is missing.
     """
     columns = []
     for name in frame.columns:

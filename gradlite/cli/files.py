@@ -22,18 +22,8 @@ class OutputError(GradliteError, OSError):
 def check_output(path: str, force: bool = False) -> None:
     """Raise OutputError, before any work, for a path that cannot be written.
 
-    Parameters
-    ----------
-    path : str
-        Where a file is to be written.
-    force : bool
-        Whether a file that is there may be replaced.
-
-    Raises
-    ------
-    OutputError
-        If the path is a folder, is in no folder that exists or in one without permission, or if
-        there is a file already and no `force`.
+    It is a folder, or in no folder that exists or in one without permission, or there is a file
+    already and no `force` to replace it.
 
     Examples
     --------
@@ -61,12 +51,7 @@ def check_output(path: str, force: bool = False) -> None:
 
 @contextmanager
 def replacing(path: str) -> Iterator[TextIO]:
-    """Yield a new text file, which replaces `path` when all has gone well.
-
-    Parameters
-    ----------
-    path : str
-        Where the file will be. Links are followed.
+    """Yield a new text file, which replaces `path` when all has gone well; links are followed.
 
     Examples
     --------

@@ -30,14 +30,7 @@ NAMED = 5  # cells that are named; the others are counted
 
 
 class Predictor:
-    """Predicts tables chunk by chunk, and keeps account of what was odd about them.
-
-    Parameters
-    ----------
-    pipeline : Pipeline
-        A model.
-    kinds : Kinds
-        The columns that it takes.
+    """Predicts tables chunk by chunk, and counts what was odd about them.
 
     Attributes
     ----------
@@ -64,17 +57,9 @@ class Predictor:
         self.examples: dict[str, list[str]] = {name: [] for name in self.seen}
 
     def predict(self, raw: DataFrame) -> DataFrame:
-        """Predict some rows.
+        """Predict rows of a table that has the columns of the model.
 
-        Parameters
-        ----------
-        raw : DataFrame, shape (n, any)
-            With the columns of the model among its own.
-
-        Returns
-        -------
-        DataFrame, shape (n, 1) or (n, 1 + classes)
-            The prediction, and the probability of each class.
+        Returns the prediction and the probability of each class, (n, 1) or (n, 1 + classes).
         """
         import pandas as pd
 

@@ -70,24 +70,10 @@ class Report:
 
 
 def report_html(report: Report) -> str:
-    """Write the report as one HTML document, which loads nothing and runs nothing.
+    """Write the report as one HTML document, self-contained: no scripts, no downloads.
 
-    Nothing in it depends on the time: the same run writes the same bytes.
-
-    Parameters
-    ----------
-    report : Report
-        What is to be shown.
-
-    Returns
-    -------
-    str
-        The document, to be written as UTF-8.
-
-    Raises
-    ------
-    MissingExtraError
-        If jinja2 or matplotlib is not installed.
+    Nothing in it depends on the time: the same run writes the same bytes, encoded as UTF-8. Raise
+    MissingExtraError if jinja2 or matplotlib is not installed.
     """
     page: str = template().render(
         report=report,

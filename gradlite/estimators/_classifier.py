@@ -17,7 +17,7 @@ from gradlite.errors import PersistError
 from gradlite.estimators._base import BaseNet
 from gradlite.estimators._objectives import CLASS_LOSSES, class_objective
 from gradlite.estimators._samples import Samples
-from gradlite.estimators._targets import ClassTargets, Labels, column_or_matrix
+from gradlite.estimators._targets import ClassTargets, column_or_matrix
 
 CLASSIFICATION: dict[str, list[Any]] = {
     "loss": [StrOptions(set(CLASS_LOSSES)), callable],
@@ -56,8 +56,7 @@ class BaseClassifier(ClassifierMixin, BaseNet):  # type: ignore[misc]
         for classes in state["columns"]:
             if not isinstance(classes, np.ndarray) or classes.ndim != 1 or not len(classes):
                 raise PersistError(f"Its classes are no array, but a {type(classes).__name__}.")
-        columns = [Labels(classes) for classes in state["columns"]]
-        self._set_targets(ClassTargets(state["kind"], columns, state["paired"]))
+        self._set_targets(ClassTargets(state["kind"], state["columns"], state["paired"]))
 
     def _strata(self, y: np.ndarray) -> np.ndarray | None:
         """Keep two classes in proportion, as scikit-learn does, where both can be split."""
@@ -74,7 +73,7 @@ class BaseClassifier(ClassifierMixin, BaseNet):  # type: ignore[misc]
         if self.class_weight is None:
             return weight
         codes = self._targets.codes(y).astype(np.intp, copy=False).reshape(len(y), -1)
-        columns = [labels.classes for labels in self._targets.columns]
+        columns = self._targets.columns
         if self._targets.kind == "multilabel":
             columns = [np.array([0, 1])] * codes.shape[1]
         total = np.ones(len(y)) if weight is None else weight.astype(float)

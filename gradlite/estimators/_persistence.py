@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict
 from types import SimpleNamespace
-from typing import Any, NamedTuple, Self, cast
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -32,7 +32,7 @@ USUAL = 2**18  # a size up to this needs no weights to prove it: inputs of a con
 class PersistenceMixin:
     """`save` and `load`: arrays and JSON in one file, nothing that runs."""
 
-    def save(self, path: Path) -> None:
+    def save(self: Any, path: Path) -> None:
         """Save the fitted estimator, with all that a warm start needs.
 
         Parameters
@@ -57,7 +57,7 @@ class PersistenceMixin:
         from sklearn.utils.validation import check_is_fitted
 
         check_is_fitted(self)
-        cast(Any, self)._check_unchanged("save")
+        self._check_unchanged("save")
         persist.save(path, self._state(), kind=type(self).__name__)
 
     @classmethod
@@ -109,26 +109,26 @@ class PersistenceMixin:
         vars(twin).update(vars(self))
         return twin
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self: Any) -> dict[str, Any]:
         """Return parameters and what was learned: dicts, lists, arrays, numbers and strings.
 
         A network of the user's stays the object that it is.
         """
-        known, parent = cast(Any, self), cast(Any, super())
+        parent: Any = super()
         state: dict[str, Any] = dict(parent.__getstate__())
-        if known.__sklearn_is_fitted__():
-            state.update(self._fitted_state(known._pack_network()))
+        if self.__sklearn_is_fitted__():
+            state.update(self._fitted_state(self._pack_network()))
         return state
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        known, parent = cast(Any, self), cast(Any, super())
+    def __setstate__(self: Any, state: dict[str, Any]) -> None:
+        parent: Any = super()
         parent.__setstate__(state)
-        if known.__sklearn_is_fitted__():
-            self._restore(state, known._unpack_network)
+        if self.__sklearn_is_fitted__():
+            self._restore(state, self._unpack_network)
 
-    def _pack_network(self) -> Any:
+    def _pack_network(self: Any) -> Any:
         """Return what a pickle holds of the network."""
-        return cast(Any, self)._network
+        return self._network
 
     def _unpack_network(self, packed: Any) -> Module:
         """Make the network that `_pack_network` was called for."""
@@ -137,53 +137,47 @@ class PersistenceMixin:
 
     # -- what a fit has left, as plain values -----------------------------------------------------
 
-    def _fitted_state(self, network: Any) -> dict[str, Any]:
+    def _fitted_state(self: Any, network: Any) -> dict[str, Any]:
         """Return the private attributes of a fitted estimator as plain values."""
-        known: Any = self
-        state: TrainingState = known._training
-        keeps = state.optimizer is not None and state.settings["solver"] != "lbfgs"
-        standardize = None if known._module is known._network else known._module[0].state_dict()
+        training, optimizer = vars(self._training), self._training.optimizer
+        keeps = optimizer is not None and training["settings"]["solver"] != "lbfgs"
+        standardize = None if self._module is self._network else self._module[0].state_dict()
         return {
-            "_targets": known._targets.state_dict(),
+            "_targets": self._targets.state_dict(),
             "_module": {"network": network, "standardize": standardize},
-            "_training": {
-                **vars(state),
-                "optimizer": cast(Any, state.optimizer).state_dict() if keeps else None,
-            },
+            "_training": {**training, "optimizer": optimizer.state_dict() if keeps else None},
         }
 
-    def _restore(self, state: dict[str, Any], unpack: Callable[[Any], Module]) -> None:
+    def _restore(self: Any, state: dict[str, Any], unpack: Callable[[Any], Module]) -> None:
         """Make the private attributes again from what `_fitted_state` returned."""
-        known: Any = self
-        known._training = training = TrainingState(**{**state["_training"], "optimizer": None})
-        known._restore_targets(state["_targets"])
+        self._training = training = TrainingState(**{**state["_training"], "optimizer": None})
+        self._restore_targets(state["_targets"])
         network, arrays = unpack(state["_module"]["network"]), state["_module"]["standardize"]
         standardize = None
         if arrays is not None:
-            ones = np.ones(known.n_features_in_, training.dtype)
+            ones = np.ones(self.n_features_in_, training.dtype)
             standardize = Standardize(ones.copy() if "mean" in arrays else None, ones)
             standardize.load_state_dict(arrays)
-        known._assemble(network, standardize)
+        self._assemble(network, standardize)
         if state["_training"]["optimizer"] is not None:
             settings = SimpleNamespace(**training.settings)
-            training.optimizer = make_optimizer(settings, known._module, training.rate)
+            training.optimizer = make_optimizer(settings, self._module, training.rate)
             training.optimizer.load_state_dict(state["_training"]["optimizer"])
 
-    def _network_of(self, arrays: dict[str, np.ndarray], rng: Any) -> Module:
+    def _network_of(self: Any, arrays: dict[str, np.ndarray], rng: Any) -> Module:
         """Make the network that was fitted, and load its arrays."""
-        known, state = cast(Any, self), cast(TrainingState, cast(Any, self)._training)
-        sizes, dtype = (known.n_features_in_, known.n_outputs_), np.dtype(state.dtype)
-        network: Module = known._make_module(state.fitted_with, *sizes, dtype, rng)
+        params, dtype = self._training.fitted_with, np.dtype(self._training.dtype)
+        made = self._make_module(params, self.n_features_in_, self.n_outputs_, dtype, rng)
+        network: Module = made
         network.load_state_dict(arrays)
         return network
 
     # -- files ----------------------------------------------------------------------------------
 
-    def _state(self) -> dict[str, Any]:
+    def _state(self: Any) -> dict[str, Any]:
         """Return all of a fitted estimator as a tree of arrays and plain values."""
-        known: Any = self
-        params = {**known.get_params(deep=False), "callbacks": None}
-        state = self._fitted_state(known._network.state_dict())
+        params = {**self.get_params(deep=False), "callbacks": None}
+        state = self._fitted_state(self._network.state_dict())
         training = state["_training"]
         if training.pop("settings") != optimizer_params(self):
             training["optimizer"] = None
@@ -244,12 +238,11 @@ class PersistenceMixin:
             raise PersistError(f"{cls.__name__} has no parameter {name!r}.")
         return {**params, **code}
 
-    def _loaded_network(self, arrays: dict[str, np.ndarray], code: dict[str, Any]) -> Module:
+    def _loaded_network(self: Any, arrays: dict[str, np.ndarray], code: dict[str, Any]) -> Module:
         """Make the network of a file, no larger than the weights that are there."""
-        est: Any = self
         numbers = sum(array.size for array in arrays.values())
-        declared = {"n_features_in_": est.n_features_in_, "n_outputs_": est.n_outputs_}
-        saved = {name: value for name, value in est.get_params().items() if name not in code}
+        declared = {"n_features_in_": self.n_features_in_, "n_outputs_": self.n_outputs_}
+        saved = {name: value for name, value in self.get_params().items() if name not in code}
         for name, value in {**declared, **saved}.items():
             counts = name in declared or (name.startswith("module__") and type(value) is int)
             if counts and not (type(value) is int and value <= max(numbers, USUAL)):
@@ -259,8 +252,9 @@ class PersistenceMixin:
                     + ("" if name in declared else remedy)
                 )
         self._check_declared(len(arrays), numbers)
-        est._training.fitted_with = est._description()
-        return self._network_of(arrays, Sparing(len(arrays), numbers))
+        self._training.fitted_with = self._description()
+        network: Module = self._network_of(arrays, Sparing(len(arrays), numbers))
+        return network
 
     def _check_declared(self, arrays: int, numbers: int) -> None:
         """Raise PersistError if the parameters declare more than so many arrays and numbers."""

@@ -43,23 +43,9 @@ def softmax_inplace(z: Any) -> Any:
     return z
 
 
-@dataclass
-class Labels:
-    """One column of labels.
-
-    Attributes
-    ----------
-    classes : array, shape (n_classes,)
-        The labels, sorted.
-    """
-
-    classes: np.ndarray
-
-    def encode(self, y: np.ndarray) -> np.ndarray:
-        """Return the position of each label among the classes; all must be there."""
-        if len(self.classes) <= 1:
-            return np.zeros(len(y), dtype=np.intp)
-        return np.searchsorted(self.classes, y)
+def positions(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Return the position of each label among the sorted classes; all must be there."""
+    return np.searchsorted(classes, y) if len(classes) > 1 else np.zeros(len(y), dtype=np.intp)
 
 
 class ClassTargets:
@@ -71,13 +57,13 @@ class ClassTargets:
         One column of two classes (one output, the logit of the second), one of several (a logit
         for each), a 0/1 matrix (a logit for each column), or several columns of classes (a group
         of logits for each column).
-    columns : list of Labels
-        The classes of each column; of the only one for 'binary' and 'multiclass'.
+    columns : list of array
+        The sorted classes of each column; of the only one for 'binary' and 'multiclass'.
     logits : bool
         A logit for each class even where there are two: what a loss of the user's takes.
     """
 
-    def __init__(self, kind: str, columns: list[Labels], logits: bool = False) -> None:
+    def __init__(self, kind: str, columns: list[np.ndarray], logits: bool = False) -> None:
         self.kind = kind
         self.columns = columns
         self.paired = kind == "binary" and logits
@@ -89,29 +75,28 @@ class ClassTargets:
         check_classification_targets(y)
         y_type = type_of_target(y, input_name="y")
         if y_type == "multilabel-indicator" and np.isin(y, (0, 1)).all():
-            return cls("multilabel", [Labels(np.arange(y.shape[1]))])
+            return cls("multilabel", [np.arange(y.shape[1])])
         if y.ndim == 2:
-            return cls("multioutput", [Labels(np.unique(column)) for column in y.T])
+            return cls("multioutput", [np.unique(column) for column in y.T])
         return cls.of_classes(unique_labels(y), logits)
 
     @classmethod
     def of_classes(cls, classes: np.ndarray, logits: bool = False) -> ClassTargets:
         """Take the classes of one column as given."""
         kind = "binary" if len(classes) <= 2 else "multiclass"
-        return cls(kind, [Labels(np.asarray(classes))], logits)
+        return cls(kind, [np.asarray(classes)], logits)
 
     @property
     def classes_(self) -> Any:
         """The labels, as scikit-learn's estimators give them."""
-        classes = [labels.classes for labels in self.columns]
-        return classes if self.kind == "multioutput" else classes[0]
+        return list(self.columns) if self.kind == "multioutput" else self.columns[0]
 
     @property
     def n_outputs(self) -> int:
         """The number of outputs of the network."""
         if self.kind == "binary":
             return 2 if self.paired else 1
-        return sum(len(labels.classes) for labels in self.columns)
+        return sum(map(len, self.columns))
 
     @property
     def out_activation(self) -> str:
@@ -121,22 +106,20 @@ class ClassTargets:
 
     def state_dict(self) -> dict[str, Any]:
         """Return it as plain values."""
-        columns = [labels.classes for labels in self.columns]
-        return {"kind": self.kind, "columns": columns, "paired": self.paired}
+        return {"kind": self.kind, "columns": self.columns, "paired": self.paired}
 
     def groups(self) -> list[slice]:
         """Return the outputs that belong to each column."""
-        ends = np.cumsum([len(labels.classes) for labels in self.columns])
-        return [slice(end - len(c.classes), end) for end, c in zip(ends, self.columns, strict=True)]
+        ends = np.cumsum([*map(len, self.columns)])
+        return [slice(end - len(c), end) for end, c in zip(ends, self.columns, strict=True)]
 
     def codes(self, y: np.ndarray) -> np.ndarray:
         """Return the positions of labels among their classes, (n,) or (n, n_columns)."""
         if self.kind == "multilabel":
             return np.asarray(y)
         if self.kind == "multioutput":
-            pairs = zip(self.columns, y.T, strict=True)
-            return np.column_stack([labels.encode(column) for labels, column in pairs])
-        return self.columns[0].encode(y)
+            return np.column_stack([*map(positions, y.T, self.columns)])
+        return positions(y, self.columns[0])
 
     def encode(self, y: np.ndarray, dtype: Any) -> np.ndarray:
         """Turn labels into what the loss takes: codes, or numbers 0 and 1 in two dimensions."""
@@ -151,7 +134,7 @@ class ClassTargets:
         """Raise ValueError if labels are not among the classes, or (exactly) a class is missing."""
         check_labels(y)
         if self.kind in ("multilabel", "multioutput"):
-            width = len(self.columns[0].classes) if self.kind == "multilabel" else len(self.columns)
+            width = len(self.columns[0]) if self.kind == "multilabel" else len(self.columns)
             if np.ndim(y) != 2 or y.shape[1] != width:
                 raise ValueError(f"`y` has shape {np.shape(y)}, expected (n_samples, {width}).")
             columns = y.T if self.kind == "multioutput" else []
@@ -159,17 +142,17 @@ class ClassTargets:
             raise ValueError(f"`y` has shape {np.shape(y)}, expected (n_samples,).")
         else:
             columns = [y]
-        for labels, column in zip(self.columns, columns, strict=False):
+        for known, column in zip(self.columns, columns, strict=False):
             classes = unique_labels(column)
-            if exactly and set(classes) != set(labels.classes):
+            if exactly and set(classes) != set(known):
                 raise ValueError(
                     "warm_start can only be used where `y` has the same classes as in the "
-                    f"previous call to fit. Previously got {labels.classes}, `y` has {classes}"
+                    f"previous call to fit. Previously got {known}, `y` has {classes}"
                 )
-            if not np.isin(classes, labels.classes).all():
+            if not np.isin(classes, known).all():
                 raise ValueError(
                     "`y` has classes not in `self.classes_`. "
-                    f"`self.classes_` has {labels.classes}. 'y' has {classes}."
+                    f"`self.classes_` has {known}. 'y' has {classes}."
                 )
 
     # -- from outputs to predictions ------------------------------------------------------------
@@ -181,9 +164,9 @@ class ClassTargets:
         if self.kind == "multioutput":
             pairs = zip(self.columns, self.groups(), strict=True)
             return np.column_stack(
-                [labels.classes.take(z[:, group].argmax(axis=1)) for labels, group in pairs]
+                [classes.take(z[:, group].argmax(axis=1)) for classes, group in pairs]
             )
-        classes = self.columns[0].classes
+        classes = self.columns[0]
         if len(classes) == 1:
             return classes.take(np.zeros(len(z), dtype=np.intp))
         if z.shape[1] == 1:
@@ -196,7 +179,7 @@ class ClassTargets:
             return sigmoid_inplace(z)
         if self.kind == "multioutput":
             return [softmax_inplace(z[:, group]) for group in self.groups()]
-        if len(self.columns[0].classes) == 1:
+        if len(self.columns[0]) == 1:
             return np.ones((len(z), 1), dtype=z.dtype)
         if z.shape[1] == 1:
             p = np.empty((len(z), 2), dtype=z.dtype)

@@ -20,18 +20,12 @@ class TrainingState:
         The parameters that describe the network and the loss, as they were at the first fit.
     dtype : str
         The type of the network's parameters.
-    rng : RandomState
-        Draws weights, the split and the order of samples.
-    dropout_rng : Generator
-        Draws what layers draw in training.
+    rng, dropout_rng : RandomState, Generator
+        Draw weights, the split and the order of samples; and what layers draw in training.
     optimizer : Optimizer or None
         With its moments; None before the first step and after divergence.
-    settings : dict
-        The parameters that the optimiser was made from.
-    steps : int
-        How long a schedule by name is.
-    rate : float or schedule
-        The learning rate.
+    settings, steps, rate : dict, int, float or schedule
+        The parameters that the optimiser was made from, the length of a schedule by name, the rate.
     monitor : dict
         The fields of a `PlateauDetector`.
     order : array or None
