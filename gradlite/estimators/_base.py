@@ -6,6 +6,7 @@ their targets are (`_learn_targets`) and how outputs become predictions.
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -18,6 +19,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from gradlite.autodiff.modes import enable_grad, no_grad
 from gradlite.autodiff.tensor import Tensor
 from gradlite.autodiff.transforms import vjp
+from gradlite.errors import MutationError
 from gradlite.estimators._callbacks import CallbackSupportMixin
 from gradlite.estimators._fitting import Fitting
 from gradlite.estimators._inputs import check_rows, check_training, refuse_masked
@@ -348,9 +350,15 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         X = self._check_X(X)
         if hasattr(X, "tocsr"):
             raise TypeError("predict_gradient needs dense X: call X.toarray() first.")
+        try:
+            return self._gradient(self._module, X)
+        except MutationError:  # a fit in another thread has changed the weights meanwhile
+            return self._gradient(copy.deepcopy(self._module), X)
+
+    def _gradient(self, module: Module, X: np.ndarray) -> np.ndarray:
         # By vjp, which leaves no gradient in the parameters: a fit may be using them.
         with eval_mode(), np.errstate(all="ignore"):
-            z, pull = vjp(lambda x: self._differentiable(self._module(x)), X)
+            z, pull = vjp(lambda x: self._differentiable(module(x)), X)
             gradients = []
             for k in range(z.shape[1]):
                 seed = np.zeros(z.shape, z.dtype)
