@@ -53,8 +53,8 @@ NPY = ".npy"
 CHUNK = 2**20
 HEADER = 1024  # bytes of the header of an array, at most
 DEEPEST = 100  # levels of a tree
-LARGEST = 2**128  # no integer is larger: the state of a random generator has 128 bits
-ARRAYS = (np.ndarray, np.memmap)
+LIMITS = {int: 2**128, float: math.inf}  # the state of a random generator has 128 bits
+ARRAY_TYPES = (np.ndarray, np.memmap)
 DTYPES = re.compile(r"\|b1|[<|][iu][1248]|<[fc]\d{1,2}|[<|][US]\d{1,9}|<[mM]8(\[\w{1,12}\])?")
 FOREIGN = "is not a file that gradlite has saved."
 REMEDY = "save arrays, numbers, strings, None, and dicts, lists and tuples of these"
@@ -134,7 +134,7 @@ def load(path: Path, kind: str | None = None) -> Any:
             raise
         except PersistError as error:
             raise PersistError(f"{printable(name)} {error}") from error.__cause__
-        except Exception as error:  # whatever bytes that make no sense bring about
+        except Exception as error:  # whatever invalid bytes lead to
             said = shortened(str(error) or type(error).__name__)
             raise PersistError(f"{printable(name)} is damaged or misleading: {said}") from error
 
@@ -147,66 +147,75 @@ def shortened(text: object, longest: int = 100) -> str:
 
 def encode(x: Any, place: tuple[str | int, ...], arrays: Arrays) -> Any:
     """Return the JSON of what is at `place` in a tree, and put its arrays into `arrays`."""
-    kind, at = type(x), "".join(f"[{key!r}]" for key in place[:5]) or "the top"
+    kind = type(x)
     if len(place) > DEEPEST:
-        raise ValueError(f"at {at}: nested deeper than {DEEPEST} levels, or in itself.")
-    if kind is int and abs(x) >= LARGEST:
-        raise ValueError(f"at {at}: an integer of more than 128 bits cannot be saved.")
-    if x is None or kind in (bool, int, str) or (kind is float and math.isfinite(x)):
+        raise _refusal(ValueError, place, f"nested deeper than {DEEPEST} levels, or in itself")
+    if kind is int and abs(x) >= LIMITS[int]:
+        raise _refusal(ValueError, place, "an integer of more than 128 bits cannot be saved")
+    if kind in (type(None), bool, int, str):
         return x
     if kind is float:
-        return {"float": repr(x)}
+        return x if math.isfinite(x) else {"float": repr(x)}
     if kind in (list, tuple):
         parts = [encode(part, (*place, i), arrays) for i, part in enumerate(x)]
         return parts if kind is list else {"tuple": parts}
     if kind is dict:
-        for key in x:
-            if type(key) is not str:
-                raise TypeError(f"at {at}: the key {key!r} is no str: {REMEDY}.")
+        if odd := [*filter(lambda key: type(key) is not str, x)]:
+            raise _refusal(TypeError, place, f"the key {odd[0]!r} is no str: {REMEDY}")
         return {"dict": {key: encode(part, (*place, key), arrays) for key, part in x.items()}}
-    if kind in ARRAYS and x.dtype == object:
+    if kind in ARRAY_TYPES or isinstance(x, np.generic):
+        return _encode_array(x, place, arrays)
+    what = f"a {kind.__module__}.{kind.__qualname__}"
+    if hasattr(x, "__qualname__"):
+        what = f"the {kind.__name__} {x.__module__}.{x.__qualname__}, which is code,"
+    raise _refusal(TypeError, place, f"{what} cannot be saved: {REMEDY}")
+
+
+def _encode_array(x: Any, place: tuple[str | int, ...], arrays: Arrays) -> Any:
+    is_array = type(x) in ARRAY_TYPES
+    if is_array and x.dtype == object:
         items = [encode(item, (*place, "object"), arrays) for item in x.ravel().tolist()]
         return {"objects": [list(x.shape), items]}
-    if kind in ARRAYS or isinstance(x, np.generic):
-        array = np.asarray(x, x.dtype.newbyteorder("<"), order="C")
-        if DTYPES.fullmatch(array.dtype.str):
-            name = re.sub(r"[^\w.-]", "_", ".".join(map(str, place)), flags=re.ASCII)[:100]
-            if name in arrays or name.endswith(NPY) or name in ("", "__metadata__"):
-                name += f"#{len(arrays)}"
-            arrays[name] = array
-            return {"array" if kind in ARRAYS else "scalar": name}
-    what = f"a {kind.__module__}.{kind.__qualname__}"
-    if kind in ARRAYS:
-        what = f"an array of {x.dtype}"
-    elif hasattr(x, "__qualname__"):
-        what = f"the {kind.__name__} {x.__module__}.{x.__qualname__}, which is code,"
-    raise TypeError(f"at {at}: {what} cannot be saved: {REMEDY}.")
+    array = np.asarray(x, x.dtype.newbyteorder("<"), order="C")
+    if not DTYPES.fullmatch(array.dtype.str):
+        what = "an array" if is_array else "a scalar"
+        raise _refusal(TypeError, place, f"{what} of {x.dtype} cannot be saved: {REMEDY}")
+    name = re.sub(r"[^\w.-]", "_", ".".join(map(str, place)), flags=re.ASCII)[:100]
+    if name in arrays or name.endswith(NPY) or name in ("", "__metadata__"):
+        name += f"#{len(arrays)}"
+    arrays[name] = array
+    return {"array" if is_array else "scalar": name}
+
+
+def _refusal(error: type[Exception], place: tuple[str | int, ...], what: str) -> Exception:
+    at = "".join(f"[{key!r}]" for key in place[:5]) or "the top"
+    return error(f"at {at}: {what}.")
 
 
 def _decode(node: Any, arrays: Arrays, depth: int = 0) -> Any:
-    """Return what a piece of JSON means. Each array is there once: it is taken out of `arrays`."""
+    """Return the tree of a piece of JSON. Each array is there once: it is taken out of `arrays`."""
     if depth > DEEPEST:
         raise PersistError(f"is nested deeper than {DEEPEST} levels.")
-    if type(node) is list:
+    kind = type(node)
+    if kind is list:
         return [_decode(part, arrays, depth + 1) for part in node]
-    if type(node) is not dict:
-        largest = LARGEST if type(node) is int else math.inf
-        if type(node) in (int, float) and not abs(node) < largest:
+    if kind is not dict:
+        if kind in LIMITS and not abs(node) < LIMITS[kind]:
             raise PersistError("is damaged: it has a number that is not finite, or too large.")
         return node
     ((tag, value),) = node.items()
     if tag == "dict":
         return {key: _decode(part, arrays, depth + 1) for key, part in value.items()}
     if tag == "tuple":
-        return tuple([_decode(part, arrays, depth + 1) for part in value])
+        return tuple(_decode(list(value), arrays, depth))
     if tag in ("array", "scalar"):
         return arrays.pop(value) if tag == "array" else arrays.pop(value)[()]
     if tag == "objects" and math.prod(value[0]) == len(value[1]):
-        items = (_decode(item, arrays, depth + 1) for item in value[1])
-        return np.fromiter(items, object, len(value[1])).reshape(value[0])
+        items = _decode(list(value[1]), arrays, depth)
+        return np.fromiter(items, object, len(items)).reshape(value[0])
     if tag == "float" and value in ("inf", "-inf", "nan"):
         return float(value)
-    raise PersistError(f"is damaged: {shortened(tag)!r} in its manifest makes no sense.")
+    raise PersistError(f"is damaged: unknown tag {shortened(tag)!r} in its manifest.")
 
 
 def _read(text: str, kind: str | None, read_arrays: Callable[[], Arrays]) -> Any:
@@ -225,7 +234,7 @@ def _read(text: str, kind: str | None, read_arrays: Callable[[], Arrays]) -> Any
     arrays = read_arrays()
     tree = _decode(manifest["tree"], arrays)
     if arrays:
-        raise PersistError(f"is damaged: {len(arrays)} of its arrays have no place.")
+        raise PersistError(f"is damaged: {len(arrays)} of its arrays are not in its manifest.")
     return tree
 
 
@@ -242,17 +251,19 @@ def _read_array(data: np.ndarray) -> np.ndarray:
     shape, fortran, dtype = np.lib.format.read_array_header_1_0(head, HEADER)
     size = data.size - head.tell()
     if not known or fortran or not DTYPES.fullmatch(dtype.str):
-        raise PersistError(f"is damaged: an array of {shortened(dtype)} is not saved so.")
+        raise PersistError(
+            f"is damaged: an array of {shortened(dtype)} that gradlite does not save."
+        )
     if math.prod(shape) * dtype.itemsize != size:
         raise PersistError(f"is damaged: an array of {dtype} and shape {shape} in {size} bytes.")
-    return _checked(np.ndarray(shape, dtype, data, head.tell()))
+    return _native(np.ndarray(shape, dtype, data, head.tell()))
 
 
-def _checked(array: np.ndarray) -> np.ndarray:
-    """Return an array in native byte order, unless its bytes are no bools or no characters."""
+def _native(array: np.ndarray) -> np.ndarray:
+    """Return an array in native byte order; refuse bytes that are not bools or characters."""
     flat, largest = array.reshape(-1), {"U": sys.maxunicode, "b": 1}.get(array.dtype.kind, 0)
     if largest and array.nbytes and flat.view("<u4" if largest > 1 else "u1").max() > largest:
-        raise PersistError(f"is damaged: bytes that are no {array.dtype}.")
+        raise PersistError(f"is damaged: bytes that are not a {array.dtype}.")
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
@@ -270,11 +281,11 @@ def _read_zip(file: BinaryIO, kind: str | None) -> Any:
             raise PersistError(FOREIGN)
         file.seek(-22, os.SEEK_END)
         if manifest.header_offset or file.read(4) != b"PK\x05\x06":
-            raise PersistError("is damaged: there is something before or behind it.")
+            raise PersistError("is damaged: it has bytes before its start or after its end.")
         end = 0  # of the members so far
         for member in (manifest, *members):
             if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
-                raise PersistError("is compressed or encrypted, which is not done here.")
+                raise PersistError("is compressed or encrypted, unlike what gradlite saves.")
             if member.header_offset < end or member.file_size != member.compress_size:
                 raise PersistError("is damaged: its members overlap.")
             end = member.header_offset + 30 + len(member.filename) + member.file_size
@@ -321,7 +332,7 @@ def _read_safetensors(name: str, kind: str | None) -> Any:
 
         def read(name: str) -> np.ndarray:
             array = np.require(file.get_tensor(name), requirements=["C", "W"])
-            return _read_array(array) if name.endswith(NPY) else _checked(array)
+            return _read_array(array) if name.endswith(NPY) else _native(array)
 
         manifest = (file.metadata() or {}).get("gradlite", "null")
         arrays = file.keys()
@@ -372,11 +383,11 @@ def _new_file(prefix: str) -> BinaryIO:
         _lock(file)
         if os.path.exists(file.name):
             return file
-        file.close()  # another process took it for left over, just before it was locked
+        file.close()  # another process deleted it, just before it was locked
 
 
 def _lock(file: BinaryIO) -> bool:
-    """Lock a new file as long as it is open, and tell whether nobody else had it locked."""
+    """Lock a new file as long as it is open, and return whether nobody else had it locked."""
     with contextlib.suppress(OSError):
         if flock is not None:
             flock(file, LOCK_EX | LOCK_NB)
@@ -385,7 +396,7 @@ def _lock(file: BinaryIO) -> bool:
 
 
 def _delete_left_over(prefix: str) -> None:
-    """Delete new files that nobody writes to any more: a process was killed."""
+    """Delete temporary files that no process has locked: their writer was killed."""
     folder, start = os.path.split(prefix)
     with contextlib.suppress(OSError):
         for name in filter(lambda name: name.startswith(start), os.listdir(folder)):

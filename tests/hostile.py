@@ -201,15 +201,17 @@ def command_line_model(folder):
 
         from gradlite import MLPClassifier
         from gradlite.cli.columns import preparation
-        from gradlite.cli.model import Card, assemble, save_model
+        from gradlite.cli.model import ModelCard, make_pipeline, save_model
     except ImportError:
         return []
     rows = [f"{i % 7 if i % 5 else ''};{'abcd'[i % 4]};{i % 27 + 1}.1.2020" for i in range(40)]
     table = pd.DataFrame([row.split(";") for row in rows], columns=["size", "kind", "day"])
     kinds = {"size": ("number", "."), "kind": ("category", ""), "day": ("date", "%d.%m.%Y")}
     network = MLPClassifier((3,), max_iter=2, random_state=0)
-    pipeline = assemble(preparation(kinds), network).fit(table, [i % 3 for i in range(40)])
-    card = Card("classification", "y", kinds, ["id"], [("network", {"R2": 0.5})], "gradlite train")
+    pipeline = make_pipeline(preparation(kinds), network).fit(table, [i % 3 for i in range(40)])
+    card = ModelCard(
+        "classification", "y", kinds, ["id"], [("network", {"R2": 0.5})], "gradlite train"
+    )
     path = os.path.join(folder, "model.gl")
     save_model(path, pipeline, card)
     return [(path, "model")]

@@ -438,12 +438,12 @@ ANOTHER = ("v.npy", W[1])
     [
         ((), "Missing|no place|damaged"),
         ((ANOTHER,), "'w'"),
-        ((W, ANOTHER), "1 of its arrays have no place"),
+        ((W, ANOTHER), "1 of its arrays are not in its manifest"),
         ((W, W), "there twice"),
         ((W, manifest(2)), "as NumPy|magic"),
         ((W, ("code.py", "import os")), "magic|as NumPy"),
-        ((W, ("../../x.npy", W[1])), "have no place"),
-        ((W, ("/etc/x.npy", W[1])), "have no place"),
+        ((W, ("../../x.npy", W[1])), "are not in its manifest"),
+        ((W, ("/etc/x.npy", W[1])), "are not in its manifest"),
         ((W, ("x/", b"")), "."),
     ],
 )

@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits, make_moons
 import gradlite as gl
 from gradlite import MLPClassifier, MLPRegressor, NetClassifier, nn
 from gradlite.estimators import _fitting
-from gradlite.estimators._objectives import cross_entropy
+from gradlite.estimators._objectives import mean_cross_entropy
 from gradlite.optim import SGD
 from gradlite.training.loop import Trainer
 from gradlite.training.replay import NotStaticError, Replay, is_static
@@ -221,7 +221,7 @@ def test_a_replayed_step_holds_no_more_than_the_tape():
             nn.ReLU(),
             nn.Linear(100, 10, dtype=float),
         )
-        trainer = Trainer(net, cross_entropy, SGD(net.parameters()), static=static)
+        trainer = Trainer(net, mean_cross_entropy, SGD(net.parameters()), static=static)
         trainer.step(x, y)
         tracemalloc.start()
         trainer.step(x, y)

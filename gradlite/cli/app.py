@@ -78,7 +78,7 @@ def run(module: bool, script: str, args: tuple[str, ...]) -> int:
 
 
 def command_line(argv: Sequence[str]) -> int:
-    """Run one command, and give its exit code.
+    """Run one command, and return its exit code.
 
     Parameters
     ----------

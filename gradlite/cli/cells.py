@@ -38,7 +38,7 @@ class Problem(NamedTuple):
 
 
 def as_text(column: Series) -> Series:
-    """Give cells as text without blanks around it, missing where there is nothing.
+    """Return cells as text without blanks around it, missing where there is nothing.
 
     Examples
     --------
@@ -57,12 +57,12 @@ def as_text(column: Series) -> Series:
 
 
 def as_numbers(column: Series, decimal: str = ".") -> np.ndarray:
-    """Give cells as float64, NaN where they are missing or no numbers.
+    """Return cells as float64, NaN where they are missing or not numbers.
 
     Parameters
     ----------
     column : Series, shape (n,)
-        Text or numbers. A currency or a per cent sign beside a number is left away.
+        Text or numbers. A currency or a per cent sign beside a number is dropped.
     decimal : str
         The decimal mark, ``'.'`` or ``','``. The other one may stand between groups of three
         digits.
@@ -96,7 +96,7 @@ def as_numbers(column: Series, decimal: str = ".") -> np.ndarray:
 
 
 def as_dates(column: Series, form: str) -> Series:
-    """Give cells as times, NaT where they are missing or no dates of this format.
+    """Return cells as times, NaT where they are missing or not dates of this format.
 
     Times with a zone become those of UTC.
     """
@@ -109,7 +109,7 @@ def as_dates(column: Series, form: str) -> Series:
 
 
 def as_categories(column: Series) -> np.ndarray:
-    """Give cells as an array of str objects, NaN where they are missing; equal ones are shared."""
+    """Return cells as an array of str objects, NaN where missing; equal ones are shared."""
     import pandas as pd
 
     codes, values = pd.factorize(as_text(column))
@@ -119,7 +119,7 @@ def as_categories(column: Series) -> np.ndarray:
 
 
 def read_cells(frame: DataFrame, kinds: Kinds) -> tuple[DataFrame, list[Problem]]:
-    """Read the columns that are known, and leave the others out.
+    """Read the columns that are known, and omit the others.
 
     Parameters
     ----------
@@ -165,14 +165,14 @@ def read_cells(frame: DataFrame, kinds: Kinds) -> tuple[DataFrame, list[Problem]
 
 
 def unreadable(cells: Series) -> Iterator[Problem]:
-    """Name those of some cells that were not read which are not empty."""
+    """Yield those of the cells that are not empty: they could not be read."""
     text = as_text(cells).dropna()
     for place, cell in text.items():
         yield Problem(place, str(cells.name), cell)
 
 
 def misfit(known: Iterable[str], given: Iterable[str]) -> str:
-    """Say which columns are missing, and which others they might be; '' if none is.
+    """Return which columns are missing, and which others they might be; '' if none is.
 
     Examples
     --------

@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 ORDINALS = re.compile(r"(.*[\W_])?(id|index|key|nr|no|number|row)|.*[a-z]I[dD]", re.IGNORECASE)
 DAYS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d-%m-%Y", "%d %b %Y", "%b %d, %Y",
         "%d-%b-%Y", "%d %B %Y", "%B %d, %Y", "%d.%m.%y", "%d/%m/%y", "%m/%d/%y")  # fmt: skip
-TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
-FORMATS = ("ISO8601", *(day + time for day in DAYS for time in TIMES))
+CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
+FORMATS = ("ISO8601", *(day + time for day in DAYS for time in CLOCKS))
 READABLE = 0.95  # of the cells, for a column to be numbers or dates
 SAMPLE = 1000  # cells by which a format is found
 MOST_CATEGORIES = 30
-FEWEST_ROWS = 3  # of a category that is kept apart
+RARE_CATEGORY = 3  # of a category that is kept apart
 DATE_FEATURES = ("days", "season sin", "season cos", "weekday sin", "weekday cos",
                  "time sin", "time cos")  # fmt: skip
 
@@ -84,7 +84,7 @@ def learn_kinds(frame: DataFrame) -> tuple[Kinds, list[str]]:
 
 
 def nothing_to_learn(column: Series) -> str:
-    """Give the reason why a column says nothing, or ''."""
+    """Return the reason why a column says nothing, or ''."""
     text = as_text(column)
     values = text.dropna().unique()
     if not len(values):
@@ -97,7 +97,7 @@ def nothing_to_learn(column: Series) -> str:
 
 
 def is_ordinal(name: str, numbers: np.ndarray) -> bool:
-    """Tell distinct numbers that only tell rows apart: 1, 2, 3, or any under a name like 'id'."""
+    """Return whether distinct numbers only identify rows: 1, 2, 3, or any in a column like 'id'."""
     if not is_whole(numbers):
         return False
     ordered = np.sort(numbers)
@@ -106,12 +106,12 @@ def is_ordinal(name: str, numbers: np.ndarray) -> bool:
 
 
 def is_whole(numbers: np.ndarray) -> bool:
-    """Tell whether all numbers are there, and whole."""
+    """Return whether no number is missing, and all are whole."""
     return bool(np.all(np.isfinite(numbers))) and bool(np.all(numbers % 1 == 0))
 
 
 def kind_of(column: Series) -> tuple[str, str]:
-    """Give the kind of a column, and how it is written."""
+    """Return the kind of a column, and how it is written."""
     import pandas as pd
 
     if pd.api.types.is_bool_dtype(column):
@@ -132,7 +132,7 @@ def kind_of(column: Series) -> tuple[str, str]:
 
 
 def readable(values: Any) -> float:
-    """Give the part of values that are there."""
+    """Return the fraction of values that are not missing."""
     import pandas as pd
 
     return float(pd.notna(values).mean())
@@ -146,7 +146,7 @@ def date_format(text: Series) -> str:
 
 
 def too_many_values(column: Series) -> str:
-    """Give the reason why a column of text cannot be categories, or ''."""
+    """Return the reason why a column of text cannot be categories, or ''."""
     text = as_text(column).dropna()
     distinct = text.nunique()
     if distinct <= max(10, len(text) / 2):
@@ -155,7 +155,7 @@ def too_many_values(column: Series) -> str:
 
 
 def doubts(name: str, column: Series, kind: tuple[str, str]) -> Iterator[str]:
-    """Say how a column was understood, where it could mean something else."""
+    """Return notes on how a column was read, where it could mean something else."""
     if kind[0] == CATEGORY:
         distinct = as_text(column).nunique()
         if distinct > MOST_CATEGORIES:
@@ -190,16 +190,8 @@ def describe(kinds: Kinds) -> str:
 def preparation(kinds: Kinds) -> Any:
     """Make scikit-learn's pipeline from a table, raw or read, to a matrix of standardized numbers.
 
-    Parameters
-    ----------
-    kinds : Kinds
-        What is known of each column.
-
-    Returns
-    -------
-    Pipeline
-        Not fitted. Gaps in numbers and dates become the median, and an input of their own says
-        so; those of categories are a category.
+    It is not fitted. Gaps in numbers and dates become the median, with an input of their own; those
+    of categories are a category.
     """
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
@@ -212,7 +204,7 @@ def preparation(kinds: Kinds) -> Any:
     calendar = FunctionTransformer(date_features, feature_names_out=date_feature_names)
     encoder = OneHotEncoder(
         handle_unknown="infrequent_if_exist",
-        min_frequency=FEWEST_ROWS,
+        min_frequency=RARE_CATEGORY,
         max_categories=MOST_CATEGORIES,
         sparse_output=False,
     )
@@ -249,17 +241,8 @@ def known_names(transformer: Any, names: Any) -> list[str]:
 def date_features(frame: DataFrame) -> np.ndarray:
     """Turn dates into numbers: days since 1970, and where in the year, the week and the day.
 
-    The latter are points on circles, so that December is beside January.
-
-    Parameters
-    ----------
-    frame : DataFrame, shape (n, k)
-        Times.
-
-    Returns
-    -------
-    ndarray, shape (n, 7 k)
-        float64, NaN where a time is missing.
+    The latter are points on circles, so that December is beside January. From times, (n, k), to
+    float64, (n, 7 k), with NaN where a time is missing.
     """
     columns = []
     for name in frame.columns:

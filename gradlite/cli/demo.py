@@ -31,7 +31,7 @@ class Settings:
     hidden: tuple[int, ...]
 
     def command(self) -> str:
-        """Give the command that has these settings."""
+        """Return the command that has these settings."""
         hidden = ",".join(map(str, self.hidden))
         return (
             f"gradlite demo --epochs {self.epochs} --batch-size {self.batch_size} --lr {self.lr} "
@@ -43,7 +43,7 @@ class Settings:
 
 
 def load(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Give the images (8 by 8 pixels, a row each) and digits to train on, then those to test on."""
+    """Return the images (8 by 8 pixels, a row each) and digits to train on, then to test on."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
@@ -88,7 +88,7 @@ class Milestones:
         """Do nothing yet."""
 
     def on_fit_task_end(self, estimator: Any, context: Any) -> None:
-        """Say how far it is."""
+        """Show the progress."""
         epoch, epochs = estimator.n_iter_, estimator.max_iter
         if context.parent is None:
             return
@@ -127,7 +127,7 @@ def table(settings: Settings, images: int, scores: list[tuple[str, dict[str, flo
 
 
 def place_for_report(out: str, force: bool) -> str | None:
-    """Give where the report can be written, or say why there will be none."""
+    """Return where the report can be written, or None after saying why it cannot."""
     try:
         check_output(out, force)
     except OutputError as error:
@@ -190,7 +190,7 @@ def widths(ctx: click.Context, option: click.Parameter, text: str) -> tuple[int,
 
 
 def no_nan(ctx: click.Context, option: click.Parameter, value: float) -> float:
-    """Refuse NaN, which click's ranges take."""
+    """Raise BadParameter for NaN, which click's ranges accept."""
     if math.isnan(value):
         raise click.BadParameter("nan is not a number.")
     return value

@@ -43,7 +43,7 @@ STYLE: dict[Any, Any] = {
 }
 NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 
-MOST_CLASSES = 12
+MOST_CLASSES_SHOWN = 12
 OTHERS = "all others"
 MOST_UNITS = 24
 LINE = 16  # characters of a class beside the matrix, in two lines at most
@@ -61,7 +61,7 @@ def loss_curve(model: Any) -> Drawing:
     caption = "How the loss fell, epoch by epoch"
     if model.validation_loss_curve_ and model.alpha and model.solver not in DECOUPLED:
         caption += " (that of training with the penalty of alpha)"
-    return drawn("loss", paint), caption
+    return make_svg("loss", paint), caption
 
 
 def confusion(y: np.ndarray, prediction: np.ndarray, classes: list[Any]) -> Drawing:
@@ -71,12 +71,11 @@ def confusion(y: np.ndarray, prediction: np.ndarray, classes: list[Any]) -> Draw
 
     caption = "Held-out rows of each true class, by what the network says"
     names = distinct([legible(name) for name in classes], classes)
-    if len(classes) > MOST_CLASSES:
-        caption += (
-            f" (the {MOST_CLASSES} most frequent of {len(classes)} classes, the others together)"
-        )
+    if len(classes) > MOST_CLASSES_SHOWN:
+        most = MOST_CLASSES_SHOWN
+        caption += f" (the {most} most frequent of {len(classes)} classes, the others together)"
         rows = [int(np.sum(y == name)) for name in classes]
-        kept = sorted(np.argsort(rows, kind="stable")[-MOST_CLASSES:].tolist())
+        kept = sorted(np.argsort(rows, kind="stable")[-most:].tolist())
         names = [*(names[i] for i in kept), OTHERS]
     else:
         kept = list(range(len(classes)))
@@ -101,7 +100,7 @@ def confusion(y: np.ndarray, prediction: np.ndarray, classes: list[Any]) -> Draw
         ax.tick_params(length=0)
         ax.spines[:].set_visible(False)
 
-    return drawn("confusion", paint), caption
+    return make_svg("confusion", paint), caption
 
 
 def distinct(names: list[str], classes: list[Any]) -> list[str]:
@@ -153,7 +152,7 @@ def errors(kind: str, y: np.ndarray, prediction: np.ndarray, ylabel: str) -> str
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_major_locator(MaxNLocator(5))  # the display's own are no round numbers
 
-    return drawn(kind, paint)
+    return make_svg(kind, paint)
 
 
 # -- images -----------------------------------------------------------------------------------
@@ -184,8 +183,8 @@ def thumbnail(image: np.ndarray, colours: str, limit: float | None = None) -> st
 # -- SVG --------------------------------------------------------------------------------------
 
 
-def drawn(name: str, paint: Callable[[Axes], None]) -> str:
-    """Let `paint` draw on axes, and give the SVG; `name` tells it from others on the page."""
+def make_svg(name: str, paint: Callable[[Axes], None]) -> str:
+    """Call `paint` on new axes, and return the SVG; `name` makes its ids unique on the page."""
     try:
         from matplotlib import rc_context
         from matplotlib.figure import Figure

@@ -20,20 +20,10 @@ class OutputError(GradliteError, OSError):
 
 
 def check_output(path: str, force: bool = False) -> None:
-    """Refuse, before any work, a path that could not be written at its end.
+    """Raise OutputError, before any work, for a path that cannot be written.
 
-    Parameters
-    ----------
-    path : str
-        Where a file is to be written.
-    force : bool
-        Whether a file that is there may be replaced.
-
-    Raises
-    ------
-    OutputError
-        If the path is a folder, is in no folder that exists or in one without permission, or if
-        there is a file already and no `force`.
+    It is a folder, or in no folder that exists or in one without permission, or there is a file
+    already and no `force` to replace it.
 
     Examples
     --------
@@ -61,12 +51,7 @@ def check_output(path: str, force: bool = False) -> None:
 
 @contextmanager
 def replacing(path: str) -> Iterator[TextIO]:
-    """Give a new text file, which takes the place of `path` when all has gone well.
-
-    Parameters
-    ----------
-    path : str
-        Where the file will be. Links are followed.
+    """Yield a new text file, which replaces `path` when all has gone well; links are followed.
 
     Examples
     --------
@@ -89,12 +74,12 @@ def replacing(path: str) -> Iterator[TextIO]:
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM came: what is done at Ctrl-C is done."""
+    """SIGTERM arrived; handled as Ctrl-C is."""
 
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Let SIGTERM raise `Terminated`, as Ctrl-C raises KeyboardInterrupt.
+    """Make SIGTERM raise `Terminated`, as Ctrl-C raises KeyboardInterrupt.
 
     Examples
     --------
@@ -123,7 +108,7 @@ def terminable() -> Iterator[None]:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C and SIGTERM back while something is finished, and raise them then.
+    """Hold Ctrl-C and SIGTERM back until the block has ended, and raise them then.
 
     Examples
     --------
@@ -150,10 +135,7 @@ def uninterrupted() -> Iterator[None]:
 
 @contextmanager
 def handling(handlers: dict[int, Callable[[int, Any], None]]) -> Iterator[None]:
-    """Handle signals so for a while; other threads than the first get none.
-
-    A signal that this process was told to ignore, as by nohup, stays ignored.
-    """
+    """Handle signals in the block, in the main thread; ignored ones (as by nohup) stay ignored."""
     before = {}
     if current_thread() is main_thread():
         for number, handler in handlers.items():

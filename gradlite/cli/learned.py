@@ -67,7 +67,7 @@ def restored(kinds: Kinds, found: dict[str, list[State]]) -> Any:
 
 
 def check_kinds(kinds: Any) -> None:
-    """Refuse kinds of columns by which no cell could be read."""
+    """Raise PersistError for kinds of columns that no cell could be read by."""
     import pandas as pd
 
     ways = {(str(kind), str(form)) for kind, form in kinds.values()}
@@ -97,7 +97,7 @@ def parts(step: Any) -> list[Any]:
 
 
 def restore(step: Any, names: list[str], states: list[State]) -> int:
-    """Give the parts of a step what they have learned, and return the columns that come out."""
+    """Restore what the parts of a step have learned, and return the number of output columns."""
     import pandas as pd
 
     inputs: Any = pd.DataFrame(np.full((1, len(names)), np.nan), columns=names)
@@ -112,7 +112,7 @@ def restore(step: Any, names: list[str], states: list[State]) -> int:
 
 
 def numbers(array: Any, size: int, what: str) -> np.ndarray:
-    """Return an array of so many finite numbers, or refuse what is none."""
+    """Return an array after checking that it holds so many finite numbers."""
     if not isinstance(array, np.ndarray) or array.dtype != np.float64 or array.shape != (size,):
         raise PersistError(f"It has no {what} for {size:,} columns.")
     if not np.all(np.isfinite(array)):
@@ -121,11 +121,11 @@ def numbers(array: Any, size: int, what: str) -> np.ndarray:
 
 
 def places(array: Any, size: int, what: str) -> np.ndarray:
-    """Return an array of places among so many, in order, or refuse what is none."""
+    """Return an array after checking that it holds indices below `size`, in order."""
     if not isinstance(array, np.ndarray) or array.dtype.kind != "i" or array.ndim != 1:
         raise PersistError(f"It has no places of the {what}.")
     if np.any(np.diff(array) <= 0) or np.any(array < 0) or np.any(array >= size):
-        raise PersistError(f"It has places of the {what} that make no sense among {size:,}.")
+        raise PersistError(f"It has places of the {what} that are not indices below {size:,}.")
     return array
 
 
@@ -135,7 +135,7 @@ def read_imputer(part: Any) -> State:
 
 
 def restore_imputer(part: Any, inputs: Any, state: State) -> int:
-    """Fit to columns that are all gaps, and replace what that has taught."""
+    """Fit to columns that are all gaps, and replace what was learned from them."""
     size: int = inputs.shape[1]
     part.fit(inputs)
     part.statistics_ = numbers(state["statistics"], size, "median")
@@ -150,7 +150,7 @@ def read_scaler(part: Any) -> State:
 
 
 def restore_scaler(part: Any, inputs: Any, state: State) -> int:
-    """Fit to zeros, and replace what that has taught."""
+    """Fit to zeros, and replace what was learned from them."""
     size: int = inputs.shape[1]
     part.fit(np.zeros(inputs.shape))
     part.mean_ = numbers(state["mean"], size, "mean")
@@ -168,7 +168,7 @@ def read_encoder(part: Any) -> State:
 
 
 def restore_encoder(part: Any, inputs: Any, state: State) -> int:
-    """Fit to one column that is a gap, and replace what that has taught by what all columns did."""
+    """Fit to one column that is a gap, and replace what was learned from it."""
     size: int = inputs.shape[1]
     if not len(state["categories"]) == len(state["rare"]) == size:
         raise PersistError(f"It has no categories for {size:,} columns.")

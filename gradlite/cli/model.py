@@ -20,11 +20,11 @@ from gradlite.errors import PersistError, printable
 
 SUFFIX = ".gl"
 KIND = "model of the command line"
-ESTIMATORS = {"classification": "MLPClassifier", "regression": "MLPRegressor"}
+ESTIMATOR_NAMES = {"classification": "MLPClassifier", "regression": "MLPRegressor"}
 
 
 @dataclass
-class Card:
+class ModelCard:
     """What a model is, in plain values.
 
     Attributes
@@ -57,20 +57,20 @@ class Card:
     def __post_init__(self) -> None:
         texts = (self.task, self.target, self.command, self.scikit_learn, self.gradlite)
         if not all(isinstance(text, str) for text in (*texts, *self.unused)):
-            raise PersistError("It has a card on which something is no text.")
+            raise PersistError("Its card has a field that is not text.")
         self.scikit_learn = self.scikit_learn or version("scikit-learn")
         self.gradlite = self.gradlite or gradlite.__version__
 
 
-def assemble(columns: Any, network: Any) -> Any:
-    """Put the preparation of columns and a network into one pipeline, fitted if they are."""
+def make_pipeline(columns: Any, network: Any) -> Any:
+    """Return a pipeline of the preparation of columns and a network, fitted if they are."""
     from sklearn.pipeline import Pipeline
 
     return Pipeline([("columns", columns), ("network", network)])
 
 
-def save_model(path: str, pipeline: Any, card: Card) -> None:
-    """Save a fitted pipeline of `assemble`, with its card.
+def save_model(path: str, pipeline: Any, card: ModelCard) -> None:
+    """Save a fitted pipeline of `make_pipeline`, with its card.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def save_model(path: str, pipeline: Any, card: Card) -> None:
         The file. An older one is replaced when the new one is complete.
     pipeline : Pipeline
         Its last step is an estimator of gradlite.
-    card : Card
+    card : ModelCard
         What it is.
     """
     state = {
@@ -89,7 +89,7 @@ def save_model(path: str, pipeline: Any, card: Card) -> None:
     persist.save(path, state, KIND)
 
 
-def read_model(path: str) -> tuple[Any, Card]:
+def read_model(path: str) -> tuple[Any, ModelCard]:
     """Load what `save_model` has saved.
 
     Parameters
@@ -101,7 +101,7 @@ def read_model(path: str) -> tuple[Any, Card]:
     -------
     pipeline : Pipeline
         Ready to predict.
-    card : Card
+    card : ModelCard
         What it is.
 
     Raises
@@ -112,22 +112,22 @@ def read_model(path: str) -> tuple[Any, Card]:
     path = model_path(path)
     state = persist.load(path, KIND)
     try:
-        card = Card(**state["card"])
-        network = getattr(gradlite, ESTIMATORS[card.task])._from_state(state["network"], {})
+        card = ModelCard(**state["card"])
+        network = getattr(gradlite, ESTIMATOR_NAMES[card.task])._from_state(state["network"], {})
         columns = restored(card.kinds, state["columns"])
         width = max(part.stop for part in columns[-1].output_indices_.values())
         if width != network.n_features_in_:
             raise PersistError(f"It makes {width:,} inputs of its columns for another network.")
     except PersistError as error:
         raise PersistError(f"{printable(path)}: {error}") from error
-    except Exception as error:  # whatever a state that makes no sense brings about
+    except Exception as error:  # whatever an invalid state leads to
         said = persist.shortened(f"{type(error).__name__}: {error}")
         raise PersistError(
             f"{printable(path)} cannot be used with scikit-learn {version('scikit-learn')} and "
-            f"gradlite {gradlite.__version__}: train anew, or install the versions that made it "
+            f"gradlite {gradlite.__version__}: train again, or install the versions that made it "
             f"({said})."
         ) from error
-    return assemble(columns, network), card
+    return make_pipeline(columns, network), card
 
 
 def load_model(path: str) -> Any:
@@ -158,8 +158,9 @@ def load_model(path: str) -> Any:
     >>> rooms = pd.DataFrame({"size": [10.0, 20.0, 30.0]})
     >>> kinds = {"size": ("number", ".")}
     >>> network = MLPRegressor(hidden_layer_sizes=(), solver="lbfgs", alpha=0, random_state=0)
-    >>> pipeline = assemble(preparation(kinds), network).fit(rooms, [1.0, 2.0, 3.0])
-    >>> card = Card("regression", "price", kinds, [], [], "gradlite train rooms.csv --target price")
+    >>> pipeline = make_pipeline(preparation(kinds), network).fit(rooms, [1.0, 2.0, 3.0])
+    >>> command = "gradlite train rooms.csv --target price"
+    >>> card = ModelCard("regression", "price", kinds, [], [], command)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     save_model(os.path.join(folder, "rooms.gl"), pipeline, card)
     ...     model = load_model(os.path.join(folder, "rooms"))
@@ -170,7 +171,7 @@ def load_model(path: str) -> Any:
 
 
 def model_path(path: str) -> str:
-    """Find the file of a model, whose suffix may be left away."""
+    """Return the path of a model's file, whose suffix may be omitted."""
     for candidate in (path, path + SUFFIX):
         if os.path.isfile(candidate):
             return candidate

@@ -16,7 +16,7 @@ import numpy as np
 from gradlite.cli import tables
 from gradlite.cli.cells import CATEGORY, Kinds, Problem, misfit, read_cells
 from gradlite.cli.files import OutputError, check_output, replacing
-from gradlite.cli.model import Card, model_path, read_model
+from gradlite.cli.model import ModelCard, model_path, read_model
 from gradlite.cli.tables import Table, TableError, open_table
 from gradlite.cli.terminal import plural, say, some
 from gradlite.errors import printable
@@ -30,14 +30,7 @@ NAMED = 5  # cells that are named; the others are counted
 
 
 class Predictor:
-    """Predicts tables chunk by chunk, and keeps account of what was odd about them.
-
-    Parameters
-    ----------
-    pipeline : Pipeline
-        A model.
-    kinds : Kinds
-        The columns that it takes.
+    """Predicts tables chunk by chunk, and counts what was odd about them.
 
     Attributes
     ----------
@@ -64,28 +57,20 @@ class Predictor:
         self.examples: dict[str, list[str]] = {name: [] for name in self.seen}
 
     def predict(self, raw: DataFrame) -> DataFrame:
-        """Predict some rows.
+        """Predict rows of a table that has the columns of the model.
 
-        Parameters
-        ----------
-        raw : DataFrame, shape (n, any)
-            With the columns of the model among its own.
-
-        Returns
-        -------
-        DataFrame, shape (n, 1) or (n, 1 + classes)
-            The prediction, and the probability of each class.
+        Returns the prediction and the probability of each class, (n, 1) or (n, 1 + classes).
         """
         import pandas as pd
 
         frame, problems = read_cells(raw, self.kinds)
         self._account(frame, problems)
         X = self.transformer.transform(frame)
-        answers: dict[str, Any] = {"prediction": self.network.predict(X)}
+        predictions: dict[str, Any] = {"prediction": self.network.predict(X)}
         if hasattr(self.network, "predict_proba"):
             names = (f"probability {label}" for label in self.network.classes_)
-            answers |= zip(names, self.network.predict_proba(X).T, strict=True)
-        return pd.DataFrame(answers)
+            predictions |= zip(names, self.network.predict_proba(X).T, strict=True)
+        return pd.DataFrame(predictions)
 
     def _account(self, frame: DataFrame, problems: list[Problem]) -> None:
         self.rows += len(frame)
@@ -99,7 +84,7 @@ class Predictor:
             self.examples[name] = list(dict.fromkeys(examples))[:NAMED]
 
     def remarks(self, place: str) -> Iterator[str]:
-        """Give what was odd, a sentence each; `place` is what the index of the chunks counts."""
+        """Return what was odd, a sentence each; `place` is what the index of the chunks counts."""
         if self.unreadable:
             cells = [f"{p.cell!r} in column {p.column!r}, {place} {p.place}" for p in self.problems]
             shown = "; ".join(cells) + ("; ..." if self.unreadable > len(cells) else "")
@@ -113,14 +98,14 @@ class Predictor:
 
 
 def categories(transformer: Any, kinds: Kinds) -> dict[str, np.ndarray]:
-    """Give the categories of each column that has some, as they were in the training."""
+    """Return the categories of each column that has some, as they were in the training."""
     names = [name for name, (kind, _) in kinds.items() if kind == CATEGORY]
     if not names:
         return {}
     return dict(zip(names, transformer.named_transformers_[CATEGORY].categories_, strict=True))
 
 
-def check_columns(table: Table, card: Card, model: str) -> None:
+def check_columns(table: Table, card: ModelCard, model: str) -> None:
     """Compare the columns of a table with those that a model takes.
 
     Raises
@@ -137,7 +122,7 @@ def check_columns(table: Table, card: Card, model: str) -> None:
 
 
 def check_place(out: str | None, force: bool, inputs: list[str]) -> None:
-    """Refuse a place for the predictions that cannot be written, or is an input."""
+    """Raise OutputError if the predictions cannot be written there, or would replace an input."""
     if out is None:
         return
     if out.lower().endswith(tables.PARQUET):
@@ -159,15 +144,15 @@ def unlike_formula(text: str) -> str:
     return f"'{text}" if text.startswith(FORMULAS) else text
 
 
-def retold(answers: DataFrame, tell: Callable[[str], str]) -> DataFrame:
+def with_text(predictions: DataFrame, write: Callable[[str], str]) -> DataFrame:
     """Change the text of predictions, in their cells and the names above them."""
     import pandas as pd
 
-    answers = answers.rename(columns=tell)
-    for name in answers.columns:
-        if not pd.api.types.is_numeric_dtype(answers[name]):
-            answers[name] = answers[name].map(lambda cell: tell(str(cell)))
-    return answers
+    predictions = predictions.rename(columns=write)
+    for name in predictions.columns:
+        if not pd.api.types.is_numeric_dtype(predictions[name]):
+            predictions[name] = predictions[name].map(lambda cell: write(str(cell)))
+    return predictions
 
 
 def destination(out: str | None) -> AbstractContextManager[TextIO]:
@@ -191,12 +176,12 @@ def run(model: str, data: str, out: str | None, force: bool, escape_formulas: bo
     with destination(out) as file:
         for chunk in table.chunks(tables.CHUNK):
             first = predictor.rows == 0
-            answers = predictor.predict(chunk)
+            predictions = predictor.predict(chunk)
             if escape_formulas:
-                answers = retold(answers, unlike_formula)
+                predictions = with_text(predictions, unlike_formula)
             if on_screen:
-                answers = retold(answers, printable)
-            answers.to_csv(file, index=False, header=first, lineterminator="\n")
+                predictions = with_text(predictions, printable)
+            predictions.to_csv(file, index=False, header=first, lineterminator="\n")
         if not predictor.rows:
             raise TableError(f"{data} has a header and no rows: there is nothing to predict.")
     for remark in predictor.remarks(table.place):

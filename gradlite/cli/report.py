@@ -70,24 +70,10 @@ class Report:
 
 
 def report_html(report: Report) -> str:
-    """Write the report as one HTML document, which loads nothing and runs nothing.
+    """Write the report as one HTML document, self-contained: no scripts, no downloads.
 
-    Nothing in it depends on the time: the same run writes the same bytes.
-
-    Parameters
-    ----------
-    report : Report
-        What is to be shown.
-
-    Returns
-    -------
-    str
-        The document, to be written as UTF-8.
-
-    Raises
-    ------
-    MissingExtraError
-        If jinja2 or matplotlib is not installed.
+    Nothing in it depends on the time: the same run writes the same bytes, encoded as UTF-8. Raise
+    MissingExtraError if jinja2 or matplotlib is not installed.
     """
     page: str = template().render(
         report=report,
@@ -120,7 +106,7 @@ def template() -> Any:
 
 
 def versions() -> dict[str, str]:
-    """Give the versions that a result depends on."""
+    """Return the versions that a result depends on."""
     known = {"python": f"{platform.python_implementation()} {platform.python_version()}"}
     return known | {name: metadata.version(name) for name in PACKAGES}
 
@@ -143,7 +129,7 @@ def figure(value: float, metric: str = "") -> str:
 
 
 def headline(report: Report) -> dict[str, str]:
-    """Give the score of the network, what it is a score of, and how exact it is."""
+    """Return the score of the network, what it is a score of, and how exact it is."""
     metric, value = next(iter(report.scores[0][1].items()))
     rows = len(report.y_test)
     exact = ""
@@ -158,7 +144,7 @@ def headline(report: Report) -> dict[str, str]:
 
 
 def verdict(report: Report) -> str:
-    """Say in a sentence how the network compares, by the first metric as it is shown.
+    """Return a sentence on how the network compares, by the first metric as it is shown.
 
     Examples
     --------
@@ -179,7 +165,7 @@ def verdict(report: Report) -> str:
 
 
 def compared(report: Report) -> list[dict[str, Any]]:
-    """Give the rows of the table of scores, each with the width of a bar for the first metric."""
+    """Return the rows of the table of scores, each with the width of a bar for the first metric."""
     first = [next(iter(scores.values())) for _, scores in report.scores]
     most = max(first)
     return [
@@ -193,7 +179,7 @@ def compared(report: Report) -> list[dict[str, Any]]:
 
 
 def inputs(report: Report) -> list[dict[str, Any]]:
-    """Give the most important inputs, the first of them with the full width of a bar."""
+    """Return the most important inputs, the first of them with a bar of full width."""
     ranked = sorted(report.importances, key=lambda row: row[1], reverse=True)[:MOST_INPUTS]
     most = max((mean for _, mean, _ in ranked), default=0)
     return [
@@ -208,7 +194,7 @@ def inputs(report: Report) -> list[dict[str, Any]]:
 
 
 def width(value: float, most: float) -> float:
-    """Give the width of a bar in percent."""
+    """Return the width of a bar in percent."""
     return round(100 * max(0.0, value) / most, 1) if most > 0 else 0.0
 
 

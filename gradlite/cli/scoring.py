@@ -19,7 +19,7 @@ Scores = list[tuple[str, dict[str, float]]]  # of each model, the figure of each
 
 
 def baselines(task: str) -> dict[str, Any]:
-    """Give what the network is compared with: it should be better than these."""
+    """Return the models that the network is compared with."""
     from sklearn.dummy import DummyClassifier, DummyRegressor
     from sklearn.linear_model import LogisticRegression, Ridge
 
@@ -70,22 +70,11 @@ def compare(network: Any, task: str, train: tuple[Any, Any], test: tuple[Any, An
 def importances(
     model: Any, rows: DataFrame, y: np.ndarray, seed: int
 ) -> list[tuple[str, float, float]]:
-    """Tell how much the score falls when a column is shuffled (Breiman, Random Forests, 2001).
+    """Return how far the score falls when a column is shuffled (Breiman, Random Forests, 2001).
 
-    Parameters
-    ----------
-    model : Pipeline
-        Fitted.
-    rows : DataFrame, shape (n, k)
-        Held-out rows, as `read_cells` gives them.
-    y : ndarray, shape (n,)
-        Their targets.
-    seed : int
-        Of the shuffling, and of the choice where there are many rows.
-
-    Returns
-    -------
-    list of (column, mean, standard deviation)
+    `rows` are held out, as `read_cells` returns them, and `y` their targets; `seed` is that of the
+    shuffling, and of the choice of rows where there are many. The result has a tuple (column, mean,
+    standard deviation) for each column.
     """
     rng = np.random.default_rng(seed)
     chosen = rng.permutation(len(y))[:SHUFFLED_ROWS]
@@ -107,16 +96,9 @@ def importances(
 
 
 def sources(columns: Any) -> np.ndarray:
-    """Name the column of the table that each column of the matrix comes from.
+    """Name the column of the table that each column of the matrix comes from, (n_features,).
 
-    Parameters
-    ----------
-    columns : ColumnTransformer
-        The last step of `gradlite.cli.columns.preparation`, fitted.
-
-    Returns
-    -------
-    ndarray of str objects, shape (n_features,)
+    `columns` is the last step of `gradlite.cli.columns.preparation`, fitted.
     """
     found: list[str] = []
     for kind, step, names in columns.transformers_:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 import gradlite
-from gradlite.cli.model import ESTIMATORS
+from gradlite.cli.model import ESTIMATOR_NAMES
 from gradlite.cli.terminal import did_you_mean
 
 DEFAULTS: dict[str, Any] = {
@@ -26,7 +26,7 @@ ELSEWHERE = {
     "random_state": "it is --seed here.",
     "verbose": "see --quiet.",
     "callbacks": "it takes objects of Python.",
-    "warm_start": "every training begins anew.",
+    "warm_start": "every training starts from new weights.",
 }
 WORDS = {"none": None, "true": True, "false": False, "inf": math.inf}
 
@@ -45,7 +45,7 @@ def make_network(
     seed : int
         Draws weights, batches and the validation rows.
     given : iterable of str
-        Parameters as ``name=value``; they go before the defaults.
+        Parameters as ``name=value``, which override the defaults.
 
     Returns
     -------
@@ -65,7 +65,7 @@ def make_network(
     >>> network.hidden_layer_sizes, network.alpha
     ((8, 4), 0.001)
     """
-    network = getattr(gradlite, ESTIMATORS[task])()
+    network = getattr(gradlite, ESTIMATOR_NAMES[task])()
     settings = {
         **DEFAULTS,
         "batch_size": min(max(16, rows // 40), 256),

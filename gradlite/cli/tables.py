@@ -31,7 +31,7 @@ MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # at the start of a file
 
 
 class TableError(GradliteError, ValueError):
-    """A file is no table that can be read, or a table is not what it was expected to be."""
+    """A file is not a table that can be read, or not the one expected."""
 
 
 class Table:
@@ -127,13 +127,13 @@ def open_table(path: str) -> Table:
 
 
 def is_table(path: str) -> bool:
-    """Tell a table by its name."""
+    """Return whether a name is that of a table."""
     name = path.lower()
     return name.removesuffix(".gz").endswith(tuple(TEXT)) or name.endswith(PARQUET)
 
 
 def nearby(path: str) -> str:
-    """Say which file might have been meant."""
+    """Return the hint which file might have been meant."""
     folder = os.path.dirname(path)
     if folder and not os.path.isdir(folder):
         return f" Nor is there a folder {folder!r}."
@@ -142,7 +142,7 @@ def nearby(path: str) -> str:
 
 
 def check_names(path: str, columns: list[str]) -> None:
-    """Refuse a header in which a name stands twice."""
+    """Raise TableError for a header in which a name stands twice."""
     twice = sorted({name for name in columns if columns.count(name) > 1})
     if twice:
         raise TableError(
@@ -153,7 +153,7 @@ def check_names(path: str, columns: list[str]) -> None:
 
 @contextmanager
 def in_words(path: str) -> Iterator[None]:
-    """Say what is wrong with a file where Python says what went wrong."""
+    """Turn errors of decoding and decompression into a TableError."""
     try:
         yield
     except UnicodeDecodeError as error:
@@ -183,7 +183,7 @@ class TextTable(Table):
             first = next((line for line in file if line.strip()), "")
         if not first:
             raise TableError(f"{path} has blank lines only: a table with a header is needed.")
-        self.separator = separator or max(SEPARATORS, key=lambda mark: len(split(first, mark)))
+        self.separator = separator or max(SEPARATORS, key=lambda mark: len(split_line(first, mark)))
         with self._open() as file:
             _, header = next(self._records(file))
         names = [name.strip() for name in header]
@@ -206,7 +206,7 @@ class TextTable(Table):
         return TextIOWrapper(self._bytes(), encoding=self.encoding, newline="")
 
     def _records(self, file: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
-        """Give the fields of each record that is not blank, with the line where it begins."""
+        """Yield the fields of each record that is not blank, with the line where it begins."""
         reader = csv.reader(file, delimiter=self.separator, strict=True)
         line = 1
         try:
@@ -251,7 +251,7 @@ class TextTable(Table):
         return pd.DataFrame(cells, index=lines, columns=self.columns, dtype=str)
 
 
-def split(line: str, separator: str) -> list[str]:
+def split_line(line: str, separator: str) -> list[str]:
     """Split one line, with quotation marks heeded."""
     return next(csv.reader([line], delimiter=separator))
 

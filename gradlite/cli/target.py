@@ -83,19 +83,19 @@ def learn_target(
 
 
 def few_and_whole(numbers: np.ndarray) -> bool:
-    """Tell numbers that are most likely classes: few different ones, without fractions."""
+    """Return whether numbers are most likely classes: few different ones, without fractions."""
     return is_whole(numbers) and len(np.unique(numbers)) <= min(MOST_CLASSES, len(numbers) / 3)
 
 
 def labels(column: Series, numbers: np.ndarray) -> np.ndarray:
-    """Give the labels of classes that are numbers: as numbers, where all can be read."""
+    """Return the labels of classes that are numbers: as numbers, where all can be read."""
     if not np.all(np.isfinite(numbers)):
         return np.asarray(as_text(column), str)
     return numbers.astype(np.int64) if is_whole(numbers) else numbers
 
 
 def check_numbers(name: str, column: Series, numbers: np.ndarray, place: str) -> None:
-    """Refuse the target of a regression that is not all finite numbers, or all the same one."""
+    """Raise TableError for a regression target that is not finite, or constant."""
     lost = np.flatnonzero(~(np.abs(numbers) < LARGEST))
     if len(lost):
         where = column.index[lost[0]]
@@ -109,7 +109,7 @@ def check_numbers(name: str, column: Series, numbers: np.ndarray, place: str) ->
 
 
 def check_classes(name: str, y: np.ndarray, column: Series, place: str) -> None:
-    """Refuse the target of a classification with one class, or with classes of one row."""
+    """Raise TableError for a classification target with one class, or classes of one row."""
     classes, first, counts = np.unique(y, return_index=True, return_counts=True)
     if len(classes) == 1:
         raise TableError(f"{name} is {str(y[0])!r} in every row: there is nothing to learn.")

@@ -1,4 +1,4 @@
-"""What the commands say while they work: lines on stderr, so that stdout is for results.
+"""What the commands say as they work: lines on stderr, so that stdout is for results.
 
 What a file, a path or an option holds reaches a terminal through `gradlite.errors.printable`.
 """
@@ -14,7 +14,7 @@ from gradlite.errors import printable
 
 
 def say(text: str) -> None:
-    r"""Say something in one line, in which nothing is a command to the terminal.
+    r"""Print one line on stderr, without control characters.
 
     Examples
     --------
@@ -27,7 +27,7 @@ def say(text: str) -> None:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Find the known name that might be meant.
+    """Return the known name that might be meant, or None.
 
     Examples
     --------
@@ -40,7 +40,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Give the question that an error ends in, or nothing where no known name is near.
+    """Return the question that an error ends in, or nothing where no known name is near.
 
     Examples
     --------

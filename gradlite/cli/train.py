@@ -18,7 +18,7 @@ from gradlite.cli.cells import Kinds, Problem, read_cells
 from gradlite.cli.columns import describe, is_whole, learn_kinds, preparation
 from gradlite.cli.demo import display
 from gradlite.cli.files import check_output, terminable, uninterrupted, write_text
-from gradlite.cli.model import SUFFIX, Card, assemble, save_model
+from gradlite.cli.model import SUFFIX, ModelCard, make_pipeline, save_model
 from gradlite.cli.report import Report, report_html
 from gradlite.cli.scoring import Scores, compare, importances
 from gradlite.cli.settings import make_network
@@ -49,7 +49,7 @@ class Options:
     quiet: bool = False
 
     def command(self) -> str:
-        """Give the command that trains the same model again."""
+        """Return the command that trains the same model again."""
         words = ["gradlite", "train", self.data, "--target", self.target]
         words += ["--task", self.task, "--test", f"{self.test:g}", "--seed", str(self.seed)]
         words += [word for text in self.settings for word in ("--set", text)]
@@ -58,8 +58,8 @@ class Options:
 
 
 @dataclass
-class Lesson:
-    """What there is to learn: the table, read and split."""
+class Dataset:
+    """The table, read and split."""
 
     task: Task
     kinds: Kinds
@@ -74,8 +74,8 @@ class Lesson:
 # -- the table ----------------------------------------------------------------------------------
 
 
-def read_lesson(options: Options) -> Lesson:
-    """Read the table, and say what it is understood to be.
+def read_dataset(options: Options) -> Dataset:
+    """Read the table, and find out what its columns are.
 
     Raises
     ------
@@ -98,9 +98,9 @@ def read_lesson(options: Options) -> Lesson:
         reasons = f" {' '.join(remarks)}" if remarks else ""
         raise TableError(f"{options.data} has no column to learn from.{reasons}")
     rows, problems = read_cells(inputs, kinds)
-    notes += [*remarks, *told(problems, table.place)]
-    learn, test = divided(y, task, options)
-    return Lesson(
+    notes += [*remarks, *unreadable_cells(problems, table.place)]
+    learn, test = split_rows(y, task, options)
+    return Dataset(
         task=task,
         kinds=kinds,
         unused=[name for name in table.columns if name not in {*kinds, options.target}],
@@ -113,7 +113,7 @@ def read_lesson(options: Options) -> Lesson:
 
 
 def check_columns(options: Options, columns: list[str]) -> None:
-    """Refuse names of columns that the table does not have."""
+    """Raise UsageError if the options name columns that the table does not have."""
     for option, name in [("--target", options.target), *(("--ignore", x) for x in options.ignore)]:
         if name in columns:
             continue
@@ -125,8 +125,8 @@ def check_columns(options: Options, columns: list[str]) -> None:
         raise click.UsageError(f"--ignore: {options.target!r} is the target: it is needed.")
 
 
-def told(problems: list[Problem], place: str) -> list[str]:
-    """Say which cells count as missing.
+def unreadable_cells(problems: list[Problem], place: str) -> list[str]:
+    """Return notes on the cells that could not be read and are taken as missing.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def told(problems: list[Problem], place: str) -> list[str]:
     return notes
 
 
-def divided(y: np.ndarray, task: str, options: Options) -> tuple[np.ndarray, np.ndarray]:
+def split_rows(y: np.ndarray, task: str, options: Options) -> tuple[np.ndarray, np.ndarray]:
     """Choose the rows to learn from and those to test on, classes in proportion.
 
     Raises
@@ -175,7 +175,7 @@ def divided(y: np.ndarray, task: str, options: Options) -> tuple[np.ndarray, np.
 
 
 def fit(network: Any, X: np.ndarray, y: np.ndarray, quiet: bool) -> list[str]:
-    """Train the network, and give what is to be remarked.
+    """Train the network, and return notes on the training.
 
     Ctrl-C or SIGTERM ends the training: the network then has the weights of its best epoch.
 
@@ -217,22 +217,24 @@ def fit(network: Any, X: np.ndarray, y: np.ndarray, quiet: bool) -> list[str]:
 def run(options: Options) -> None:
     """Train, test, and write the model and its report."""
     model_file, report_file = outputs(options)
-    lesson = read_lesson(options)
-    network, settings = make_network(lesson.task, len(lesson.y), options.seed, options.settings)
-    introduce(options, lesson)
-    columns = preparation(lesson.kinds)
-    X, X_test = columns.fit_transform(lesson.rows), columns.transform(lesson.rows_test)
-    lesson.notes += fit(network, X, lesson.y, options.quiet)
-    scores = compare(network, lesson.task, (X, lesson.y), (X_test, lesson.y_test))
-    show(scores, len(lesson.y_test))
-    model = assemble(columns, network)
-    card = Card(lesson.task, options.target, lesson.kinds, lesson.unused, scores, options.command())
+    dataset = read_dataset(options)
+    network, settings = make_network(dataset.task, len(dataset.y), options.seed, options.settings)
+    introduce(options, dataset)
+    columns = preparation(dataset.kinds)
+    X, X_test = columns.fit_transform(dataset.rows), columns.transform(dataset.rows_test)
+    dataset.notes += fit(network, X, dataset.y, options.quiet)
+    scores = compare(network, dataset.task, (X, dataset.y), (X_test, dataset.y_test))
+    show(scores, len(dataset.y_test))
+    model = make_pipeline(columns, network)
+    card = ModelCard(
+        dataset.task, options.target, dataset.kinds, dataset.unused, scores, options.command()
+    )
     written = False
     try:
         with uninterrupted():
             save_model(model_file, model, card)
             written = True
-        page = report_html(tell(options, lesson, model, X_test, scores, settings))
+        page = report_html(make_report(options, dataset, model, X_test, scores, settings))
         write_text(report_file, page)
     except (KeyboardInterrupt, OSError):
         if written:
@@ -243,37 +245,37 @@ def run(options: Options) -> None:
     )
 
 
-def tell(
+def make_report(
     options: Options,
-    lesson: Lesson,
+    dataset: Dataset,
     model: Any,
     X_test: np.ndarray,
     scores: Scores,
     settings: dict[str, Any],
 ) -> Report:
-    """Give what the report tells of the model."""
+    """Return the contents of the report."""
     network = model["network"]
-    classifies = lesson.task == "classification"
+    classifies = dataset.task == "classification"
     is_sure = hasattr(network, "predict_proba")
     return Report(
         title=f"{options.target} from {os.path.basename(options.data)}",
-        task=lesson.task,
+        task=dataset.task,
         command=options.command(),
         model=network,
-        y_test=lesson.y_test,
+        y_test=dataset.y_test,
         prediction=network.predict(X_test),
         probability=network.predict_proba(X_test) if is_sure else None,
         classes=network.classes_.tolist() if classifies else [],
         scores=scores,
-        importances=importances(model, lesson.rows_test, lesson.y_test, options.seed),
+        importances=importances(model, dataset.rows_test, dataset.y_test, options.seed),
         settings=settings,
-        facts=facts(options, lesson),
-        notes=lesson.notes,
+        facts=facts(options, dataset),
+        notes=dataset.notes,
     )
 
 
 def outputs(options: Options) -> tuple[str, str]:
-    """Give the files that are to be written, which can be."""
+    """Return the paths of model and report, after checking that they can be written."""
     base = options.out.removesuffix(SUFFIX)
     if not os.path.basename(base):
         raise click.UsageError(f"--out {options.out}: the name is missing after the folder.")
@@ -283,20 +285,20 @@ def outputs(options: Options) -> tuple[str, str]:
     return model_file, report_file
 
 
-def introduce(options: Options, lesson: Lesson) -> None:
-    """Say what the table was understood to be."""
+def introduce(options: Options, dataset: Dataset) -> None:
+    """Print how the table was read."""
     if options.quiet:
         return
-    is_classes = lesson.task == "classification"
-    what = f"{lesson.task} of {options.target!r}"
-    if options.task == "auto" and lesson.y.dtype.kind in "if" and is_whole(lesson.y):
+    is_classes = dataset.task == "classification"
+    what = f"{dataset.task} of {options.target!r}"
+    if options.task == "auto" and dataset.y.dtype.kind in "if" and is_whole(dataset.y):
         what += f" (or --task {'regression' if is_classes else 'classification'})"
     if is_classes:
-        what += f", {plural(len(np.unique(lesson.y)), 'class')}"
-    say(f"{what}, from {describe(lesson.kinds)}")
-    for note in lesson.notes:
+        what += f", {plural(len(np.unique(dataset.y)), 'class')}"
+    say(f"{what}, from {describe(dataset.kinds)}")
+    for note in dataset.notes:
         say(note)
-    say(f"{plural(len(lesson.y), 'row')} to learn from, {len(lesson.y_test):,} held out to test")
+    say(f"{plural(len(dataset.y), 'row')} to learn from, {len(dataset.y_test):,} held out to test")
 
 
 def show(scores: Scores, rows: int) -> None:
@@ -315,21 +317,23 @@ def show(scores: Scores, rows: int) -> None:
     Console(highlight=False).print(table)
 
 
-def facts(options: Options, lesson: Lesson) -> dict[str, Any]:
-    """Give what the report says of the data."""
+def facts(options: Options, dataset: Dataset) -> dict[str, Any]:
+    """Return what the report says of the data."""
     return {
         "table": options.data,
         "target": options.target,
-        "columns": describe(lesson.kinds),
-        "training rows": len(lesson.y),
-        "held-out rows": len(lesson.y_test),
+        "columns": describe(dataset.kinds),
+        "training rows": len(dataset.y),
+        "held-out rows": len(dataset.y_test),
     }
 
 
 def between(ctx: click.Context, param: click.Parameter, value: float) -> float:
-    """Check a part of the rows."""
+    """Check a fraction of the rows."""
     if not 0 < value < 1:  # not for NaN either
-        raise click.BadParameter(f"{value:g} is no part of the rows: give one between 0 and 1.")
+        raise click.BadParameter(
+            f"{value:g} is not a fraction of the rows: give one between 0 and 1."
+        )
     return value
 
 

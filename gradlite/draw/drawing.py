@@ -198,12 +198,16 @@ def of_estimator(model: Any, data: Sequence[Any]) -> Subject:
     module: Any = copy.deepcopy(model._module).eval()
     parts = [module] if model._module is model._network else list(module)  # without its index
     if len(data) < 2:
-        X = model._check_X(*data) if data else np.zeros((1, model.n_features_in_), model._dtype)
+        X = (
+            model._check_X(*data)
+            if data
+            else np.zeros((1, model.n_features_in_), model._training.dtype)
+        )
         inputs = {"X": as_input(X)}
         return named_subject(called(module, inputs["X"]), inputs, *parts)
     X, y = data
     X, y = model._check_data(X, y, reset=False)
-    model._check_targets(y, exactly=False)
+    model._targets.check(y, exactly=False)
     samples = model._samples(X, y, None)
     inputs = {"X": as_input(samples.X), "y": samples.target, "sample_weight": samples.weight}
     loss = model._objective(called(module, inputs["X"]), samples.target, samples.weight)

@@ -1,12 +1,14 @@
 """What all estimators share: the way from X and y to a trained Module, and back to predictions.
 
 A subclass says how its Module is made (`_make_module`); the classifier and the regressor say what
-their targets are (`_learn_targets`, `_encode`) and how outputs become answers.
+their targets are (`_learn_targets`) and how outputs become predictions.
 """
 
 from __future__ import annotations
 
+import copy
 import math
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,27 +19,42 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from gradlite.autodiff.modes import enable_grad, no_grad
 from gradlite.autodiff.tensor import Tensor
 from gradlite.autodiff.transforms import vjp
+from gradlite.errors import MutationError
 from gradlite.estimators._callbacks import CallbackSupportMixin
 from gradlite.estimators._fitting import Fitting
 from gradlite.estimators._inputs import check_rows, check_training, refuse_masked
-from gradlite.estimators._network import Standardize
+from gradlite.estimators._network import Standardize, Standardized
 from gradlite.estimators._objectives import loss_settings
 from gradlite.estimators._parameters import TRAINING, same
 from gradlite.estimators._persistence import PersistenceMixin
-from gradlite.estimators._random import noise, own_stream
-from gradlite.estimators._samples import Samples, without_zeros
-from gradlite.nn import Module, Sequential
+from gradlite.estimators._random import dropout_rng, make_rng
+from gradlite.estimators._samples import Samples, drop_zero_weight
+from gradlite.estimators._training import TrainingState
+from gradlite.nn import Module
 from gradlite.nn.module import eval_mode
 from gradlite.training import data
-from gradlite.training.loop import PlateauDetector
 
 BLOCK = 512  # rows predicted at a time: what they become stays in the cache
 
 
 class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
-    """Base of the estimators. Not to be used itself."""
+    """Base of the estimators. Not to be used itself.
+
+    Attributes
+    ----------
+    _module : Module
+        The network, with the standardization before it: what predicts.
+    _targets : ClassTargets or NumberTargets
+        What its outputs mean.
+    _training : TrainingState
+        What another fit goes on from.
+    """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = TRAINING
+
+    _module: Any
+    _targets: Any
+    _training: TrainingState
 
     def __sklearn_clone__(self) -> Any:
         """Clone with the same callbacks, which are to see every fit of a search."""
@@ -47,33 +64,23 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
 
     # -- what subclasses say --------------------------------------------------------------------
 
-    def _make_module(self, n_features: int, n_outputs: int, dtype: Any) -> Module:
-        """Make the network, its weights drawn from ``_rng``."""
+    def _make_module(
+        self, params: dict[str, Any], n_features: int, n_outputs: int, dtype: Any, rng: Any
+    ) -> Module:
+        """Make the network that `params` describe."""
         raise NotImplementedError
 
     def _structure(self) -> dict[str, Any]:
-        """Return what the parameters say about the network."""
+        """Return the parameters that describe the network."""
         raise NotImplementedError
-
-    def _pack_network(self) -> Any:
-        """Give what a pickle holds of the network."""
-        return self._network
-
-    def _unpack_network(self, packed: Any) -> Module:
-        """Make the network that `_pack_network` was called for."""
-        network: Module = packed
-        return network
 
     def _learn_targets(self, y: np.ndarray, weight: np.ndarray | None, classes: Any) -> None:
-        """Learn what there is to predict, and the objective."""
+        """Learn what there is to predict."""
         raise NotImplementedError
 
-    def _check_targets(self, y: np.ndarray, exactly: bool) -> None:
-        """Refuse targets that do not fit what was learned before."""
-        raise NotImplementedError
-
-    def _encode(self, y: np.ndarray, dtype: Any) -> np.ndarray:
-        """Turn targets into what the objective takes."""
+    @property
+    def _objective(self) -> Any:
+        """The loss to be minimised."""
         raise NotImplementedError
 
     def _class_weights(self, y: np.ndarray, weight: np.ndarray | None) -> np.ndarray | None:
@@ -81,7 +88,7 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         return weight
 
     def _strata(self, y: np.ndarray) -> np.ndarray | None:
-        """Give what a split is to keep in proportion."""
+        """Return the labels that a split keeps in proportion."""
         return None
 
     def _score_outputs(self, z: np.ndarray, samples: Samples) -> float:
@@ -135,7 +142,7 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         with np.errstate(all="ignore"):  # an error says more
             try:
                 fitting = self._prepare(X, y, sample_weight, validation, incremental, classes)
-            except BaseException:  # what was learned before is not to be mixed with what is new
+            except BaseException:  # the state of the last fit must not mix with that of this one
                 for name in self.__dict__.keys() - before.keys():
                     del self.__dict__[name]
                 self.__dict__.update(before)
@@ -156,27 +163,30 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         """Check all that a fit is given, and make what is to be trained."""
         fresh = not self.__sklearn_is_fitted__() or not (self.warm_start or incremental)
         X, y = self._check_data(X, y, reset=fresh)
-        weight = self._check_weight(sample_weight, X)
-        if weight is not None and not np.all(weight):
-            X, y, weight = without_zeros(X, y, weight)
+        X, y, weight = drop_zero_weight(X, y, self._check_weight(sample_weight, X))
         if fresh:
-            self._loss = loss_settings(self)
             self._learn_targets(y, weight, classes)
         else:
             self._check_unchanged("partial_fit" if incremental else "warm_start=True")
-            self._check_targets(y, exactly=not incremental)
+            self._targets.check(y, exactly=not incremental)
         samples = self._samples(X, y, weight)
         held_out = self._validation(*validation)
         if fresh:
             self._start(samples)
-        self._check_noise()
+        else:
+            self._training = replace(self._training)  # the old one stays if this fit is refused
+        if self.solver == "lbfgs":
+            self._check_deterministic()
         return Fitting(self, samples, held_out, incremental)
 
+    def _description(self) -> dict[str, Any]:
+        """Return the parameters that describe the network and the loss, as they are now."""
+        return {**loss_settings(self), "standardize": self.standardize, **self._structure()}
+
     def _check_unchanged(self, mode: str) -> None:
-        """Refuse to go on where what the network was made of has been set to something else."""
-        made_of = {**self._loss, "standardize": self._standardizes() is not None, **self._made_of}
-        now = {**loss_settings(self), "standardize": self.standardize, **self._structure()}
-        changed = [name for name in made_of | now if not same(made_of.get(name), now.get(name))]
+        """Raise ValueError if parameters that describe the network or the loss were changed."""
+        before, now = self._training.fitted_with, self._description()
+        changed = [name for name in before | now if not same(before.get(name), now.get(name))]
         if changed:
             raise ValueError(
                 f"{mode} takes the network and the loss of the last fit, and after it other values "
@@ -203,12 +213,10 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         return weight
 
     def _samples(self, X: Any, y: np.ndarray, weight: np.ndarray | None) -> Samples:
-        weight = self._class_weights(y, weight)
-        if weight is not None and not np.all(weight):
-            X, y, weight = without_zeros(X, y, weight)
+        X, y, weight = drop_zero_weight(X, y, self._class_weights(y, weight))
         if weight is not None:
             weight = weight.astype(X.dtype, copy=False)
-        return Samples(X, self._encode(y, X.dtype), y, weight)
+        return Samples(X, self._targets.encode(y, X.dtype), y, weight)
 
     def _validation(self, X_val: Any, y_val: Any, weight: Any) -> Samples | None:
         """Check the user's own validation data."""
@@ -220,19 +228,20 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
             missing = "X_val" if X_val is None else "y_val"
             raise ValueError(f"X_val and y_val go together: {missing} is missing.")
         X, y = self._check_data(X_val, y_val, reset=False)
-        self._check_targets(y, exactly=False)
+        self._targets.check(y, exactly=False)
         return self._samples(X, y, self._check_weight(weight, X))
 
     def _start(self, samples: Samples) -> None:
         """Make a new network, and forget what was learned before."""
-        self._rng = own_stream(self.random_state)
-        self._dtype = samples.X.dtype.name
-        self._build(self._standardizer(samples) if self.standardize else None)
-        self._noise = noise(self._rng)
-        self._connect_noise()
-        self._optimizer = None
-        self._monitor = PlateauDetector()
-        self._order = self._split_state = self._resume = None
+        params, dtype, rng = self._description(), samples.X.dtype, make_rng(self.random_state)
+        network = self._make_module(params, self.n_features_in_, self.n_outputs_, dtype, rng)
+        standardize = None
+        if self.standardize:
+            mean, scale = data.mean_and_scale(samples.X, samples.weight)
+            sparse = hasattr(samples.X, "tocsr")
+            standardize = Standardize(None if sparse else mean.astype(dtype), scale.astype(dtype))
+        self._training = TrainingState(params, dtype.name, rng, dropout_rng(rng))
+        self._assemble(network, standardize)
         self.n_iter_ = self.t_ = 0
         self.loss_curve_: list[float] = []
         self.best_loss_ = None if self.early_stopping else math.inf
@@ -240,54 +249,30 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         self.validation_loss_curve_: list[float] | None = None
         self.best_validation_score_: float | None = None
 
-    def _build(self, standardizer: Standardize | None) -> None:
-        """Make the network for the features, outputs and dtype that are known by now."""
-        self._made_of = self._structure()
-        network = self._make_module(self.n_features_in_, self.n_outputs_, np.dtype(self._dtype))
-        self._assemble(network.eval(), standardizer)
-
-    def _assemble(self, network: Module, standardizer: Standardize | None) -> None:
-        """Put the network and what standardizes its input together."""
-        self._network = self._module = network
-        if standardizer is not None:
-            self._module = Sequential(standardizer.eval(), network)
-            self._module.training = network.training
-
-    def _standardizer(self, samples: Samples) -> Standardize:
-        mean, scale = data.mean_and_scale(samples.X, samples.weight)
-        dtype, sparse = samples.X.dtype, hasattr(samples.X, "tocsr")
-        return Standardize(None if sparse else mean.astype(dtype), scale.astype(dtype))
-
-    def _standardizes(self) -> bool | None:
-        """Tell whether X is centred before the network, None where it is taken as it is."""
-        if self._module is self._network:
-            return None
-        return self._module[0].mean is not None  # type: ignore[index]
-
-    def _blank_standardizer(self, centred: bool | None) -> Standardize | None:
-        """Give the layer that a saved state is to be loaded into."""
-        if centred is None:
-            return None
-        ones = np.ones(self.n_features_in_, self._dtype)
-        return Standardize(ones.copy() if centred else None, ones)
-
-    def _connect_noise(self) -> None:
-        """Let every layer that draws in training draw from the estimator's own stream."""
-        for layer in self._module.modules():
+    def _assemble(self, network: Module, standardize: Standardize | None) -> None:
+        """Join the network, what standardizes its input, and the random stream of its layers."""
+        module = network if standardize is None else Standardized(standardize, network)
+        self._module = module.eval()
+        for layer in module.modules():
             if hasattr(layer, "rng"):
-                layer.rng = self._noise
+                layer.rng = self._training.dropout_rng
 
-    def _check_noise(self) -> None:
-        """Refuse layers that draw in training where the solver needs a loss without noise."""
-        for layer in self._module.modules() if self.solver == "lbfgs" else ():
+    @property
+    def _network(self) -> Any:
+        """The network without the standardization before it."""
+        return self._module[1] if isinstance(self._module, Standardized) else self._module
+
+    def _check_deterministic(self) -> None:
+        """Raise ValueError if a layer draws in training: L-BFGS needs a loss without noise."""
+        for layer in self._module.modules():
             if hasattr(layer, "rng") and getattr(layer, "p", True):
                 raise ValueError(
                     f"solver='lbfgs' needs a loss without noise, and this network has a "
-                    f"{layer!r}: leave dropout away, or take another solver."
+                    f"{layer!r}: omit dropout, or take another solver."
                 )
 
     def _watches_loss(self) -> bool:
-        """Tell whether the loss of validation data is its score, too."""
+        """Return whether the score of validation data is their loss."""
         return bool(self.scoring == "loss")
 
     def _scorer(self) -> Any:
@@ -312,7 +297,7 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         return check_rows(self, X)
 
     def _forward(self, X: Any, module: Module | None = None) -> np.ndarray:
-        """Give the outputs of a network for checked rows, blockwise and off the tape.
+        """Return the outputs of a network for checked rows, blockwise and off the tape.
 
         The array is the caller's own.
         """
@@ -334,9 +319,9 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         return z
 
     def _check_outputs(self, z: np.ndarray, X: Any) -> None:
-        """Refuse outputs that predict nothing: NaN and infinity.
+        """Raise ValueError if there are outputs that predict nothing: NaN and infinity.
 
-        An output of minus infinity is the logit of a class that is left out.
+        An output of minus infinity is the logit of a class that is excluded.
         """
         bad = np.flatnonzero(~(z < np.inf).all(axis=1))
         if len(bad):
@@ -360,17 +345,23 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         array, shape (n_samples, n_features) or (n_samples, n_outputs, n_features)
             ``d prediction / d X``: of a regressor's prediction, in the units of y and X; of a
             classifier's probabilities, one output for each class (for two classes, that of the
-            second). The axis of outputs is left out where there is one.
+            second). The axis of outputs is omitted where there is one.
         """
         X = self._check_X(X)
         if hasattr(X, "tocsr"):
             raise TypeError("predict_gradient needs dense X: call X.toarray() first.")
+        try:
+            return self._gradient(self._module, X)
+        except MutationError:  # a fit in another thread has changed the weights meanwhile
+            return self._gradient(copy.deepcopy(self._module), X)
+
+    def _gradient(self, module: Module, X: np.ndarray) -> np.ndarray:
         # By vjp, which leaves no gradient in the parameters: a fit may be using them.
         with eval_mode(), np.errstate(all="ignore"):
-            answer, pull = vjp(lambda x: self._differentiable(self._module(x)), X)
+            z, pull = vjp(lambda x: self._differentiable(module(x)), X)
             gradients = []
-            for k in range(answer.shape[1]):
-                seed = np.zeros(answer.shape, answer.dtype)
+            for k in range(z.shape[1]):
+                seed = np.zeros(z.shape, z.dtype)
                 seed[:, k] = 1
                 (gradient,) = pull(seed)
                 gradients.append(gradient.data if isinstance(gradient, Tensor) else gradient)

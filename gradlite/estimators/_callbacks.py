@@ -35,7 +35,7 @@ except ImportError:  # before scikit-learn 1.9
             self._subtasks = 0
 
         def subcontext(self, task_name: str = "", max_subtasks: int | None = 0) -> CallbackContext:
-            """Give the context of the next task inside this one."""
+            """Return the context of the next task inside this one."""
             made = object.__new__(CallbackContext)
             made.__dict__.update(self.__dict__)
             made.task_name, made.max_subtasks = task_name, max_subtasks
@@ -44,12 +44,12 @@ except ImportError:  # before scikit-learn 1.9
             return made
 
         def call_on_fit_task_begin(self, **known: Any) -> CallbackContext:
-            """Tell every callback that the task begins."""
+            """Call every callback at the begin of the task."""
             self._call("on_fit_task_begin", **known)
             return self
 
         def call_on_fit_task_end(self, **known: Any) -> bool:
-            """Tell every callback that the task has ended; True if one wants to stop."""
+            """Call every callback at the end of the task; return True if one wants to stop."""
             return self._call("on_fit_task_end", **known)
 
         def _call(self, hook: str, *, estimator: Any, **known: Any) -> bool:
@@ -96,7 +96,7 @@ HOOKS = ("setup", "on_fit_task_begin", "on_fit_task_end", "teardown")
 
 
 def check_callback(callback: Any) -> None:
-    """Refuse what does not follow the protocol."""
+    """Raise TypeError for what does not follow the protocol."""
     missing = [name for name in HOOKS if not callable(getattr(callback, name, None))]
     if missing or isinstance(callback, type):
         what = "a class, not an instance" if isinstance(callback, type) else repr(callback)
@@ -109,15 +109,15 @@ def check_callback(callback: Any) -> None:
 
 @contextmanager
 def callbacks_of(estimator: Any, max_subtasks: int | None) -> Iterator[Any]:
-    """Set up the callbacks of an estimator around a fit, and give the root context.
+    """Set up the callbacks of an estimator around a fit, and yield the root context.
 
     Those of the parameter ``callbacks`` join those of ``set_callbacks`` (and those that a
-    pipeline or a search propagates). Gives None where there are none: nothing is to be called.
+    pipeline or a search propagates). Yields None where there are none.
 
     Raises
     ------
     TypeError
-        For what is no callback, and for one that belongs to the pipeline or the search around.
+        For what is not a callback, and for one that belongs to the pipeline or search around.
     """
     own = [] if estimator.callbacks is None else list(estimator.callbacks)
     around = getattr(estimator, "_parent_callback_ctx", None)
@@ -188,7 +188,7 @@ class Progress:
             (self.bar.console.print if self.bar is not None else print)(text)
 
     def close(self) -> None:
-        """Leave the bar as it stands."""
+        """Stop the bar, and leave it on the screen."""
         if self.bar is not None:
             self.bar.stop()
 

@@ -17,7 +17,7 @@ from gradlite.errors import PersistError
 from gradlite.estimators._base import BaseNet
 from gradlite.estimators._objectives import CLASS_LOSSES, class_objective
 from gradlite.estimators._samples import Samples
-from gradlite.estimators._targets import ClassTargets, Labels, column_or_matrix
+from gradlite.estimators._targets import ClassTargets, column_or_matrix
 
 CLASSIFICATION: dict[str, list[Any]] = {
     "loss": [StrOptions(set(CLASS_LOSSES)), callable],
@@ -47,28 +47,19 @@ class BaseClassifier(ClassifierMixin, BaseNet):  # type: ignore[misc]
         self.classes_ = targets.classes_
         self.n_outputs_ = targets.n_outputs
         self.out_activation_ = targets.out_activation
-        self._objective = class_objective(self._loss["loss"], targets)
 
-    def _target_state(self) -> dict[str, Any]:
-        targets = self._targets
-        columns = [labels.classes for labels in targets.columns]
-        return {"kind": targets.kind, "columns": columns, "paired": targets.paired}
+    @property
+    def _objective(self) -> Any:
+        return class_objective(self._training.fitted_with["loss"], self._targets)
 
     def _restore_targets(self, state: dict[str, Any]) -> None:
         for classes in state["columns"]:
             if not isinstance(classes, np.ndarray) or classes.ndim != 1 or not len(classes):
                 raise PersistError(f"Its classes are no array, but a {type(classes).__name__}.")
-        columns = [Labels(classes) for classes in state["columns"]]
-        self._set_targets(ClassTargets(state["kind"], columns, state["paired"]))
-
-    def _check_targets(self, y: np.ndarray, exactly: bool) -> None:
-        self._targets.check(y, exactly)
-
-    def _encode(self, y: np.ndarray, dtype: Any) -> np.ndarray:
-        return self._targets.encode(y, dtype)
+        self._set_targets(ClassTargets(state["kind"], state["columns"], state["paired"]))
 
     def _strata(self, y: np.ndarray) -> np.ndarray | None:
-        """Keep two classes in proportion, as scikit-learn does, where both have samples to part."""
+        """Keep two classes in proportion, as scikit-learn does, where both can be split."""
         if self._targets.kind != "binary" or np.bincount(self._targets.codes(y)).min() < 2:
             return None
         return y
@@ -82,7 +73,7 @@ class BaseClassifier(ClassifierMixin, BaseNet):  # type: ignore[misc]
         if self.class_weight is None:
             return weight
         codes = self._targets.codes(y).astype(np.intp, copy=False).reshape(len(y), -1)
-        columns = [labels.classes for labels in self._targets.columns]
+        columns = self._targets.columns
         if self._targets.kind == "multilabel":
             columns = [np.array([0, 1])] * codes.shape[1]
         total = np.ones(len(y)) if weight is None else weight.astype(float)
@@ -92,7 +83,7 @@ class BaseClassifier(ClassifierMixin, BaseNet):  # type: ignore[misc]
         return combined
 
     def _of_classes(self, classes: np.ndarray, codes: np.ndarray, total: np.ndarray) -> np.ndarray:
-        """Give the weight of each class of a column."""
+        """Return the weight of each class of a column."""
         if isinstance(self.class_weight, dict):
             labels = classes.tolist()
             unknown = [label for label in self.class_weight if label not in labels]
@@ -114,9 +105,9 @@ class BaseClassifier(ClassifierMixin, BaseNet):  # type: ignore[misc]
             return np.where(present, total.sum() / (present.sum() * counts), 0.0)
 
     def _watches_loss(self) -> bool:
-        """Tell it: also by default with class weights.
+        """Return True also by default with class weights.
 
-        Accuracy would hang on the few validation samples of the heaviest class.
+        Accuracy would depend on the few validation samples of the heaviest class.
         """
         return super()._watches_loss() or (self.scoring is None and self.class_weight is not None)
 
@@ -194,10 +185,10 @@ class BaseClassifier(ClassifierMixin, BaseNet):  # type: ignore[misc]
         lambda est: est._check_loss("decision_function", callable(est.loss) or est.loss == "hinge")
     )
     def decision_function(self, X: Any) -> Any:
-        """Give the outputs of the network, where they are scores rather than probabilities.
+        """Return the outputs of the network, where they are scores rather than probabilities.
 
-        With ``loss='hinge'`` and with a loss of your own. (As in scikit-learn's MLPClassifier,
-        `predict_proba` stands in its place with the log loss.)
+        With ``loss='hinge'`` and with a loss of your own. (With the log loss there is
+        `predict_proba` instead, as in scikit-learn's MLPClassifier.)
 
         Parameters
         ----------
@@ -210,17 +201,13 @@ class BaseClassifier(ClassifierMixin, BaseNet):  # type: ignore[misc]
         z = self._outputs(X)
         return self._targets.decision(z)
 
-    def _scores(self) -> bool:
-        """Tell whether outputs are scores, not logits of probabilities."""
-        return callable(self.loss) or self.loss == "hinge"
-
     def _check_loss(self, method: str, there: bool) -> bool:
         if not there:
             raise AttributeError(f"{method} is not available with loss={self.loss!r}.")
         return True
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Give the accuracy: the part of samples all of whose labels are predicted right.
+        """Return the accuracy: the fraction of samples all of whose labels are predicted right.
 
         Parameters
         ----------
@@ -234,10 +221,10 @@ class BaseClassifier(ClassifierMixin, BaseNet):  # type: ignore[misc]
         """
         return self._accuracy(y, self.predict(X), sample_weight)
 
-    def _accuracy(self, y: Any, answer: np.ndarray, weight: Any) -> float:
+    def _accuracy(self, y: Any, predicted: np.ndarray, weight: Any) -> float:
         if self._targets.kind == "multioutput":
-            return float(np.average(np.all(answer == np.asarray(y), axis=1), weights=weight))
-        return float(accuracy_score(y, answer, sample_weight=weight))
+            return float(np.average(np.all(predicted == np.asarray(y), axis=1), weights=weight))
+        return float(accuracy_score(y, predicted, sample_weight=weight))
 
     def _score_outputs(self, z: np.ndarray, samples: Samples) -> float:
         if not np.all(np.isfinite(z)):

@@ -6,6 +6,7 @@ import copy
 import math
 import warnings
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from numbers import Real
 from typing import Any
 
@@ -17,7 +18,7 @@ from gradlite.autodiff.tensor import Tensor
 from gradlite.errors import DivergedError
 from gradlite.estimators._callbacks import Progress, callbacks_of
 from gradlite.estimators._objectives import takes
-from gradlite.estimators._samples import Samples, batch_size_with_variance, split
+from gradlite.estimators._samples import Samples, batch_size_with_variance, split_validation
 from gradlite.estimators._solvers import PLANNED, LearningRate, penalties, ready_optimizer
 from gradlite.nn import BatchNorm1d
 from gradlite.nn.module import eval_mode
@@ -38,19 +39,20 @@ class Fitting:
     validation : Samples or None
         To watch; with ``early_stopping`` part of `samples` is split off where there is none.
     incremental : bool
-        One epoch, as ``partial_fit`` does it: no early stopping, no complaint at the end.
+        One epoch, as in ``partial_fit``: no early stopping, no warning at the end.
     """
 
     def __init__(
         self, est: Any, samples: Samples, validation: Samples | None, incremental: bool
     ) -> None:
         self.est = est
+        self.state = state = est._training
         self.incremental = incremental
         self.early = est.early_stopping and est.solver != "lbfgs" and not incremental
         self.samples = samples
         self.chosen: np.ndarray | None = None  # the samples to train on, if not all
         if self.early and validation is None:
-            self.chosen, held_out = split(est, samples)
+            self.chosen, held_out = split_validation(est, samples)
             validation = samples.take(held_out)
         self.validation = validation
         self.scorer = est._scorer()
@@ -72,21 +74,21 @@ class Fitting:
         self.optimizer: Any = ready_optimizer(est, math.ceil(n / self.batch_size))
         self.rate = LearningRate(est, self.optimizer)
         if (est.best_loss_ is None) != self.early:  # what was watched so far does not compare
-            est._monitor = PlateauDetector()
+            state.monitor = {}
             est.best_loss_ = None if self.early else math.inf
-        self.monitor: PlateauDetector = est._monitor
-        self.monitor.tol = est.tol
+        self.monitor = PlateauDetector(**{**state.monitor, "tol": est.tol})
+        state.monitor = vars(self.monitor)  # as it will be
         self.snapshot = Snapshot(est._module, self.optimizer)
         self.kept_epoch = 0  # whose weights the snapshot has, counted over all fits; 0 for none
         self.first = not est.t_  # whether there were no weights to go back to
-        if self.validation is not None and not incremental and est._resume is not None:
-            self.snapshot.kept = est._resume["last"]
+        if self.validation is not None and not incremental and state.resume is not None:
+            self.snapshot.kept = state.resume["last"]
             self.snapshot.restore()
-            self.snapshot.kept = est._resume["best"]
-            self.kept_epoch = est._resume["best_epoch"]
+            self.snapshot.kept = state.resume["best"]
+            self.kept_epoch = state.resume["best_epoch"]
         elif est.t_:
             self._keep()  # to go back to where training diverges at once
-        est._resume = None
+        state.resume = None
         self.trainer = Trainer(
             est._module,
             est._objective,
@@ -103,23 +105,22 @@ class Fitting:
         rows = Rows(self.samples.X, self.samples.target, self.samples.weight)
         est.n_iter_ = 0
         self.progress = Progress(est.verbose, self.epochs)
-        est._module.train()
+        solve = self._lbfgs if est.solver == "lbfgs" else self._epochs
         try:
             with callbacks_of(est, max_subtasks=self.epochs) as self.context, threads(est):
                 if self.context is not None:
                     self.context.call_on_fit_task_begin(estimator=est, **self._known())
-                if est.solver == "lbfgs":
-                    self._lbfgs(rows)
-                else:
-                    self._epochs(rows)
-                est._module.eval()
+                self.trainer.module.train()
+                try:
+                    solve(rows)
+                finally:
+                    self.trainer.module.eval()
                 if self.context is not None:
                     self.context.call_on_fit_task_end(
                         estimator=est, reconstruction_attributes=dict, **self._known()
                     )
         finally:
             self.progress.close()
-            self.trainer.module.eval()
 
     # -- stochastic solvers -------------------------------------------------------------------
 
@@ -143,7 +144,7 @@ class Fitting:
             self.stopped = True
         if self.scored:
             if est.warm_start:  # the next fit goes on from the last weights, not from the best
-                est._resume = {
+                self.state.resume = {
                     "last": self.snapshot.arrays(),
                     "best": self.snapshot.kept,
                     "best_epoch": self.kept_epoch,
@@ -154,23 +155,23 @@ class Fitting:
         planned = est.schedule in PLANNED  # the rate has come to its end: nothing was cut short
         if not self.stopped and not self.incremental and not planned:
             warnings.warn(self._not_converged(), ConvergenceWarning, stacklevel=6)
-        est._order = self.order if est.warm_start else None
+        self.state.order = self.order if est.warm_start else None
 
     @property
     def order(self) -> np.ndarray | None:
         """The order of the rows in the last epoch."""
-        kept: np.ndarray | None = self.est.__dict__.get("_order")
+        kept = self.state.order
         return kept if kept is not None and len(kept) == self.n else None
 
     def _next_order(self) -> np.ndarray | None:
-        """Shuffle the last order anew, as scikit-learn does."""
+        """Shuffle the last order again, as scikit-learn does."""
         if not self.est.shuffle:
             return self.chosen
         shuffled = np.arange(self.n)
-        self.est._rng.shuffle(shuffled)
+        self.state.rng.shuffle(shuffled)
         if self.order is not None:
             shuffled = self.order[shuffled]
-        self.est._order = shuffled
+        self.state.order = shuffled
         return shuffled if self.chosen is None else self.chosen[shuffled]
 
     @property
@@ -179,7 +180,7 @@ class Fitting:
         return self.validation is not None and not self.incremental
 
     def _epoch_end(self, loss: float) -> bool:
-        """Record an epoch, and tell whether to stop."""
+        """Record an epoch, and return whether to stop."""
         est = self.est
         # First what takes time: Ctrl-C during it leaves curves of the same length.
         score = self._validate() if self.validation is not None else None
@@ -187,26 +188,29 @@ class Fitting:
         est.t_ += self.n
         est.loss_ = loss
         est.loss_curve_.append(loss)
-        figure = loss if score is None or not self.early else -score
         if self.context is not None:
             self.stopped = self._callbacks() or self.stopped
             self.trainer.forget()  # a callback may have changed the network
-        improved = self.monitor.update(figure if math.isfinite(figure) else math.inf)
+        metric = -score if self.early and score is not None else loss
+        if self._is_best(loss, score, metric) and not self.incremental:
+            self._keep()
+        self.progress.epoch(est.n_iter_, loss, score)
+        self.rate.epoch_end(est.t_, metric)
+        if self.monitor.bad_epochs > est.n_iter_no_change and not self.stopped:
+            self.stopped = self._no_improvement()
+        return self.stopped
+
+    def _is_best(self, loss: float, score: float | None, metric: float) -> bool:
+        """Record the best loss and score, and return whether these weights are the best."""
+        est = self.est
+        fell = self.monitor.update(metric if math.isfinite(metric) else math.inf)
         if not self.early and loss < est.best_loss_:
             est.best_loss_ = loss
         best = est.best_validation_score_
         if score is not None and score > (-math.inf if best is None else best):
             est.best_validation_score_ = score
-            improved = True
-        elif self.scored and not self.early:
-            improved = False
-        if improved and not self.incremental:
-            self._keep()
-        self.progress.epoch(est.n_iter_, loss, score)
-        self.rate.epoch_end(est.t_, figure)
-        if self.monitor.bad_epochs > est.n_iter_no_change and not self.stopped:
-            self.stopped = self._no_improvement()
-        return self.stopped
+            return True
+        return fell and (self.early or not self.scored)
 
     def _keep(self) -> None:
         """Keep the weights as they are now."""
@@ -260,7 +264,7 @@ class Fitting:
         The weights from before a warm start or a ``partial_fit`` count as such, too.
         """
         self.snapshot.restore()
-        self.est._optimizer = None  # what it remembers may be NaN, too
+        self.state.optimizer = None  # its moments may be NaN, too
         if self.incremental or not self.kept_epoch or not self._is_finite(self.samples):
             self._refuse(str(error))
         warnings.warn(
@@ -272,10 +276,10 @@ class Fitting:
         )
 
     def _is_finite(self, samples: Samples) -> bool:
-        """Tell whether outputs and loss are finite with the weights as they are."""
+        """Return whether outputs and loss are finite with the weights as they are."""
         est = self.est
         z = est._forward(samples.X)
-        finite = bool((z < np.inf).all())  # minus infinity is the logit of a class left out
+        finite = bool((z < np.inf).all())  # minus infinity is the logit of an excluded class
         if callable(est.loss) or not finite:  # a loss of the user's may count its calls
             return finite
         return math.isfinite(self._loss(z, samples))
@@ -283,11 +287,11 @@ class Fitting:
     def _loss(self, z: np.ndarray, samples: Samples) -> float:
         """Compute the loss of outputs in eval mode, off the tape."""
         with no_grad(), eval_mode():
-            loss = self.est._objective(Tensor(z), samples.target, samples.weight)
+            loss = self.trainer.loss(Tensor(z), samples.target, samples.weight)
         return float(loss.item())
 
     def _refuse(self, why: str) -> None:
-        """Raise DivergedError; without weights of an earlier fit, the estimator is not fitted."""
+        """Raise DivergedError; without weights of an earlier fit, leave the estimator unfitted."""
         if self.first:
             self.est.__dict__.pop("_module", None)
         raise DivergedError(
@@ -352,7 +356,7 @@ class Fitting:
         return {"X": self.samples.X, "y": self.samples.y, "metadata": metadata}
 
     def _callbacks(self) -> bool:
-        """Call the hooks of an epoch, and tell whether one wants to stop."""
+        """Call the hooks of an epoch, and return whether one wants to stop."""
         known = self._known()
         epoch = self.context.subcontext(task_name="epoch")
         epoch.call_on_fit_task_begin(estimator=self.est, **known)
@@ -363,9 +367,10 @@ class Fitting:
         )
 
     def _fitted(self) -> dict[str, Any]:
-        """Give what makes a copy of the estimator ready to predict, as of now."""
+        """Return what makes a copy of the estimator ready to predict, as of now."""
         module = copy.deepcopy(self.est._module).eval()
-        return {"_module": module, "_optimizer": None, "_skl_callbacks": []}
+        training = replace(self.state, optimizer=None)
+        return {"_module": module, "_training": training, "_skl_callbacks": []}
 
 
 def threads(est: Any) -> AbstractContextManager[Any]:

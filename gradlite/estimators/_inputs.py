@@ -65,13 +65,7 @@ def check_rows(est: Any, X: Any) -> Any:
 
 
 def refuse_masked(array: Any, name: str) -> None:
-    """Refuse masked entries, which would be taken as the numbers under the mask.
-
-    Raises
-    ------
-    DtypeError
-        If there are any.
-    """
+    """Raise DtypeError for masked entries, which would count as the numbers under the mask."""
     if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
         count = np.count_nonzero(array.mask)
         raise DtypeError(
@@ -84,12 +78,9 @@ def refuse_masked(array: Any, name: str) -> None:
 
 
 def refuse_times(X: Any, name: str) -> None:
-    """Refuse dates, times and durations: as floats they are counts of some unit since 1970.
+    """Raise DtypeError for dates, times and durations, naming the first column that holds them.
 
-    Raises
-    ------
-    DtypeError
-        With the first column that holds them.
+    As floats they would be counts of some unit since 1970.
     """
     for column, kind in time_columns(X):
         where = name if column is None else f"column {column!r} of {name}"
@@ -100,8 +91,8 @@ def refuse_times(X: Any, name: str) -> None:
 
 
 def time_columns(X: Any) -> Iterator[tuple[Any, str]]:
-    """Give name and type of each column of dates, times or durations."""
-    names, dtypes, cells = described(X)
+    """Yield name and type of each column of dates, times or durations."""
+    names, dtypes, cells = column_types(X)
     for i, (name, dtype) in enumerate(zip(names, map(str, dtypes), strict=True)):
         if dtype.lower().startswith(TIME_DTYPES):
             yield name, dtype
@@ -111,8 +102,8 @@ def time_columns(X: Any) -> Iterator[tuple[Any, str]]:
                 yield name, type(found).__name__
 
 
-def described(X: Any) -> tuple[Any, Any, Callable[[int], Any]]:
-    """Give names and types of the columns of a frame or an array, and what gives their cells."""
+def column_types(X: Any) -> tuple[Any, Any, Callable[[int], Any]]:
+    """Return names and types of the columns of a frame or array, and what returns their cells."""
     if hasattr(X, "dtypes") and hasattr(X, "columns"):  # pandas, polars
         return X.columns, X.dtypes, lambda i: X.iloc[:, i] if hasattr(X, "iloc") else X[:, i]
     if hasattr(X, "schema") and hasattr(X, "column_names"):  # pyarrow

@@ -29,7 +29,7 @@ NORMALIZATIONS: dict[str, Callable[..., nn.Module]] = {
 }
 
 
-class Function(nn.Module):
+class Activation(nn.Module):
     """A function of Tensors as a module."""
 
     def __init__(self, fn: Callable[[Any], Any]) -> None:
@@ -71,6 +71,10 @@ class Standardize(nn.Module):
         return x / self.scale if self.mean is None else (x - self.mean) / self.scale
 
 
+class Standardized(nn.Sequential):
+    """Two modules: `Standardize`, and the network."""
+
+
 class Perceptron(nn.Sequential):
     """Hidden blocks (Linear, normalization, activation, dropout) and a Linear at the end.
 
@@ -88,8 +92,6 @@ class Perceptron(nn.Sequential):
         Of the parameters.
     rng : RandomState
         Draws weights and biases, layer by layer.
-    noise : Generator
-        Draws dropout.
 
     Attributes
     ----------
@@ -105,35 +107,34 @@ class Perceptron(nn.Sequential):
         normalization: str | None,
         dtype: Any,
         rng: np.random.RandomState,
-        noise: np.random.Generator | None = None,
     ) -> None:
         modules: list[nn.Module] = []
         self.ends: list[int] = []
         for i, (n, m) in enumerate(pairwise(sizes)):
             last = i == len(sizes) - 2
             near = activations[i - last] if activations else "identity"
-            modules.append(linear(n, m, near, dtype, rng))
+            modules.append(glorot_linear(n, m, near, dtype, rng))
             if last:
                 break
             if normalization is not None:
                 modules.append(NORMALIZATIONS[normalization](m, dtype=dtype))
             modules.append(activation(activations[i]))
             if dropout[i]:
-                modules.append(nn.Dropout(dropout[i], rng=noise))
+                modules.append(nn.Dropout(dropout[i]))
             self.ends.append(len(modules))
         super().__init__(*modules)
 
     def linears(self) -> list[nn.Linear]:
-        """Give the Linear layers, from the input to the output."""
+        """Return the Linear layers, from the input to the output."""
         return [module for module in self if isinstance(module, nn.Linear)]
 
 
 def activation(name: str | Callable[[Any], Any]) -> nn.Module:
     """Make the module of an activation."""
-    return ACTIVATIONS[name]() if isinstance(name, str) else Function(name)
+    return ACTIVATIONS[name]() if isinstance(name, str) else Activation(name)
 
 
-def linear(
+def glorot_linear(
     n: int, m: int, near: str | Callable[[Any], Any], dtype: Any, rng: np.random.RandomState
 ) -> nn.Linear:
     """Make a Linear layer with uniform weights and biases of Glorot and Bengio's bound.
@@ -152,20 +153,17 @@ def linear(
     return made
 
 
-def check_size(sizes: Sequence[int], dtype: Any) -> None:
-    """Refuse a network that cannot fit in the memory of this machine.
+def check_memory(sizes: Sequence[int], dtype: Any) -> None:
+    """Raise ValueError if a network cannot be trained in the memory of this machine.
 
-    Raises
-    ------
-    ValueError
-        With the layer that is too large. Parameters are counted four times: themselves, their
-        gradients, and two moments.
+    It names the layer that is too large. Parameters are counted four times: themselves, their
+    gradients, and two moments.
     """
     counts = [(n + 1) * m for n, m in pairwise(sizes)]
     needed = 4 * sum(counts) * np.dtype(dtype).itemsize
     try:
         there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # not told here
+    except (AttributeError, ValueError, OSError):  # unknown here
         return
     if needed > there:
         i = int(np.argmax(counts))

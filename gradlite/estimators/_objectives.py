@@ -20,7 +20,7 @@ from gradlite.estimators._targets import ClassTargets
 
 
 def loss_settings(est: Any) -> dict[str, Any]:
-    """Give the parameters of an estimator that its objective is made from."""
+    """Return the parameters of an estimator that its objective is made from."""
     return {name: getattr(est, name) for name in ("loss", "quantiles") if hasattr(est, name)}
 
 
@@ -53,7 +53,7 @@ class Custom:
             loss = self.fn(output, target)
         if isinstance(output, Tensor) and not isinstance(loss, Tensor):
             raise TypeError(
-                f"The loss {title(self.fn)} gave {loss!r}, which is no Tensor: compute it from "
+                f"The loss {title(self.fn)} gave {loss!r}, which is not a Tensor: compute it from "
                 f"the outputs with operations of Tensors and functions of NumPy."
             )
         shape = np.shape(loss)
@@ -63,8 +63,8 @@ class Custom:
             return nn.weighted_mean(loss, sample_weight)
         if shape == ():
             raise ValueError(
-                f"The loss {title(self.fn)} gives one number, so it cannot be weighted from "
-                f"outside: give it a parameter sample_weight, or let it return the loss of each "
+                f"The loss {title(self.fn)} returns one number, which cannot be weighted "
+                f"afterwards: give it a parameter sample_weight, or let it return the loss of each "
                 f"sample, (n,)."
             )
         raise ValueError(
@@ -74,12 +74,12 @@ class Custom:
 
 
 def title(fn: Callable[..., Any]) -> str:
-    """Give the name of a callable, for messages."""
+    """Return the name of a callable, for messages."""
     return getattr(fn, "__name__", repr(fn))
 
 
 def takes(fn: Callable[..., Any], name: str) -> bool:
-    """Tell whether a callable has a parameter of that name."""
+    """Return whether a callable has a parameter of that name."""
     try:
         return name in inspect.signature(fn).parameters
     except ValueError:  # built-in, without a signature
@@ -92,30 +92,30 @@ CLASS_LOSSES = ("log_loss", "cross_entropy", "bce_with_logits", "hinge")
 
 
 def class_objective(loss: Any, targets: ClassTargets) -> Callable[[Any, Any, Any], Any]:
-    """Give the objective of a classifier."""
+    """Return the objective of a classifier."""
     if callable(loss):
         fn: Any = Custom(loss)
     elif loss == "hinge":
-        fn = hinge_rows
+        fn = mean_hinge
     elif targets.out_activation == "softmax":
-        fn = cross_entropy
+        fn = mean_cross_entropy
     else:
-        return partial(binary_cross_entropy, columns=targets.n_outputs)
+        return partial(mean_bce, columns=targets.n_outputs)
     return partial(summed, fn=fn, groups=targets.groups()) if targets.kind == "multioutput" else fn
 
 
-def cross_entropy(output: Any, target: Any, sample_weight: Any) -> Any:
+def mean_cross_entropy(output: Any, target: Any, sample_weight: Any) -> Any:
     """Average the cross-entropy over samples."""
     return nn.cross_entropy(output, target, sample_weight=sample_weight)
 
 
-def binary_cross_entropy(output: Any, target: Any, sample_weight: Any, columns: int) -> Any:
+def mean_bce(output: Any, target: Any, sample_weight: Any, columns: int) -> Any:
     """Average the binary cross-entropy over samples, summed over `columns` labels."""
     loss = nn.bce_with_logits(output, target, sample_weight=sample_weight)
     return loss if columns == 1 else columns * loss
 
 
-def hinge_rows(output: Any, target: Any, sample_weight: Any) -> Any:
+def mean_hinge(output: Any, target: Any, sample_weight: Any) -> Any:
     """Average the hinge loss: of all classes, or of margins summed over labels of 0 and 1."""
     if target.ndim == 2:
         loss = nn.hinge(output, 2 * target - 1, sample_weight=sample_weight)
@@ -153,14 +153,14 @@ class Regression:
         raise NotImplementedError
 
     def predict(self, z: Any) -> Any:
-        """Give the point prediction, (n, columns), of outputs (n, heads * columns).
+        """Return the point prediction, (n, columns), of outputs (n, heads * columns).
 
         Of arrays and of Tensors: `predict_gradient` differentiates it.
         """
         return z
 
     def interval(self, z: np.ndarray, coverage: float) -> np.ndarray:
-        """Give lower and upper bounds, (n, columns, 2).
+        """Return lower and upper bounds, (n, columns, 2).
 
         Raises
         ------
@@ -200,7 +200,7 @@ class Poisson(Regression):
         return self.columns * (loss + constant)
 
     def predict(self, z: Any) -> Any:
-        """Give the mean of the Poisson distribution."""
+        """Return the mean of the Poisson distribution."""
         return np.exp(z)
 
 
@@ -235,11 +235,11 @@ class Quantile(Regression):
         return np.sort(z.reshape(-1, self.columns, self.heads), axis=2)
 
     def predict(self, z: Any) -> Any:
-        """Give the quantile that is nearest to the median."""
+        """Return the quantile nearest to the median."""
         return self._sorted(z)[:, :, int(np.abs(self.quantiles - 0.5).argmin())]
 
     def interval(self, z: np.ndarray, coverage: float) -> np.ndarray:
-        """Give the two learned quantiles with `coverage` between them."""
+        """Return the two learned quantiles with `coverage` between them."""
         tail = (1 - coverage) / 2
         found = [int(np.abs(self.quantiles - q).argmin()) for q in (tail, 1 - tail)]
         if not np.allclose(self.quantiles[found], (tail, 1 - tail)):
@@ -265,11 +265,11 @@ class Gaussian(Regression):
         return self.columns * loss
 
     def predict(self, z: Any) -> Any:
-        """Give the mean."""
+        """Return the mean."""
         return z[:, : self.columns]
 
     def interval(self, z: np.ndarray, coverage: float) -> np.ndarray:
-        """Give the central interval of the normal distribution."""
+        """Return the central interval of the normal distribution."""
         sigma = np.exp(0.5 * np.clip(z[:, self.columns :], -self.LIMIT, self.LIMIT))
         reach = sigma * NormalDist().inv_cdf((1 + coverage) / 2)
         mean = z[:, : self.columns]
@@ -290,7 +290,7 @@ REGRESSION_LOSSES: dict[str, Callable[[int, Any], Regression]] = {
 
 
 def regression_objective(loss: Any, columns: int, quantiles: Any) -> Regression:
-    """Give the objective of a regressor."""
+    """Return the objective of a regressor."""
     if callable(loss):
         # The user decides what is summed.
         return Plain(columns, Custom(loss, flat=True), 1 / columns)

@@ -21,7 +21,7 @@ from sklearn.utils._param_validation import (
 from gradlite.estimators._network import ACTIVATIONS, NORMALIZATIONS
 
 SOLVERS = ("adam", "sgd", "lbfgs", "adamw", "rmsprop", "lion")
-SCHEDULES = ("cosine", "one_cycle", "plateau")
+SCHEDULE_NAMES = ("cosine", "one_cycle", "plateau")
 
 positive = Interval(Real, 0, None, closed="neither")
 not_negative = Interval(Real, 0, None, closed="left")
@@ -51,7 +51,7 @@ TRAINING: dict[str, list[Any]] = {
     "n_iter_no_change": [count, Options(Real, {np.inf})],
     "max_fun": [count],
     "standardize": ["boolean"],
-    "schedule": [None, StrOptions(set(SCHEDULES)), callable],
+    "schedule": [None, StrOptions(set(SCHEDULE_NAMES)), callable],
     "max_grad_norm": [None, positive],
     "scoring": [None, str, callable],
     "callbacks": [None, list, tuple],
@@ -118,8 +118,8 @@ TEXTS = {
         Show a progress bar (with the extra ``progress``, in a terminal) or a line an epoch.
     warm_start : bool, default=False
         Whether `fit` goes on where the last one ended: weights, optimiser, schedule and random
-        streams. ``fit`` twice with ``max_iter=30`` is then ``fit`` with 60, bit for bit; but
-        'lbfgs' estimates the curvature anew, and a schedule by name is as long as `max_iter`.
+        streams. Two fits with ``max_iter=30`` then equal one with 60, bit for bit; but
+        'lbfgs' estimates the curvature again, and a schedule by name is as long as `max_iter`.
         What describes the network or the loss cannot be changed in between.
     momentum : float, default=0.9
         Of 'sgd'.
@@ -146,7 +146,7 @@ TEXTS = {
     schedule : callable, {'cosine', 'one_cycle', 'plateau'} or None, default=None
         A function step -> rate (see `gradlite.schedules`) in place of `learning_rate`; by name,
         from `learning_rate_init` over `max_iter` epochs, after which a warm start or `partial_fit`
-        begins it anew. A run to its end is then as planned, and no warning says that it has not
+        starts it again. It runs to its end as planned, so no warning says that it has not
         converged.
     max_grad_norm : float, optional
         Gradients longer than this are shortened to it.
@@ -198,7 +198,7 @@ def store(estimator: Any, arguments: dict[str, Any]) -> None:
 
 
 def per_layer(value: Any, name: str, layers: int, low: float, high: float) -> list[float]:
-    """Give a number for each hidden layer, from one for all or a list.
+    """Return a number for each hidden layer, from one for all or a list.
 
     Raises
     ------

@@ -1,13 +1,14 @@
-"""Saving estimators without pickle, and going on exactly where they were."""
+"""Saving estimators, with or without pickle, and going on exactly where they were."""
 
 from __future__ import annotations
 
 import inspect
 import math
 import os
+from collections.abc import Callable
 from dataclasses import asdict
 from types import SimpleNamespace
-from typing import Any, NamedTuple, Self, cast
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -16,22 +17,22 @@ from gradlite.errors import PersistError, printable
 from gradlite.estimators._network import Standardize
 from gradlite.estimators._objectives import loss_settings
 from gradlite.estimators._random import bit_generator, random_state
-from gradlite.estimators._solvers import make_optimizer, make_rate, settings_of
+from gradlite.estimators._solvers import make_optimizer, make_rate, optimizer_params
+from gradlite.estimators._training import TrainingState
+from gradlite.nn import Module
 from gradlite.optim import schedules
 from gradlite.training.loop import PlateauDetector
 
 Path = str | os.PathLike[str]
 
-OBJECTS = ("_module", "_network", "_objective", "_targets", "_optimizer", "_monitor")
-"""Attributes of a fitted estimator that are made again from plain ones."""
-OVERHEAD = 100  # numbers that a parameter takes the room of, beside its own
+OVERHEAD = 100  # numbers that take as much memory as an array does beside its own
 USUAL = 2**18  # a size up to this needs no weights to prove it: inputs of a convolution, say
 
 
 class PersistenceMixin:
     """`save` and `load`: arrays and JSON in one file, nothing that runs."""
 
-    def save(self, path: Path) -> None:
+    def save(self: Any, path: Path) -> None:
         """Save the fitted estimator, with all that a warm start needs.
 
         Parameters
@@ -50,13 +51,13 @@ class PersistenceMixin:
         Notes
         -----
         A parameter that is code (a loss or a schedule of yours, a module) is not saved: `load`
-        takes it by keyword. Callbacks are left out. Where parameters of the optimiser were changed
-        since the last fit, it begins anew after loading.
+        takes it by keyword. Callbacks are omitted. Where parameters of the optimiser were changed
+        since the last fit, it starts again after loading.
         """
         from sklearn.utils.validation import check_is_fitted
 
         check_is_fitted(self)
-        cast(Any, self)._check_unchanged("save")
+        self._check_unchanged("save")
         persist.save(path, self._state(), kind=type(self).__name__)
 
     @classmethod
@@ -95,7 +96,7 @@ class PersistenceMixin:
             return cls._from_state(state, code)
         except PersistError as error:
             raise PersistError(f"{name}: {error}") from error
-        except Exception as error:  # whatever a state that makes no sense brings about
+        except Exception as error:  # whatever an invalid state leads to
             said = persist.shortened(f"{type(error).__name__}: {error}", longest=500)
             raise PersistError(
                 f"{name}: what it holds does not make a {cls.__name__}. {said}"
@@ -108,109 +109,124 @@ class PersistenceMixin:
         vars(twin).update(vars(self))
         return twin
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Give parameters and what was learned: dicts, lists, arrays, numbers and strings.
+    def __getstate__(self: Any) -> dict[str, Any]:
+        """Return parameters and what was learned: dicts, lists, arrays, numbers and strings.
 
         A network of the user's stays the object that it is.
         """
-        known, parent = cast(Any, self), cast(Any, super())
+        parent: Any = super()
         state: dict[str, Any] = dict(parent.__getstate__())
-        for name in OBJECTS:
-            state.pop(name, None)
-        if known.__sklearn_is_fitted__():
-            before = known._module is not known._network
-            optimizer = None if known._settings["solver"] == "lbfgs" else known._optimizer
-            state["_saved"] = {
-                "targets": known._target_state(),
-                "network": known._pack_network(),
-                "standardizer": known._module[0].state_dict() if before else None,
-                "optimizer": None if optimizer is None else optimizer.state_dict(),
-                "monitor": asdict(known._monitor),
-            }
+        if self.__sklearn_is_fitted__():
+            state.update(self._fitted_state(self._pack_network()))
         return state
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        known, parent = cast(Any, self), cast(Any, super())
-        saved = state.pop("_saved", None)
+    def __setstate__(self: Any, state: dict[str, Any]) -> None:
+        parent: Any = super()
         parent.__setstate__(state)
-        if saved is None:
-            return
-        known._restore_targets(saved["targets"])
-        arrays = saved["standardizer"]
-        standardizer = None if arrays is None else Standardize(**{"mean": None, **arrays})
-        known._assemble(known._unpack_network(saved["network"]), standardizer)
-        known._connect_noise()
-        known._monitor = PlateauDetector(**saved["monitor"])
-        known._optimizer = None
-        if saved["optimizer"] is not None:
-            settings = SimpleNamespace(**known._settings)
-            known._optimizer = make_optimizer(settings, known._module, known._rate)
-            known._optimizer.load_state_dict(saved["optimizer"])
+        if self.__sklearn_is_fitted__():
+            self._restore(state, self._unpack_network)
 
-    # -- the state as a tree of arrays and plain values -----------------------------------------
+    def _pack_network(self: Any) -> Any:
+        """Return what a pickle holds of the network."""
+        return self._network
 
-    def _state(self) -> dict[str, Any]:
-        known: Any = self
-        learned = {name: value for name, value in vars(self).items() if name.endswith("_")}
-        params = {**known.get_params(deep=False), "callbacks": None}
-        optimizer = known._optimizer
-        if optimizer is not None and known._settings != settings_of(self):
-            optimizer = None
+    def _unpack_network(self, packed: Any) -> Module:
+        """Make the network that `_pack_network` was called for."""
+        network: Module = packed
+        return network
+
+    # -- what a fit has left, as plain values -----------------------------------------------------
+
+    def _fitted_state(self: Any, network: Any) -> dict[str, Any]:
+        """Return the private attributes of a fitted estimator as plain values."""
+        training, optimizer = vars(self._training), self._training.optimizer
+        keeps = optimizer is not None and training["settings"]["solver"] != "lbfgs"
+        standardize = None if self._module is self._network else self._module[0].state_dict()
         return {
-            "params": {name: _plain(value) for name, value in params.items()},
-            "learned": learned,
-            "targets": known._target_state(),
-            "module": known._module.state_dict(),
-            "centred": known._standardizes(),
-            "dtype": known._dtype,
-            "optimizer": None if optimizer is None else optimizer.state_dict(),
-            "steps": known.__dict__.get("_steps"),
-            "rate": known._rate.state_dict() if hasattr(known._rate, "state_dict") else None,
-            "rng": known._rng.get_state(legacy=False),
-            "noise": known._noise.bit_generator.state,
-            "monitor": asdict(known._monitor),
-            "order": known._order,
-            "split_state": known._split_state,
-            "resume": known._resume,
+            "_targets": self._targets.state_dict(),
+            "_module": {"network": network, "standardize": standardize},
+            "_training": {**training, "optimizer": optimizer.state_dict() if keeps else None},
+        }
+
+    def _restore(self: Any, state: dict[str, Any], unpack: Callable[[Any], Module]) -> None:
+        """Make the private attributes again from what `_fitted_state` returned."""
+        self._training = training = TrainingState(**{**state["_training"], "optimizer": None})
+        self._restore_targets(state["_targets"])
+        network, arrays = unpack(state["_module"]["network"]), state["_module"]["standardize"]
+        standardize = None
+        if arrays is not None:
+            ones = np.ones(self.n_features_in_, training.dtype)
+            standardize = Standardize(ones.copy() if "mean" in arrays else None, ones)
+            standardize.load_state_dict(arrays)
+        self._assemble(network, standardize)
+        if state["_training"]["optimizer"] is not None:
+            settings = SimpleNamespace(**training.settings)
+            training.optimizer = make_optimizer(settings, self._module, training.rate)
+            training.optimizer.load_state_dict(state["_training"]["optimizer"])
+
+    def _network_of(self: Any, arrays: dict[str, np.ndarray], rng: Any) -> Module:
+        """Make the network that was fitted, and load its arrays."""
+        params, dtype = self._training.fitted_with, np.dtype(self._training.dtype)
+        made = self._make_module(params, self.n_features_in_, self.n_outputs_, dtype, rng)
+        network: Module = made
+        network.load_state_dict(arrays)
+        return network
+
+    # -- files ----------------------------------------------------------------------------------
+
+    def _state(self: Any) -> dict[str, Any]:
+        """Return all of a fitted estimator as a tree of arrays and plain values."""
+        params = {**self.get_params(deep=False), "callbacks": None}
+        state = self._fitted_state(self._network.state_dict())
+        training = state["_training"]
+        if training.pop("settings") != optimizer_params(self):
+            training["optimizer"] = None
+        rate = training["rate"]
+        keeps = training["optimizer"] is not None and hasattr(rate, "state_dict")
+        training["rate"] = rate.state_dict() if keeps else None
+        training["rng"] = training["rng"].get_state(legacy=False)
+        training["dropout_rng"] = training["dropout_rng"].bit_generator.state
+        del training["fitted_with"]  # as the parameters are
+        return {
+            "params": {name: _savable(value) for name, value in params.items()},
+            "learned": {name: value for name, value in vars(self).items() if name.endswith("_")},
+            **state,
         }
 
     @classmethod
     def _from_state(cls, state: dict[str, Any], code: dict[str, Any]) -> Self:
+        """Make an estimator of what `_state` returned; whatever it holds is checked."""
         est: Any = cls()
         est.set_params(**cls._loaded_params(state["params"], code))
         est._validate_params()
         for name, value in state["learned"].items():
             if name.endswith("_") and not name.startswith("_") and not hasattr(cls, name):
                 setattr(est, name, value)
-        est._loss = loss_settings(est)
-        est._restore_targets(state["targets"])
-        if state["dtype"] not in ("float32", "float64"):
-            raise PersistError(f"A network of {persist.shortened(state['dtype'])} is not trained.")
-        est._dtype = state["dtype"]
-        est._restore_module(state, code)
-        est._rng = random_state(state["rng"])
-        est._noise = np.random.Generator(bit_generator(state["noise"]))
-        est._connect_noise()
-        est._monitor = PlateauDetector(**state["monitor"])
-        est._order, est._resume = state["order"], state["resume"]
-        est._split_state = state["split_state"]
-        if est._split_state is not None:
-            random_state(est._split_state)
-        est._optimizer = None
-        if state["optimizer"] is not None:
-            est._settings = settings_of(est)
-            est._steps = state["steps"]
-            est._rate = make_rate(est, est._steps)
-            est._optimizer = make_optimizer(est, est._module, est._rate)
-            est._optimizer.load_state_dict(state["optimizer"])
-            if state["rate"] is not None:
-                est._rate.load_state_dict(state["rate"])
+        training, rate = state["_training"], state["_training"]["rate"]
+        if training["dtype"] not in ("float32", "float64"):
+            raise PersistError(f"A network of {persist.shortened(training['dtype'])} is unknown.")
+        if training["split_state"] is not None:
+            random_state(training["split_state"])
+        training = {
+            **training,
+            "fitted_with": loss_settings(est),  # the others once they are known to be small
+            "settings": optimizer_params(est),
+            "rate": make_rate(est, training["steps"]),
+            "rng": random_state(training["rng"]),
+            "dropout_rng": np.random.Generator(bit_generator(training["dropout_rng"])),
+            "monitor": asdict(PlateauDetector(**training["monitor"])),
+        }
+        est._restore(
+            {**state, "_training": training}, lambda arrays: est._loaded_network(arrays, code)
+        )
+        if rate is not None:
+            est._training.rate.load_state_dict(rate)
         return est  # type: ignore[no-any-return]
 
     @classmethod
     def _loaded_params(cls, saved: dict[str, Any], code: dict[str, Any]) -> dict[str, Any]:
-        """Return the parameters: those of the file, and before them those of the caller."""
-        params = {name: _restored(value) for name, value in saved.items()}
+        """Return the parameters of the file, replaced by those of the caller."""
+        params = {name: _loaded(value) for name, value in saved.items()}
         for name, value in params.items():
             if isinstance(value, Code) and name not in code:
                 raise PersistError(
@@ -222,37 +238,30 @@ class PersistenceMixin:
             raise PersistError(f"{cls.__name__} has no parameter {name!r}.")
         return {**params, **code}
 
-    def _restore_module(self, state: dict[str, Any], code: dict[str, Any]) -> None:
-        """Build the network, no larger than the weights that are there, and load them."""
-        est: Any = self
-        stored = state["module"]
-        numbers = sum(array.size for array in stored.values())
-        declared = {"n_features_in_": est.n_features_in_, "n_outputs_": est.n_outputs_}
-        saved = {name: value for name, value in est.get_params().items() if name not in code}
+    def _loaded_network(self: Any, arrays: dict[str, np.ndarray], code: dict[str, Any]) -> Module:
+        """Make the network of a file, no larger than the weights that are there."""
+        numbers = sum(array.size for array in arrays.values())
+        declared = {"n_features_in_": self.n_features_in_, "n_outputs_": self.n_outputs_}
+        saved = {name: value for name, value in self.get_params().items() if name not in code}
         for name, value in {**declared, **saved}.items():
             counts = name in declared or (name.startswith("module__") and type(value) is int)
             if counts and not (type(value) is int and value <= max(numbers, USUAL)):
+                remedy = f" Pass load(path, {name}=...) if that is right."
                 raise PersistError(
                     f"It declares {name}={persist.shortened(value)}, and holds {numbers:,} weights."
-                    + (
-                        ""
-                        if name in declared
-                        else f" Pass load(path, {name}=...) if that is right."
-                    )
+                    + ("" if name in declared else remedy)
                 )
-        self._check_declared(len(stored), numbers)
-        est._rng = np.random.RandomState(0)
-        est._module_rng = lambda: Sparing(len(stored), numbers)
-        est._build(est._blank_standardizer(state["centred"]))
-        del est._module_rng
-        est._module.eval().load_state_dict(stored)
+        self._check_declared(len(arrays), numbers)
+        self._training.fitted_with = self._description()
+        network: Module = self._network_of(arrays, Sparing(len(arrays), numbers))
+        return network
 
     def _check_declared(self, arrays: int, numbers: int) -> None:
         """Raise PersistError if the parameters declare more than so many arrays and numbers."""
 
 
 class Sparing(np.random.Generator):
-    """Draws for a network that is built to be loaded into, and no more than it will hold."""
+    """Draws the weights of a network that is to be loaded, and no more than the file holds."""
 
     def __init__(self, arrays: int, numbers: int) -> None:
         super().__init__(np.random.PCG64(0))
@@ -286,16 +295,16 @@ class Code(NamedTuple):
     name: str
 
 
-def _plain(value: Any) -> Any:
-    """Give a parameter as it can be saved: dicts as pairs, and code as a mark that it was there."""
+def _savable(value: Any) -> Any:
+    """Return a parameter as it can be saved: dicts as pairs, and of code the name."""
     if isinstance(value, np.random.RandomState):
         return {"random_state": value.get_state(legacy=False)}
     if isinstance(value, dict):
-        return {"dict": [[key, _plain(part)] for key, part in value.items()]}
+        return {"dict": [[key, _savable(part)] for key, part in value.items()]}
     if type(value) in schedules.SCHEDULES.values():
         name = next(name for name, kind in schedules.SCHEDULES.items() if kind is type(value))
         arguments = inspect.signature(schedules.SCHEDULES[name]).parameters
-        return {"schedule": name, "with": {x: _plain(getattr(value, x)) for x in arguments}}
+        return {"schedule": name, "with": {x: _savable(getattr(value, x)) for x in arguments}}
     try:
         persist.encode(value, (), {})
     except (TypeError, ValueError):
@@ -303,15 +312,15 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _restored(value: Any) -> Any:
-    """Give the parameter that `_plain` was given."""
+def _loaded(value: Any) -> Any:
+    """Return the parameter that `_savable` was called with."""
     if not isinstance(value, dict):
         return value
     if "random_state" in value:
         return random_state(value["random_state"])
     if "dict" in value:
-        return {key: _restored(part) for key, part in value["dict"]}
+        return {key: _loaded(part) for key, part in value["dict"]}
     if "schedule" in value:
-        arguments = {name: _restored(part) for name, part in value["with"].items()}
+        arguments = {name: _loaded(part) for name, part in value["with"].items()}
         return schedules.SCHEDULES[value["schedule"]](**arguments)
     return Code(value["code"])

@@ -60,15 +60,14 @@ def _check_random(state: Any, own: Any, name: str = "") -> None:
         for key in own if fits else ():
             _check_random(state[key], own[key], key)
     elif isinstance(own, np.ndarray):
-        fits = isinstance(state, np.ndarray) and (state.dtype, state.shape) == (
-            own.dtype,
-            own.shape,
-        )
+        fits = isinstance(state, np.ndarray) and state.dtype == own.dtype
+        fits = fits and state.shape == own.shape
+    elif isinstance(own, str):
+        fits = state == own
     elif isinstance(own, float):
         fits = isinstance(state, float) and math.isfinite(state)
     else:
-        fits = state == own if isinstance(own, str) else type(state) is int
-        fits = fits and (isinstance(own, str) or 0 <= state < LIMITS[name])
+        fits = type(state) is int and 0 <= state < LIMITS[name]
     if not fits:
         raise PersistError(f"It has a random state that makes no sense: {name or 'its fields'}.")
 
@@ -76,11 +75,11 @@ def _check_random(state: Any, own: Any, name: str = "") -> None:
 # -- the streams of an estimator -------------------------------------------------------------
 
 
-def own_stream(seed: Any) -> np.random.RandomState:
-    """Give an estimator a random stream of its own.
+def make_rng(seed: Any) -> np.random.RandomState:
+    """Return the random stream of an estimator.
 
     An integer gives scikit-learn's stream for it. None seeds one from NumPy's global state, so
-    that ``np.random.seed`` still counts; a RandomState is used as it is.
+    that ``np.random.seed`` has its effect; a RandomState is used as it is.
     """
     if seed is None:
         return np.random.RandomState(np.random.randint(np.iinfo(np.int32).max))
@@ -88,7 +87,7 @@ def own_stream(seed: Any) -> np.random.RandomState:
     return stream
 
 
-def noise(rng: np.random.RandomState) -> np.random.Generator:
-    """Derive the stream of dropout, without taking anything from `rng`."""
+def dropout_rng(rng: np.random.RandomState) -> np.random.Generator:
+    """Derive the stream of dropout from `rng`, without drawing from it."""
     copy = random_state(rng.get_state(legacy=False))
     return np.random.default_rng(copy.randint(0, 2**31, size=4))

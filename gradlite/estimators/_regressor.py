@@ -12,9 +12,13 @@ from sklearn.utils.metaestimators import available_if
 
 from gradlite.errors import PersistError
 from gradlite.estimators._base import BaseNet
-from gradlite.estimators._objectives import REGRESSION_LOSSES, regression_objective
+from gradlite.estimators._objectives import (
+    REGRESSION_LOSSES,
+    loss_settings,
+    regression_objective,
+)
 from gradlite.estimators._samples import Samples
-from gradlite.estimators._targets import column_or_matrix
+from gradlite.estimators._targets import NumberTargets, column_or_matrix
 from gradlite.training.data import mean_and_scale
 
 REGRESSION: dict[str, list[Any]] = {
@@ -39,64 +43,33 @@ class BaseRegressor(MultiOutputMixin, RegressorMixin, BaseNet):  # type: ignore[
         return column_or_matrix(y)
 
     def _learn_targets(self, y: np.ndarray, weight: np.ndarray | None, classes: Any) -> None:
-        self._one_column = y.ndim == 1
-        self._set_objective(1 if y.ndim == 1 else y.shape[1])
-        self._check_domain(y)
-        self._scaling = None  # or mean and scale of y
-        if self.standardize and self._objective.scales:
-            self._scaling = mean_and_scale(y.reshape(len(y), -1), weight)
+        columns = 1 if y.ndim == 1 else y.shape[1]
+        objective = regression_objective(columns=columns, **loss_settings(self))
+        targets = NumberTargets(objective, y.ndim == 1)
+        targets.check(y)
+        if self.standardize and objective.scales:
+            targets.scaling = mean_and_scale(y.reshape(len(y), -1), weight)
+        self._set_targets(targets)
 
-    def _set_objective(self, columns: int) -> None:
-        self._objective = regression_objective(columns=columns, **self._loss)
-        self.n_outputs_ = self._objective.heads * columns
-        self.out_activation_ = self._objective.out_activation
+    def _set_targets(self, targets: NumberTargets) -> None:
+        self._targets = targets
+        self.n_outputs_ = targets.objective.heads * targets.objective.columns
+        self.out_activation_ = targets.objective.out_activation
 
-    def _target_state(self) -> dict[str, Any]:
-        return {
-            "one_column": self._one_column,
-            "columns": self._objective.columns,
-            "scaling": self._scaling,
-        }
+    @property
+    def _objective(self) -> Any:
+        return self._targets.objective
 
     def _restore_targets(self, state: dict[str, Any]) -> None:
-        self._one_column = state["one_column"]
-        self._scaling = state["scaling"]
-        self._set_objective(state["columns"])
-        if self._scaling is not None:
-            shapes = [np.shape(part) for part in self._scaling]
-            if shapes != [(self._objective.columns,)] * 2:
-                raise PersistError(f"It scales {self._objective.columns} targets by {shapes}.")
-
-    def _check_targets(self, y: np.ndarray, exactly: bool) -> None:
-        columns = 1 if y.ndim == 1 else y.shape[1]
-        if columns != self._objective.columns:
-            raise ValueError(
-                f"y has {columns} columns, and this {type(self).__name__} was fitted with "
-                f"{self._objective.columns}."
-            )
-        self._check_domain(y)
-
-    def _check_domain(self, y: np.ndarray) -> None:
-        if self._objective.out_activation == "exp" and np.any(y < 0):
-            raise ValueError(
-                f"Some values of y are negative, the smallest {np.min(y)}: the Poisson loss needs "
-                f"y >= 0."
-            )
-
-    def _encode(self, y: np.ndarray, dtype: Any) -> np.ndarray:
-        y = y.reshape(len(y), -1)
-        if self._scaling is not None:
-            mean, scale = self._scaling
-            y = (y - mean) / scale
-        return y.astype(dtype, copy=False)
-
-    def _decode(self, answer: np.ndarray) -> np.ndarray:
-        """Bring predictions of the network to the units of y."""
-        if self._scaling is None:
-            return answer
-        mean, scale = self._scaling
-        decoded: np.ndarray = (answer * scale + mean).astype(answer.dtype, copy=False)
-        return decoded
+        columns, scaling = state["columns"], state["scaling"]
+        fitted_with = self._training.fitted_with
+        loss = {name: fitted_with[name] for name in ("loss", "quantiles")}
+        if scaling is not None:
+            shapes = [np.shape(part) for part in scaling]
+            if shapes != [(columns,)] * 2:
+                raise PersistError(f"It scales {columns} targets by {shapes}.")
+        objective = regression_objective(columns=columns, **loss)
+        self._set_targets(NumberTargets(objective, state["one_column"], scaling))
 
     # -- fit and predict ------------------------------------------------------------------------
 
@@ -128,12 +101,8 @@ class BaseRegressor(MultiOutputMixin, RegressorMixin, BaseNet):  # type: ignore[
         array, shape (n_samples,) or (n_samples, n_outputs)
             With ``loss='quantile'`` the quantile that is nearest to the median.
         """
-        return self._answer(self._outputs(X))
-
-    def _answer(self, z: np.ndarray) -> np.ndarray:
-        with np.errstate(all="ignore"):
-            answer = self._decode(self._objective.predict(z))
-        return answer.reshape(-1) if self._one_column else answer
+        z = self._outputs(X)
+        return self._targets.predict(z)  # type: ignore[no-any-return]
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> np.ndarray:
         """Predict an interval that holds y with probability `coverage`.
@@ -171,17 +140,18 @@ class BaseRegressor(MultiOutputMixin, RegressorMixin, BaseNet):  # type: ignore[
         if not 0 < coverage < 1:
             raise ValueError(f"coverage must be between 0 and 1, not {coverage!r}.")
         z = self._outputs(X)
+        targets = self._targets
         with np.errstate(all="ignore"):
-            bounds = self._objective.interval(z, coverage)
-            low, high = (self._decode(np.ascontiguousarray(bounds[:, :, i])) for i in (0, 1))
+            bounds = targets.objective.interval(z, coverage)
+            low, high = (targets.decode(np.ascontiguousarray(bounds[:, :, i])) for i in (0, 1))
         both = np.stack([low, high], axis=2)
-        return both[:, 0] if self._one_column else both
+        return both[:, 0] if targets.one_column else both
 
     def _score_outputs(self, z: np.ndarray, samples: Samples) -> float:
         if not np.all(np.isfinite(z)):
             return float("nan")
-        return float(r2_score(samples.y, self._answer(z), sample_weight=samples.weight))
+        return float(r2_score(samples.y, self._targets.predict(z), sample_weight=samples.weight))
 
     def _differentiable(self, z: Any) -> Any:
-        answer = self._objective.predict(z)
-        return answer if self._scaling is None else answer * self._scaling[1].astype(z.dtype)
+        predictions, scaling = self._objective.predict(z), self._targets.scaling
+        return predictions if scaling is None else predictions * scaling[1].astype(z.dtype)

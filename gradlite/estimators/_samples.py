@@ -1,4 +1,4 @@
-"""Samples: checked data on its way to the loss, and how it is parted."""
+"""Samples: checked data on its way to the loss, and how it is split."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 
 from gradlite.estimators._random import random_state
+from gradlite.estimators._training import TrainingState
 from gradlite.training.data import take_rows
 
 
@@ -35,14 +36,18 @@ class Samples:
         return Samples(take_rows(self.X, index), self.target[index], self.y[index], weight)
 
 
-def without_zeros(X: Any, y: np.ndarray, weight: np.ndarray) -> tuple[Any, np.ndarray, np.ndarray]:
-    """Leave out samples of weight zero: it means absent, to the last bit.
+def drop_zero_weight(
+    X: Any, y: np.ndarray, weight: np.ndarray | None
+) -> tuple[Any, np.ndarray, np.ndarray | None]:
+    """Omit samples of weight zero, which means absent, to the last bit.
 
     Raises
     ------
     ValueError
         If none is left.
     """
+    if weight is None or np.all(weight):
+        return X, y, weight
     kept = np.flatnonzero(weight)
     if not len(kept):
         raise ValueError(
@@ -51,16 +56,17 @@ def without_zeros(X: Any, y: np.ndarray, weight: np.ndarray) -> tuple[Any, np.nd
     return take_rows(X, kept), y[kept], weight[kept]
 
 
-def split(est: Any, samples: Samples) -> tuple[np.ndarray, np.ndarray]:
-    """Part the samples for early stopping: stratified by class, and alike in every warm start.
+def split_validation(est: Any, samples: Samples) -> tuple[np.ndarray, np.ndarray]:
+    """Split the samples for early stopping: stratified by class, and alike in every warm start.
 
-    Nothing is copied: the parts are the numbers of their samples.
+    Returns the indices of the two parts: nothing is copied.
     """
-    rng = est._rng
-    if est._split_state is None:
-        est._split_state = rng.get_state(legacy=False)
+    state: TrainingState = est._training
+    rng = state.rng
+    if state.split_state is None:
+        state.split_state = rng.get_state(legacy=False)
     else:
-        rng = random_state(est._split_state)
+        rng = random_state(state.split_state)
     n = len(samples)
     wanted = math.ceil(est.validation_fraction * n)
     held_out = max(2, wanted)  # a score takes two

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from gradlite import optim
+from gradlite.estimators._training import TrainingState
 from gradlite.nn.module import Module
 from gradlite.optim import schedules
 from gradlite.training.loop import L2
 
 DECOUPLED = ("adamw", "lion")  # alpha is their weight decay, not a penalty of the loss
 PLANNED = ("cosine", "one_cycle")  # schedules by name that last for max_iter epochs
-SETTINGS = (
+OPTIMIZER_PARAMS = (
     "solver",
     "alpha",
     "learning_rate",
@@ -30,7 +31,7 @@ SETTINGS = (
 """The parameters that an optimiser is made from."""
 
 
-class Adam(optim.Adam):
+class SklearnAdam(optim.Adam):
     """Adam as scikit-learn has it: epsilon is added before the bias of the root is corrected.
 
     Kingma and Ba, 2015, end of section 2.
@@ -59,7 +60,7 @@ def make_optimizer(est: Any, module: Module, rate: Any) -> optim.Optimizer:
             if group
         ]
     if est.solver == "adam":
-        return Adam(params, lr=rate, betas=betas, eps=est.epsilon)
+        return SklearnAdam(params, lr=rate, betas=betas, eps=est.epsilon)
     if est.solver == "adamw":
         return optim.AdamW(params, lr=rate, betas=betas, eps=est.epsilon)
     if est.solver == "lion":
@@ -73,7 +74,7 @@ def make_optimizer(est: Any, module: Module, rate: Any) -> optim.Optimizer:
 
 
 def penalties(est: Any, module: Module, optimizer: optim.Optimizer) -> list[L2]:
-    """Give the L2 penalty on the weights, one for each type that they have."""
+    """Return the L2 penalties on the weights, one for each dtype."""
     if est.alpha == 0 or est.solver in DECOUPLED:
         return []
     weights, _ = ordered(module)
@@ -85,31 +86,32 @@ def penalties(est: Any, module: Module, optimizer: optim.Optimizer) -> list[L2]:
     return made
 
 
-def settings_of(est: Any) -> dict[str, Any]:
-    """Give the parameters of an estimator that its optimiser is made from."""
-    return {name: getattr(est, name) for name in SETTINGS}
+def optimizer_params(est: Any) -> dict[str, Any]:
+    """Return the parameters of an estimator that its optimiser is made from."""
+    return {name: getattr(est, name) for name in OPTIMIZER_PARAMS}
 
 
 def ready_optimizer(est: Any, steps_per_epoch: int) -> optim.Optimizer:
-    """Give the optimiser that a fit goes on with.
+    """Return the optimiser that a fit goes on with.
 
-    The one that is there stays as long as the parameters do that it was made from. Where they were
-    changed, a new one takes over what the old one remembers. L-BFGS remembers nothing.
+    It stays while the parameters do that it was made from; where they were changed, a new one gets
+    its state. L-BFGS has none.
     """
-    old, settings = est._optimizer, settings_of(est)
-    if old is None or est.solver == "lbfgs" or settings != est._settings:
-        est._settings = settings
-        est._steps = est.max_iter * steps_per_epoch
-        est._rate = make_rate(est, est._steps)
-        est._optimizer = make_optimizer(est, est._module, est._rate)
-        if old is not None:
-            take_over(old, est._optimizer)
-    made: optim.Optimizer = est._optimizer
-    return made
+    state: TrainingState = est._training
+    old, settings = state.optimizer, optimizer_params(est)
+    if old is not None and est.solver != "lbfgs" and settings == state.settings:
+        return old
+    state.settings = settings
+    state.steps = est.max_iter * steps_per_epoch
+    state.rate = make_rate(est, state.steps)
+    state.optimizer = new = make_optimizer(est, est._module, state.rate)
+    if old is not None:
+        transfer_state(old, new)
+    return new
 
 
-def take_over(old: optim.Optimizer, new: optim.Optimizer) -> None:
-    """Give an optimiser what one of the same kind remembers; its own settings stay."""
+def transfer_state(old: optim.Optimizer, new: optim.Optimizer) -> None:
+    """Load an optimiser's state into one of the same kind, which keeps its own settings."""
     kept = [old.state_names(group) for group in old.param_groups]
     if type(old) is type(new) and kept == [new.state_names(group) for group in new.param_groups]:
         new.load_state_dict({**old.state_dict(), "groups": new.state_dict()["groups"]})
@@ -117,21 +119,21 @@ def take_over(old: optim.Optimizer, new: optim.Optimizer) -> None:
 
 @dataclass(frozen=True)
 class Restarting:
-    """A schedule that begins anew where it has ended: Loshchilov and Hutter's warm restarts.
+    """A schedule that repeats: Loshchilov and Hutter's warm restarts.
 
-    So a warm start has a rate to go on with, and one that goes on before the end changes nothing.
+    So a warm start has a rate to go on with; before the end of the schedule nothing changes.
     """
 
     schedule: schedules.Schedule
     steps: int
 
     def __call__(self, step: int) -> float:
-        """Give the rate at `step`."""
+        """Return the rate at `step`."""
         return self.schedule(step % self.steps)
 
 
 def make_rate(est: Any, steps: int) -> Any:
-    """Give the learning rate: a number, or the schedule that was asked for, over `steps`."""
+    """Return the learning rate: a number, or the schedule that was asked for, over `steps`."""
     if est.schedule is None:
         return est.learning_rate_init
     if callable(est.schedule):
@@ -145,7 +147,7 @@ def make_rate(est: Any, steps: int) -> Any:
 
 
 class LearningRate:
-    """scikit-learn's three modes for 'sgd', and what a plateau does to a rate.
+    """scikit-learn's three modes for 'sgd', and schedules that follow a metric.
 
     Parameters
     ----------
@@ -163,16 +165,16 @@ class LearningRate:
             est.learning_rate if est.solver == "sgd" and est.schedule is None else "constant"
         )
 
-    def epoch_end(self, samples: int, figure: float) -> None:
-        """Take the number of samples seen and the figure watched; set the rate that follows."""
+    def epoch_end(self, samples: int, metric: float) -> None:
+        """Set the rate after so many samples, and with the metric of this epoch."""
         if self.mode == "invscaling":
             self._set(self.est.learning_rate_init / (samples + 1) ** self.est.power_t)
         update = getattr(self.groups[0].get("lr"), "update", None)
         if update is not None:
-            update(figure)
+            update(metric)
 
     def lower(self) -> float | None:
-        """Divide the rate by five in the mode 'adaptive'; None where training is to stop."""
+        """Divide the rate by five and return it; None if the mode is another, or it is too low."""
         rate: float = self.groups[0].get("lr", 0.0)
         if self.mode != "adaptive" or rate <= 1e-6:
             return None
@@ -180,10 +182,10 @@ class LearningRate:
         return rate / 5.0
 
     def _set(self, rate: float) -> None:
-        """Set the rate; past steps stay as long as they were.
+        """Set the rate, and rescale the momentum.
 
-        PyTorch's momentum multiplies past gradients by today's rate, scikit-learn's by the rate of
-        their time.
+        PyTorch's multiplies past gradients by the current rate, scikit-learn's by that of their
+        step.
         """
         for group in self.groups:
             before, group["lr"] = group["lr"], rate

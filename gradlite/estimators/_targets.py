@@ -1,7 +1,7 @@
 """Targets: what users call them, and what the network learns in their place.
 
 A target object knows both directions. `encode` turns labels or numbers into the array that the
-loss takes; `predict` and its kind turn the network's outputs into answers.
+loss takes; `predict` and its kind turn the network's outputs into predictions.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 # Written out here rather than taken from the rules: predictions are made in place, off the tape.
 
 
-def sigmoid(z: Any) -> Any:
+def sigmoid_inplace(z: Any) -> Any:
     """Compute the logistic function in place."""
     np.negative(z, out=z)
     with np.errstate(all="ignore"):
@@ -30,11 +30,11 @@ def sigmoid(z: Any) -> Any:
 
 @cache
 def below_one(dtype: np.dtype[Any]) -> Any:
-    """Give the largest number below 1: no logit is so large that nothing is left to doubt."""
+    """Return the largest number below 1: no logit is large enough for certainty."""
     return np.nextafter(dtype.type(1), dtype.type(0))
 
 
-def softmax(z: Any) -> Any:
+def softmax_inplace(z: Any) -> Any:
     """Compute the softmax of each row in place."""
     z -= z.max(axis=1, keepdims=True)
     with np.errstate(all="ignore"):
@@ -43,23 +43,9 @@ def softmax(z: Any) -> Any:
     return z
 
 
-@dataclass
-class Labels:
-    """One column of labels.
-
-    Attributes
-    ----------
-    classes : array, shape (n_classes,)
-        The labels, sorted.
-    """
-
-    classes: np.ndarray
-
-    def encode(self, y: np.ndarray) -> np.ndarray:
-        """Give the position of each label among the classes; all must be there."""
-        if len(self.classes) <= 1:
-            return np.zeros(len(y), dtype=np.intp)
-        return np.searchsorted(self.classes, y)
+def positions(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Return the position of each label among the sorted classes; all must be there."""
+    return np.searchsorted(classes, y) if len(classes) > 1 else np.zeros(len(y), dtype=np.intp)
 
 
 class ClassTargets:
@@ -71,13 +57,13 @@ class ClassTargets:
         One column of two classes (one output, the logit of the second), one of several (a logit
         for each), a 0/1 matrix (a logit for each column), or several columns of classes (a group
         of logits for each column).
-    columns : list of Labels
-        The classes of each column; of the only one for 'binary' and 'multiclass'.
+    columns : list of array
+        The sorted classes of each column; of the only one for 'binary' and 'multiclass'.
     logits : bool
         A logit for each class even where there are two: what a loss of the user's takes.
     """
 
-    def __init__(self, kind: str, columns: list[Labels], logits: bool = False) -> None:
+    def __init__(self, kind: str, columns: list[np.ndarray], logits: bool = False) -> None:
         self.kind = kind
         self.columns = columns
         self.paired = kind == "binary" and logits
@@ -89,29 +75,28 @@ class ClassTargets:
         check_classification_targets(y)
         y_type = type_of_target(y, input_name="y")
         if y_type == "multilabel-indicator" and np.isin(y, (0, 1)).all():
-            return cls("multilabel", [Labels(np.arange(y.shape[1]))])
+            return cls("multilabel", [np.arange(y.shape[1])])
         if y.ndim == 2:
-            return cls("multioutput", [Labels(np.unique(column)) for column in y.T])
+            return cls("multioutput", [np.unique(column) for column in y.T])
         return cls.of_classes(unique_labels(y), logits)
 
     @classmethod
     def of_classes(cls, classes: np.ndarray, logits: bool = False) -> ClassTargets:
         """Take the classes of one column as given."""
         kind = "binary" if len(classes) <= 2 else "multiclass"
-        return cls(kind, [Labels(np.asarray(classes))], logits)
+        return cls(kind, [np.asarray(classes)], logits)
 
     @property
     def classes_(self) -> Any:
         """The labels, as scikit-learn's estimators give them."""
-        classes = [labels.classes for labels in self.columns]
-        return classes if self.kind == "multioutput" else classes[0]
+        return list(self.columns) if self.kind == "multioutput" else self.columns[0]
 
     @property
     def n_outputs(self) -> int:
         """The number of outputs of the network."""
         if self.kind == "binary":
             return 2 if self.paired else 1
-        return sum(len(labels.classes) for labels in self.columns)
+        return sum(map(len, self.columns))
 
     @property
     def out_activation(self) -> str:
@@ -119,19 +104,22 @@ class ClassTargets:
         several = self.kind in ("multiclass", "multioutput") or self.paired
         return "softmax" if several else "logistic"
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return {"kind": self.kind, "columns": self.columns, "paired": self.paired}
+
     def groups(self) -> list[slice]:
-        """Give the outputs that belong to each column."""
-        ends = np.cumsum([len(labels.classes) for labels in self.columns])
-        return [slice(end - len(c.classes), end) for end, c in zip(ends, self.columns, strict=True)]
+        """Return the outputs that belong to each column."""
+        ends = np.cumsum([*map(len, self.columns)])
+        return [slice(end - len(c), end) for end, c in zip(ends, self.columns, strict=True)]
 
     def codes(self, y: np.ndarray) -> np.ndarray:
-        """Give the positions of labels among their classes, (n,) or (n, n_columns)."""
+        """Return the positions of labels among their classes, (n,) or (n, n_columns)."""
         if self.kind == "multilabel":
             return np.asarray(y)
         if self.kind == "multioutput":
-            pairs = zip(self.columns, y.T, strict=True)
-            return np.column_stack([labels.encode(column) for labels, column in pairs])
-        return self.columns[0].encode(y)
+            return np.column_stack([*map(positions, y.T, self.columns)])
+        return positions(y, self.columns[0])
 
     def encode(self, y: np.ndarray, dtype: Any) -> np.ndarray:
         """Turn labels into what the loss takes: codes, or numbers 0 and 1 in two dimensions."""
@@ -143,16 +131,10 @@ class ClassTargets:
         return codes
 
     def check(self, y: Any, exactly: bool) -> None:
-        """Refuse labels that are not among the classes, or (exactly) classes that are missing.
-
-        Raises
-        ------
-        ValueError
-            In scikit-learn's words.
-        """
+        """Raise ValueError if labels are not among the classes, or (exactly) a class is missing."""
         check_labels(y)
         if self.kind in ("multilabel", "multioutput"):
-            width = len(self.columns[0].classes) if self.kind == "multilabel" else len(self.columns)
+            width = len(self.columns[0]) if self.kind == "multilabel" else len(self.columns)
             if np.ndim(y) != 2 or y.shape[1] != width:
                 raise ValueError(f"`y` has shape {np.shape(y)}, expected (n_samples, {width}).")
             columns = y.T if self.kind == "multioutput" else []
@@ -160,20 +142,20 @@ class ClassTargets:
             raise ValueError(f"`y` has shape {np.shape(y)}, expected (n_samples,).")
         else:
             columns = [y]
-        for labels, column in zip(self.columns, columns, strict=False):
+        for known, column in zip(self.columns, columns, strict=False):
             classes = unique_labels(column)
-            if exactly and set(classes) != set(labels.classes):
+            if exactly and set(classes) != set(known):
                 raise ValueError(
                     "warm_start can only be used where `y` has the same classes as in the "
-                    f"previous call to fit. Previously got {labels.classes}, `y` has {classes}"
+                    f"previous call to fit. Previously got {known}, `y` has {classes}"
                 )
-            if not np.isin(classes, labels.classes).all():
+            if not np.isin(classes, known).all():
                 raise ValueError(
                     "`y` has classes not in `self.classes_`. "
-                    f"`self.classes_` has {labels.classes}. 'y' has {classes}."
+                    f"`self.classes_` has {known}. 'y' has {classes}."
                 )
 
-    # -- from outputs to answers ----------------------------------------------------------------
+    # -- from outputs to predictions ------------------------------------------------------------
 
     def predict(self, z: np.ndarray) -> Any:
         """Choose a class for each row of outputs."""
@@ -182,9 +164,9 @@ class ClassTargets:
         if self.kind == "multioutput":
             pairs = zip(self.columns, self.groups(), strict=True)
             return np.column_stack(
-                [labels.classes.take(z[:, group].argmax(axis=1)) for labels, group in pairs]
+                [classes.take(z[:, group].argmax(axis=1)) for classes, group in pairs]
             )
-        classes = self.columns[0].classes
+        classes = self.columns[0]
         if len(classes) == 1:
             return classes.take(np.zeros(len(z), dtype=np.intp))
         if z.shape[1] == 1:
@@ -192,22 +174,22 @@ class ClassTargets:
         return classes.take(z.argmax(axis=1))
 
     def proba(self, z: np.ndarray) -> Any:
-        """Turn outputs into probabilities, a column for each class; `z` is used up."""
+        """Turn outputs into probabilities, a column for each class; `z` is overwritten."""
         if self.kind == "multilabel":
-            return sigmoid(z)
+            return sigmoid_inplace(z)
         if self.kind == "multioutput":
-            return [softmax(z[:, group]) for group in self.groups()]
-        if len(self.columns[0].classes) == 1:
+            return [softmax_inplace(z[:, group]) for group in self.groups()]
+        if len(self.columns[0]) == 1:
             return np.ones((len(z), 1), dtype=z.dtype)
         if z.shape[1] == 1:
             p = np.empty((len(z), 2), dtype=z.dtype)
-            p[:, 1] = sigmoid(z[:, 0])
+            p[:, 1] = sigmoid_inplace(z[:, 0])
             np.subtract(1, p[:, 1], out=p[:, 0])
             return p
-        return softmax(z)
+        return softmax_inplace(z)
 
     def decision(self, z: np.ndarray) -> Any:
-        """Give the logits: of the second class for two, of each class for more."""
+        """Return the logits: of the second class for two, of each class for more."""
         if self.kind == "multioutput":
             return [z[:, group] for group in self.groups()]
         if self.kind == "binary":
@@ -215,14 +197,68 @@ class ClassTargets:
         return z
 
 
-def check_labels(y: Any) -> None:
-    """Refuse labels that are objects other than strings, or strings and others mixed.
+@dataclass
+class NumberTargets:
+    """The numbers of a regressor.
 
-    Raises
-    ------
-    ValueError
-        With the types that there are.
+    Attributes
+    ----------
+    objective : Regression
+        The loss, which says what outputs mean.
+    one_column : bool
+        Whether y was one-dimensional.
+    scaling : (mean, scale) or None
+        Arrays of shape (n_columns,), where the targets are standardized.
     """
+
+    objective: Any
+    one_column: bool
+    scaling: tuple[np.ndarray, np.ndarray] | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return it as plain values; the objective follows from the parameters."""
+        columns = self.objective.columns
+        return {"columns": columns, "one_column": self.one_column, "scaling": self.scaling}
+
+    def check(self, y: np.ndarray, exactly: bool = True) -> None:
+        """Raise ValueError if y has other columns, or values that the loss does not take."""
+        columns = 1 if y.ndim == 1 else y.shape[1]
+        if columns != self.objective.columns:
+            raise ValueError(
+                f"y has {columns} columns, and the estimator was fitted with "
+                f"{self.objective.columns}."
+            )
+        if self.objective.out_activation == "exp" and np.any(y < 0):
+            raise ValueError(
+                f"Some values of y are negative, the smallest {np.min(y)}: the Poisson loss needs "
+                f"y >= 0."
+            )
+
+    def encode(self, y: np.ndarray, dtype: Any) -> np.ndarray:
+        """Turn y into what the loss takes, (n, n_columns)."""
+        y = y.reshape(len(y), -1)
+        if self.scaling is not None:
+            mean, scale = self.scaling
+            y = (y - mean) / scale
+        return y.astype(dtype, copy=False)
+
+    def decode(self, predictions: np.ndarray) -> np.ndarray:
+        """Turn predictions of the network into the units of y."""
+        if self.scaling is None:
+            return predictions
+        mean, scale = self.scaling
+        decoded: np.ndarray = (predictions * scale + mean).astype(predictions.dtype, copy=False)
+        return decoded
+
+    def predict(self, z: np.ndarray) -> np.ndarray:
+        """Turn outputs into predictions, of the shape of y."""
+        with np.errstate(all="ignore"):
+            predictions = self.decode(self.objective.predict(z))
+        return predictions.reshape(-1) if self.one_column else predictions
+
+
+def check_labels(y: Any) -> None:
+    """Raise ValueError if labels are objects other than strings, or strings and others mixed."""
     if np.asarray(y).dtype != object:
         return
     types = {str if isinstance(label, str) else type(label) for label in np.ravel(y)}

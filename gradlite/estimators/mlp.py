@@ -1,4 +1,4 @@
-"""MLPClassifier and MLPRegressor: scikit-learn's parameters and results, and what it refused."""
+"""MLPClassifier and MLPRegressor: scikit-learn's parameters and results, and more of them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from sklearn.utils._param_validation import InvalidParameterError
 from gradlite.errors import PersistError
 from gradlite.estimators._base import BaseNet
 from gradlite.estimators._classifier import CLASSIFICATION, BaseClassifier
-from gradlite.estimators._network import ACTIVATIONS, Perceptron, check_size
+from gradlite.estimators._network import ACTIVATIONS, Perceptron, check_memory
 from gradlite.estimators._parameters import NETWORK, TRAINING, documented, per_layer, store
 from gradlite.estimators._regressor import REGRESSION, BaseRegressor
-from gradlite.nn import Sequential
+from gradlite.estimators._samples import Samples
+from gradlite.nn import Module, Sequential
 
 
 class Views(list[np.ndarray]):
@@ -41,15 +42,13 @@ def copy_weights(view: np.ndarray, array: Any) -> None:
     view[...] = array
 
 
-class Layers(BaseNet):
+class MLPMixin(BaseNet):
     """What both MLP estimators add to `BaseNet`: the network is described by its layers."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {**TRAINING, **NETWORK}
 
-    _network: Perceptron
-
     def _hidden_sizes(self) -> list[int]:
-        """Give the width of each hidden layer."""
+        """Return the width of each hidden layer."""
         sizes = self.hidden_layer_sizes
         sizes = [sizes] if np.ndim(sizes) == 0 else list(sizes)
         if self.n_layers is not None:
@@ -69,27 +68,25 @@ class Layers(BaseNet):
             "normalization": self.normalization,
         }
 
-    def _make_module(self, n_features: int, n_outputs: int, dtype: Any) -> Perceptron:
-        sizes = [n_features, *self._made_of["hidden_layer_sizes"], n_outputs]
-        check_size(sizes, dtype)
+    def _start(self, samples: Samples) -> None:
+        sizes = [self.n_features_in_, *self._hidden_sizes(), self.n_outputs_]
+        check_memory(sizes, samples.X.dtype)
+        super()._start(samples)
         self.n_layers_ = len(sizes)
-        return self._perceptron(sizes, dtype, self._rng)
 
-    def _perceptron(self, sizes: list[int], dtype: Any, rng: np.random.RandomState) -> Perceptron:
-        made_of = self._made_of
+    def _make_module(
+        self, params: dict[str, Any], n_features: int, n_outputs: int, dtype: Any, rng: Any
+    ) -> Perceptron:
+        sizes = [n_features, *params["hidden_layer_sizes"], n_outputs]
         return Perceptron(
-            sizes, made_of["activation"], made_of["dropout"], made_of["normalization"], dtype, rng
+            sizes, params["activation"], params["dropout"], params["normalization"], dtype, rng
         )
 
     def _pack_network(self) -> dict[str, np.ndarray]:
-        return self._network.state_dict()
+        return self._network.state_dict()  # type: ignore[no-any-return]
 
-    def _unpack_network(self, arrays: dict[str, np.ndarray]) -> Perceptron:
-        sizes = [self.n_features_in_, *self._made_of["hidden_layer_sizes"], self.n_outputs_]
-        rng = np.random.RandomState(0)  # what is drawn is replaced
-        network = self._perceptron(sizes, self._dtype, rng).eval()
-        network.load_state_dict(arrays)
-        return network
+    def _unpack_network(self, packed: dict[str, np.ndarray]) -> Module:
+        return self._network_of(packed, np.random.RandomState(0))
 
     def _check_declared(self, arrays: int, numbers: int) -> None:
         depth = np.size(self.hidden_layer_sizes) if self.n_layers is None else self.n_layers
@@ -138,10 +135,10 @@ class Layers(BaseNet):
     def _linears(self) -> list[Any]:
         if not self.__sklearn_is_fitted__():
             raise AttributeError(f"This {type(self).__name__} is not fitted yet.")
-        return self._network.linears()
+        return self._network.linears()  # type: ignore[no-any-return]
 
     def hidden_activations(self, X: Any, layer: int = -1) -> np.ndarray:
-        """Give what a hidden layer puts out, after its activation.
+        """Return the outputs of a hidden layer, after its activation.
 
         Parameters
         ----------
@@ -174,12 +171,12 @@ class Layers(BaseNet):
             raise IndexError(f"layer {layer} of a network with {len(ends)} hidden layers.")
         part = self._network[: ends[layer]]
         if self._module is not self._network:
-            part = Sequential(self._module.children()[0], *part)
+            part = Sequential(self._module[0], *part)
         return self._forward(X, part)
 
 
 @documented
-class MLPClassifier(Layers, BaseClassifier):
+class MLPClassifier(MLPMixin, BaseClassifier):
     """Multi-layer perceptron for classification: scikit-learn's MLPClassifier, and more.
 
     A program that imports it from `sklearn.neural_network` works with the import changed, and
@@ -225,7 +222,7 @@ class MLPClassifier(Layers, BaseClassifier):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **Layers._parameter_constraints,
+        **MLPMixin._parameter_constraints,
         **CLASSIFICATION,
     }
 
@@ -272,7 +269,7 @@ class MLPClassifier(Layers, BaseClassifier):
 
 
 @documented
-class MLPRegressor(Layers, BaseRegressor):
+class MLPRegressor(MLPMixin, BaseRegressor):
     """Multi-layer perceptron for regression: scikit-learn's MLPRegressor, and more.
 
     A program that imports it from `sklearn.neural_network` works with the import changed, and
@@ -314,7 +311,7 @@ class MLPRegressor(Layers, BaseRegressor):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **Layers._parameter_constraints,
+        **MLPMixin._parameter_constraints,
         **REGRESSION,
     }
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from gradlite.autodiff.modes import enable_grad
 from gradlite.errors import ShapeError
 from gradlite.estimators._base import BaseNet
 from gradlite.estimators._classifier import CLASSIFICATION, BaseClassifier
@@ -17,12 +18,12 @@ from gradlite.estimators._parameters import TRAINING, documented, store
 from gradlite.estimators._regressor import REGRESSION, BaseRegressor
 from gradlite.estimators._samples import Samples
 from gradlite.nn import Linear, Module, ReLU, Sequential
-from gradlite.nn.module import random_draws
+from gradlite.nn.module import eval_mode, random_draws
 
 PREFIX = "module__"
 
 
-class Network(BaseNet):
+class ModuleMixin(BaseNet):
     """What both Net estimators add to `BaseNet`: the network is the user's."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -56,8 +57,7 @@ class Network(BaseNet):
         dict
         """
         params = {name: getattr(self, name) for name in self._get_param_names()}
-        params.update({name: v for name, v in vars(self).items() if name.startswith(PREFIX)})
-        return params
+        return {**params, **self._module_params()}
 
     def set_params(self, **params: Any) -> Any:
         """Set parameters, those of the network (``module__...``) among them.
@@ -78,24 +78,25 @@ class Network(BaseNet):
         return self
 
     def _module_params(self) -> dict[str, Any]:
-        params = vars(self).items()
-        return {name[len(PREFIX) :]: v for name, v in params if name.startswith(PREFIX)}
+        return {name: v for name, v in vars(self).items() if name.startswith(PREFIX)}
 
     def _structure(self) -> dict[str, Any]:
-        params = {PREFIX + name: value for name, value in self._module_params().items()}
-        return {"module": self.module, **params}
+        return {"module": self.module, **self._module_params()}
 
-    def _make_module(self, n_features: int, n_outputs: int, dtype: Any) -> Module:
-        given = perceptron if self.module is None else self.module
-        params = self._module_params()
+    def _make_module(
+        self, params: dict[str, Any], n_features: int, n_outputs: int, dtype: Any, rng: Any
+    ) -> Module:
+        given = perceptron if params["module"] is None else params["module"]
+        params = {name[len(PREFIX) :]: v for name, v in params.items() if name.startswith(PREFIX)}
         if isinstance(given, Module):
             if params:
                 raise ValueError(
                     f"{PREFIX}{next(iter(params))} needs a class or a function that builds the "
                     f"network; module is a finished one."
                 )
-            return self._checked(copy.deepcopy(given).astype(dtype))
-        rng = self._module_rng()
+            return trainable(copy.deepcopy(given).astype(dtype))
+        if isinstance(rng, np.random.RandomState):
+            rng = np.random.default_rng(rng.randint(0, 2**31, size=4))
         offered = {"in_features": n_features, "out_features": n_outputs, "dtype": dtype, "rng": rng}
         arguments = builder_arguments(given, offered, params)
         with random_draws(rng):
@@ -105,25 +106,24 @@ class Network(BaseNet):
                 f"module={title(given)} built a {type(module).__name__}, not a Module of "
                 f"gradlite.nn."
             )
-        return self._checked(module.astype(dtype))
-
-    def _module_rng(self) -> np.random.Generator:
-        return np.random.default_rng(self._rng.randint(0, 2**31, size=4))
-
-    def _checked(self, module: Module) -> Module:
-        if not any(p.requires_grad for p in module.parameters()):
-            raise ValueError(f"This network has no parameters to train: {module!r}")
-        return module
+        return trainable(module.astype(dtype))
 
     def _start(self, samples: Samples) -> None:
         super()._start(samples)
         few = samples.X[:2]
-        shape, expected = self._forward(few).shape, (few.shape[0], self.n_outputs_)
+        with enable_grad(), eval_mode():
+            output = self._module(few)
+        shape, expected = np.shape(output), (few.shape[0], self.n_outputs_)
         if shape != expected:
             raise ShapeError(
                 f"The network gave outputs of shape {shape} for {few.shape[0]} samples; "
                 f"{type(self).__name__} with loss={self.loss!r} needs {expected} here: "
                 f"out_features={self.n_outputs_}."
+            )
+        if not getattr(output, "requires_grad", False):
+            raise ValueError(
+                f"The output of {type(self._network).__name__} does not depend on its parameters: "
+                f"compute it from them in forward, without detach() and no_grad()."
             )
 
     @property
@@ -135,10 +135,17 @@ class Network(BaseNet):
         return module
 
 
+def trainable(module: Module) -> Module:
+    """Return the module, or raise ValueError if it has no parameters to train."""
+    if not any(p.requires_grad for p in module.parameters()):
+        raise ValueError(f"This network has no parameters to train: {module!r}")
+    return module
+
+
 def builder_arguments(
     builder: Callable[..., Any], offered: dict[str, Any], params: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return what a builder is called with: what the user has set, and what it has of the offered.
+    """Return the arguments of a builder: what the user has set, and what it takes of the offered.
 
     Raises
     ------
@@ -179,7 +186,7 @@ def perceptron(
 
 
 @documented
-class NetClassifier(Network, BaseClassifier):
+class NetClassifier(ModuleMixin, BaseClassifier):
     """A classifier from any `gradlite.nn.Module`.
 
     The network takes a batch of rows and gives a logit for each class (one logit for two classes;
@@ -220,7 +227,7 @@ class NetClassifier(Network, BaseClassifier):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **Network._parameter_constraints,
+        **ModuleMixin._parameter_constraints,
         **CLASSIFICATION,
     }
 
@@ -263,7 +270,7 @@ class NetClassifier(Network, BaseClassifier):
 
 
 @documented
-class NetRegressor(Network, BaseRegressor):
+class NetRegressor(ModuleMixin, BaseRegressor):
     """A regressor from any `gradlite.nn.Module`.
 
     The network takes a batch of rows and gives (n, n_outputs): a number for each column of y, or as
@@ -298,7 +305,7 @@ class NetRegressor(Network, BaseRegressor):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **Network._parameter_constraints,
+        **ModuleMixin._parameter_constraints,
         **REGRESSION,
     }
 

@@ -8,7 +8,7 @@ from gradlite import persist
 from gradlite.cli import model as files
 from gradlite.cli.columns import preparation
 from gradlite.cli.learned import learned, restored
-from gradlite.cli.model import Card, load_model, read_model, save_model
+from gradlite.cli.model import ModelCard, load_model, read_model, save_model
 from gradlite.errors import PersistError
 from tests import hostile
 
@@ -134,7 +134,7 @@ CHANGES = [
     step("category", 0, categories=[np.array(["more"] * 1000, dtype=object)]),
     step("category", 0, categories=10**9),
     lambda state: state["network"]["params"].update(hidden_layer_sizes=(20000, 20000)),
-    lambda state: state["network"]["rng"]["state"].update(pos=10**9),
+    lambda state: state["network"]["_training"]["rng"]["state"].update(pos=10**9),
 ]
 
 
@@ -178,7 +178,7 @@ def test_a_model_of_other_versions_is_refused_in_words(trained, monkeypatch):
         raise AttributeError("no such attribute")
 
     monkeypatch.setattr("sklearn.preprocessing.OneHotEncoder._compute_n_features_outs", fail)
-    with pytest.raises(PersistError, match="train anew, or install the versions that made it"):
+    with pytest.raises(PersistError, match="train again, or install the versions that made it"):
         load_model(str(trained / "flats.gl"))
 
 
@@ -194,5 +194,5 @@ def test_the_card_knows_its_versions():
 
     import gradlite
 
-    card = Card("regression", "y", {}, [], [], "")
+    card = ModelCard("regression", "y", {}, [], [], "")
     assert (card.scikit_learn, card.gradlite) == (sklearn.__version__, gradlite.__version__)

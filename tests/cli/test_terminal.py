@@ -245,7 +245,7 @@ def terminate(*args):
 @pytest.mark.parametrize(
     ("where", "files", "words"),
     [
-        ("gradlite.cli.train.read_lesson", set(), "terminated"),
+        ("gradlite.cli.train.read_dataset", set(), "terminated"),
         ("gradlite.estimators._fitting.train", set(), "terminated"),
         (
             "gradlite.cli.train.importances",

@@ -92,10 +92,12 @@ def test_the_command_in_the_report_trains_the_same_again(command, folder, flats,
 
 def test_the_scores_are_those_of_the_saved_model_on_rows_it_has_not_seen(trained):
     data, out = str(trained / "flats.csv"), str(trained / "flats")
-    lesson = training.read_lesson(training.Options(data=data, target="price", out=out))
-    assert not set(lesson.rows.index) & set(lesson.rows_test.index)
+    dataset = training.read_dataset(training.Options(data=data, target="price", out=out))
+    assert not set(dataset.rows.index) & set(dataset.rows_test.index)
     pipeline, card = read_model(out)
-    assert card.scores[0][1]["R2"] == pytest.approx(pipeline.score(lesson.rows_test, lesson.y_test))
+    assert card.scores[0][1]["R2"] == pytest.approx(
+        pipeline.score(dataset.rows_test, dataset.y_test)
+    )
 
 
 def test_a_network_without_probabilities_is_scored_by_accuracy(command, write, folder):
@@ -112,8 +114,10 @@ def test_a_network_without_probabilities_is_scored_by_accuracy(command, write, f
 
 def test_importances_tell_what_the_price_depends_on(trained):
     data = str(trained / "flats.csv")
-    lesson = training.read_lesson(training.Options(data=data, target="price"))
-    found = importances(load_model(str(trained / "flats")), lesson.rows_test, lesson.y_test, seed=0)
+    dataset = training.read_dataset(training.Options(data=data, target="price"))
+    found = importances(
+        load_model(str(trained / "flats")), dataset.rows_test, dataset.y_test, seed=0
+    )
     means = {name: mean for name, mean, _ in found}
     assert list(means) == ["city", "area", "built"]
     assert means["area"] > means["city"] > abs(means["built"])
@@ -122,12 +126,12 @@ def test_importances_tell_what_the_price_depends_on(trained):
 def test_importances_prepare_a_table_once(trained, monkeypatch):
     model = load_model(str(trained / "flats"))
     data = str(trained / "flats.csv")
-    lesson = training.read_lesson(training.Options(data=data, target="price"))
+    dataset = training.read_dataset(training.Options(data=data, target="price"))
     transform, calls = ColumnTransformer.transform, []
     monkeypatch.setattr(
         ColumnTransformer, "transform", lambda *args: calls.append(1) or transform(*args)
     )
-    importances(model, lesson.rows_test, lesson.y_test, seed=0)
+    importances(model, dataset.rows_test, dataset.y_test, seed=0)
     assert len(calls) == 1  # a wide table takes minutes otherwise
 
 
@@ -158,7 +162,7 @@ def test_each_column_of_the_matrix_has_its_source():
 def test_classes_are_held_out_in_proportion():
     y = np.array(["a"] * 90 + ["b"] * 10)
     options = training.Options(data="", target="", test=0.2)
-    learn, test = training.divided(y, "classification", options)
+    learn, test = training.split_rows(y, "classification", options)
     assert sorted([*learn, *test]) == list(range(100))
     assert (y[test] == "b").sum() == 2
 
@@ -265,7 +269,7 @@ def test_ctrl_c_before_there_is_a_model_ends_it(command, folder, flats, monkeypa
 
 def test_nothing_is_replaced_without_force_and_nothing_trained(command, write, folder, monkeypatch):
     write("a.csv", "x,y\n" + "1,2\n" * 30)
-    monkeypatch.setattr(training, "read_lesson", lambda options: pytest.fail("too late"))
+    monkeypatch.setattr(training, "read_dataset", lambda options: pytest.fail("too late"))
     for taken in ("m.gl", "m.html"):
         write(taken, "mine")
         code, _, errors = command("train", "a.csv", "--target", "y", "--out", "m")
@@ -287,8 +291,13 @@ GOOD = f"x,kind,n\n{ROWS}"
         (ROWS, "--target kind", 2, "(The first line of a table must name its columns.)"),
         (GOOD, "--target kind --ignore nn", 2, "--ignore: a.csv has no column 'nn'"),
         (GOOD, "--target kind --ignore kind", 2, "'kind' is the target: it is needed"),
-        (GOOD, "--target kind --test 1.5", 2, "1.5 is no part of the rows: give one between 0 and"),
-        (GOOD, "--target kind --test nan", 2, "nan is no part of the rows"),
+        (
+            GOOD,
+            "--target kind --test 1.5",
+            2,
+            "1.5 is not a fraction of the rows: give one between 0 and",
+        ),
+        (GOOD, "--target kind --test nan", 2, "nan is not a fraction of the rows"),
         (GOOD, "--target kind --task guess", 2, "'guess' is not one of 'auto', 'classification'"),
         (GOOD, "--target kind --seed -1", 2, "Invalid value for '--seed'"),
         (GOOD, "--target kind --set alhpa=1", 2, "no such parameter. Did you mean 'alpha'?"),
@@ -316,6 +325,6 @@ def test_mistakes_are_one_line(command, write, folder, data, args, code, words):
 
 def test_words_that_look_like_infinity_are_words():
     problems = [training.Problem(3, "x", "infant")]
-    assert training.told(problems, "line") == [
+    assert training.unreadable_cells(problems, "line") == [
         "Column 'x': 'infant' (line 3) cannot be read: taken as missing."
     ]

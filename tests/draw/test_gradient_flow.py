@@ -44,7 +44,7 @@ def test_the_norm_of_an_epoch_is_the_mean_of_its_steps():
     norms = GradientNorms()
     layer = nn.Linear(1, 1)
     model = fitted(max_iter=1)
-    model._network, model.loss_curve_ = layer, []
+    model._module, model.loss_curve_ = layer, []
     context = type("Context", (), {"task_name": "fit"})()
     norms.setup(model, context)
     norms.on_fit_task_begin(model, context)

@@ -346,7 +346,9 @@ def test_bad_parameters_are_refused(params, match):
 
 @pytest.mark.parametrize("answer", [3, None, "a"])
 def test_a_loss_must_give_a_tensor(answer):
-    with pytest.raises(TypeError, match=re.escape(f"<lambda> gave {answer!r}, which is no Tensor")):
+    with pytest.raises(
+        TypeError, match=re.escape(f"<lambda> gave {answer!r}, which is not a Tensor")
+    ):
         fit(clone(CLASSIFIER).set_params(loss=lambda output, target: answer))
 
 

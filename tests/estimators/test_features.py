@@ -45,7 +45,7 @@ def test_activation_dropout_and_normalization_for_each_layer():
     assert kinds(model) == [
         *("Linear", "BatchNorm1d", "ReLU", "Dropout"),
         *("Linear", "BatchNorm1d", "Tanh"),
-        *("Linear", "BatchNorm1d", "Function", "Dropout"),
+        *("Linear", "BatchNorm1d", "Activation", "Dropout"),
         "Linear",
     ]
     assert [m.p for m in model._network if isinstance(m, nn.Dropout)] == [0.1, 0.3]

@@ -135,7 +135,7 @@ def test_weights_reach_a_loss_of_ones_own():
         for fn in (quartic_rows, quartic_weighted)
     ]
     np.testing.assert_allclose(*two)
-    with pytest.raises(ValueError, match=r"quartic gives one number.*sample_weight"):
+    with pytest.raises(ValueError, match=r"quartic returns one number.*sample_weight"):
         MLPRegressor(quartic, **QUICK).fit(X, X[:, 0], R)
 
 
@@ -161,8 +161,8 @@ def test_a_loss_of_ones_own_takes_a_logit_for_each_class(target):
     [
         (lambda output, target: output[:, None] - target[None, :], r"gave shape \(150, 150\)"),
         (lambda output, target: (output - target)[:10], r"gave shape \(10,\).*150 samples"),
-        (lambda output, target: 0.5, "gave 0.5, which is no Tensor"),
-        (lambda output, target: None, "gave None, which is no Tensor"),
+        (lambda output, target: 0.5, "gave 0.5, which is not a Tensor"),
+        (lambda output, target: None, "gave None, which is not a Tensor"),
         (lambda output: output.mean(), "argument"),
     ],
 )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_digits, load_iris
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV
 
 import gradlite as gl
@@ -127,6 +127,39 @@ def test_a_builder_that_needs_something_else_is_told_the_names(kind, builder, mi
     names = inspect.signature(builder).parameters
     own = {f"module__{name}": value for name, value in known.items() if name in names}
     kind(builder, **own, **QUICK).fit(X, y)
+
+
+class Ignores(nn.Module):
+    """A network whose outputs do not depend on its weights, or not on the tape."""
+
+    def __init__(self, output):
+        self.linear = nn.Linear(4, 3)
+        self.output = output
+
+    def forward(self, x):
+        return self.output(self, x)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"solver": "lbfgs"}, {"standardize": True}])
+@pytest.mark.parametrize(
+    "output",
+    [
+        lambda self, x: np.zeros((len(x), 3)),
+        lambda self, x: gl.Tensor(np.zeros((len(x), 3))),
+        lambda self, x: x[:, :3],
+        lambda self, x: self.linear(x).detach(),
+        lambda self, x: self.linear(x).data,
+        lambda self, x: gl.Tensor(self.linear(x).data) * 2,
+    ],
+    ids=["constant", "constant Tensor", "input", "detached", "data", "from data"],
+)
+@pytest.mark.parametrize(("kind", "target"), [(NetClassifier, y), (NetRegressor, np.eye(3)[y])])
+def test_outputs_that_do_not_depend_on_the_weights_are_refused(kind, target, output, arguments):
+    model = kind(Ignores(output), **QUICK, **arguments)
+    with pytest.raises(ValueError, match="output of Ignores does not depend on its parameters"):
+        model.fit(X, target)
+    with pytest.raises(NotFittedError):
+        model.predict(X)
 
 
 class Turned(nn.Module):

@@ -129,8 +129,10 @@ def test_two_halves_in_two_processes_are_the_whole(name, resumed):
 
 def test_the_best_weights_of_early_stopping_are_not_those_to_go_on_from():
     model = half("early stopping")
-    assert model._resume["best_epoch"] < 4  # or the case above would not show it
-    assert np.abs(model._resume["last"][0] - model._resume["best"][0]).max() > 0.001
+    assert model._training.resume["best_epoch"] < 4  # or the case above would not show it
+    assert (
+        np.abs(model._training.resume["last"][0] - model._training.resume["best"][0]).max() > 0.001
+    )
 
 
 def test_partial_fit_goes_on_after_loading(tmp_path):
@@ -169,12 +171,12 @@ def test_a_schedule_by_name_begins_anew_after_its_end():
 def test_a_warm_start_takes_changed_parameters():
     X, y = digits()
     model = MLPClassifier((8,), random_state=0, warm_start=True, max_iter=3).fit(X, y)
-    moments = model._optimizer.state_dict()["state"]["0.weight"]
+    moments = model._training.optimizer.state_dict()["state"]["0.weight"]
     model.set_params(learning_rate_init=1e-9)
     before = [c.copy() for c in model.coefs_]
     model.fit(X, y)
     np.testing.assert_allclose(model.coefs_[0], before[0], atol=1e-6)
-    after = model._optimizer.state_dict()["state"]["0.weight"]
+    after = model._training.optimizer.state_dict()["state"]["0.weight"]
     assert after["step"] == moments["step"] + 3  # Adam went on
     model.set_params(solver="sgd", learning_rate_init=0.1).fit(X, y)
     assert np.abs(model.coefs_[0] - before[0]).max() > 1e-3
@@ -295,24 +297,33 @@ def in_state(*path, **changes):
     return change
 
 
-def seeded(**changes):
-    """Change the random states of a fit in every place that one has."""
+def network(weight):
+    return in_state("_module", "network", **{"0.weight": weight})
 
-    def change(state):
-        other = state["params"]["random_state"]["random_state"]
-        for random in (state["rng"], state["split_state"], other):
-            random["state"].update(changes)
 
-    return change
+STREAMS = [
+    ["_training", "rng"], ["_training", "split_state"], ["params", "random_state", "random_state"]
+]  # fmt: skip
 
 
 MISLEADING = {  # what is declared is larger than what is there, or no state that there can be
-    "no module": lambda s: s.pop("module"),
+    "no module": lambda s: s.pop("_module"),
+    "no network": lambda s: s["_module"].pop("network"),
+    "no standardization": lambda s: s["_module"].pop("standardize"),
+    "standardization of 3": in_state("_module", standardize={"scale": np.ones(3)}),
+    "standardization of text": in_state("_module", standardize={"scale": np.full(64, "x")}),
+    "standardization of none": in_state("_module", standardize={}),
+    "standardization with more": in_state(
+        "_module", standardize={"scale": np.ones(64), "more": np.ones(64)}
+    ),
+    "no training": lambda s: s.pop("_training"),
+    "training with more": in_state("_training", more=1),
     "solver": params(solver="gradient ascent"),
     "parameter": params(no_such=1),
     "nested parameter": params(loss__x=1),
     "layers 10**12": params(hidden_layer_sizes=10**12),
     "layers 10**30": params(hidden_layer_sizes=10**30),
+    "layers (10**6,)": params(hidden_layer_sizes=(10**6,)),
     "layers (20000, 20000)": params(hidden_layer_sizes=(20000, 20000)),
     "layers (5,) * 200000": params(hidden_layer_sizes=(5,) * 200_000),
     "layers np.full(1, 10**9)": params(hidden_layer_sizes=np.full(1, 10**9)),
@@ -327,44 +338,56 @@ MISLEADING = {  # what is declared is larger than what is there, or no state tha
     "activation": params(activation=["relu"] * 10**5),
     "dropout": params(dropout=[0.5] * 10**5),
     "features 3 * 10**7": in_state("learned", n_features_in_=3 * 10**7),
+    "features 2**18": in_state("learned", n_features_in_=2**18),
+    "features and width": lambda s: (
+        s["learned"].update(n_features_in_=10**5),
+        s["params"].update(hidden_layer_sizes=(10**4,)),
+    ),
     "features 10**30": in_state("learned", n_features_in_=10**30),
     "features -1": in_state("learned", n_features_in_=-1),
     "features 3": in_state("learned", n_features_in_=3),
     "features True": in_state("learned", n_features_in_=True),
     "features text": in_state("learned", n_features_in_="64"),
     "no features": lambda s: s["learned"].pop("n_features_in_"),
-    "dtype object": lambda s: s.update(dtype="object"),
-    "dtype of fields": lambda s: s.update(dtype="f8," * 10**5),
-    "dtype no text": lambda s: s.update(dtype=["float32"]),
-    "classes": in_state("targets", columns=[np.arange(10**5)]),
-    "classes of two axes": in_state("targets", columns=[np.zeros((4, 10**4))]),
-    "classes of none": in_state("targets", columns=[None]),
-    "no classes": in_state("targets", columns=[]),
-    "weights of two axes more": lambda s: s["module"].update({"0.weight": np.zeros((1, 1, 8, 64))}),
-    "weights of text": lambda s: s["module"].update({"0.weight": np.full((8, 64), "x")}),
-    "rng None": in_state("rng", state=None),
-    "rng of another kind": in_state("rng", bit_generator="PCG64"),
-    "rng of a module": in_state("rng", bit_generator="__builtins__"),
-    "rng of an object": in_state("rng", bit_generator=["MT19937"]),
-    "rng with more": in_state("rng", more=1),
-    "gauss": in_state("rng", has_gauss=2**40),
-    "gauss NaN": in_state("rng", gauss=float("nan")),
-    "noise": in_state("noise", state={}),
-    "noise negative": in_state("noise", "state", inc=-1),
-    "noise has_uint32": in_state("noise", has_uint32=7),
-    "noise uinteger": in_state("noise", uinteger=2**32),
-    "noise no number": in_state("noise", uinteger=1.0),
-    **{f"pos {pos}": seeded(pos=pos) for pos in (10**9, -1, 625, 2**31, 2**64, 1.0, None, "0")},
+    "dtype object": in_state("_training", dtype="object"),
+    "dtype of fields": in_state("_training", dtype="f8," * 10**5),
+    "dtype no text": in_state("_training", dtype=["float32"]),
+    "classes": in_state("_targets", columns=[np.arange(10**5)]),
+    "classes of two axes": in_state("_targets", columns=[np.zeros((4, 10**4))]),
+    "classes of none": in_state("_targets", columns=[None]),
+    "no classes": in_state("_targets", columns=[]),
+    "weights of two axes more": network(np.zeros((1, 1, 8, 64))),
+    "weights of text": network(np.full((8, 64), "x")),
+    "rng None": in_state("_training", "rng", state=None),
+    "rng of another kind": in_state("_training", "rng", bit_generator="PCG64"),
+    "rng of a module": in_state("_training", "rng", bit_generator="__builtins__"),
+    "rng of an object": in_state("_training", "rng", bit_generator=["MT19937"]),
+    "rng with more": in_state("_training", "rng", more=1),
+    "gauss": in_state("_training", "rng", has_gauss=2**40),
+    "gauss NaN": in_state("_training", "rng", gauss=float("nan")),
+    "dropout without state": in_state("_training", "dropout_rng", state={}),
+    "dropout negative": in_state("_training", "dropout_rng", "state", inc=-1),
+    "dropout has_uint32": in_state("_training", "dropout_rng", has_uint32=7),
+    "dropout uinteger": in_state("_training", "dropout_rng", uinteger=2**32),
+    "dropout no number": in_state("_training", "dropout_rng", uinteger=1.0),
     **{
-        f"key {i}": seeded(key=key)
+        f"pos {pos} of {path}": in_state(*path, "state", pos=pos)
+        for pos in (10**9, -1, 625, 2**31, 2**64, 1.0, None, "0")
+        for path in STREAMS
+    },
+    **{
+        f"key {i} of {path}": in_state(*path, "state", key=key)
         for i, key in enumerate(
             [np.zeros(624), np.zeros(625, np.uint32), np.zeros((624, 1), np.uint32), [0] * 624, 0]
         )
+        for path in STREAMS
     },
-    "optimizer": lambda s: s["optimizer"]["state"].pop("0.weight"),
-    "optimizer None": lambda s: s.update(optimizer=3),
-    "moments": in_state("optimizer", "state", "0.weight", exp_avg=np.zeros((10**3, 10**2))),
-    "monitor": in_state("monitor", surprise=1),
+    "optimizer": lambda s: s["_training"]["optimizer"]["state"].pop("0.weight"),
+    "optimizer None": in_state("_training", optimizer=3),
+    "moments": in_state(
+        "_training", "optimizer", "state", "0.weight", exp_avg=np.zeros((10**3, 10**2))
+    ),
+    "monitor": in_state("_training", "monitor", surprise=1),
     "schedule": params(schedule={"schedule": "cosine", "with": {"rate": 0.1, "steps": -1}}),
     "schedule unknown": params(schedule={"schedule": "eval", "with": {}}),
     "params": lambda s: s.update(params=[]),
@@ -406,13 +429,13 @@ NETS = {  # a builder of the user's gets numbers from the file
     "depth as 2**18": lambda s: s["params"].update(module__depth=2**18),
     "features": in_state("learned", n_features_in_=3 * 10**7),
     "features as 2**18": in_state("learned", n_features_in_=2**18),
-    "columns": in_state("targets", columns=10**9),
-    "columns as 2**18": in_state("targets", columns=2**18),
+    "columns": in_state("_targets", columns=10**9),
+    "columns as 2**18": in_state("_targets", columns=2**18),
     "columns and width": lambda s: (
-        s["targets"].update(columns=10**5),
+        s["_targets"].update(columns=10**5),
         s["params"].update(module__width=10**5),
     ),
-    "scaling": in_state("targets", scaling=(np.zeros((10**4, 1)), np.ones((1, 10**4)))),
+    "scaling": in_state("_targets", scaling=(np.zeros((10**4, 1)), np.ones((1, 10**4)))),
 }
 
 

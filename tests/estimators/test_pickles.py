@@ -14,7 +14,6 @@ from sklearn.model_selection import cross_val_score
 
 import gradlite as gl
 from gradlite import MLPClassifier, MLPRegressor, NetClassifier, NetRegressor, nn, schedules
-from gradlite.estimators._fitting import PlateauDetector
 from tests.estimators.test_persistence import CASES as SAVED
 from tests.estimators.test_persistence import assert_identical, custom, digits
 
@@ -167,6 +166,12 @@ def test_the_state_is_plain(name):
     assert odd == ({schedules.ReduceOnPlateau} if name == "plateau" else set())
 
 
+@pytest.mark.parametrize("name", ["adam", "early stopping", "regressor", "net", "lbfgs"])
+def test_a_fit_leaves_three_private_attributes(name):
+    private = {key for key in vars(half(name)) if key.startswith("_")}
+    assert private == {"_module", "_targets", "_training"}
+
+
 def test_skops_needs_no_more_trust_than_the_class():
     io = pytest.importorskip("skops.io", reason="skops is part of the extra cli")
     model = MLPClassifier((8,), dropout=0.2, normalization="batch", max_iter=3).fit(*digits())
@@ -194,8 +199,8 @@ def test_a_stream_given_as_an_object_stays_the_streams_own():
     X, y = digits()
     model = MLPClassifier((8,), random_state=np.random.RandomState(3), max_iter=2).fit(X, y)
     twin = pickle.loads(pickle.dumps(model))
-    assert twin._rng is twin.random_state
-    assert twin._rng is not model._rng
+    assert twin._training.rng is twin.random_state
+    assert twin._training.rng is not model._training.rng
     assert_identical(model.fit(X, y), twin.fit(X, y))
 
 
@@ -222,9 +227,8 @@ def test_worker_processes_fit_the_same(name):
 def test_the_counters_of_early_stopping_are_copied():
     model = half("early stopping")
     twin = pickle.loads(pickle.dumps(model))
-    assert isinstance(twin._monitor, PlateauDetector)
-    assert twin._monitor == model._monitor
-    assert twin._monitor is not model._monitor
+    assert twin._training.monitor == model._training.monitor
+    assert twin._training.monitor is not model._training.monitor
 
 
 @pytest.mark.parametrize("way", WAYS)

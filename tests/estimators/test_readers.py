@@ -73,7 +73,7 @@ def data_for(model):
 
 def learned(model):
     """Weights and buffers, what user's layers counted, and where the streams have come to."""
-    state = dict(model._module.state_dict(), noise=model._noise.random())
+    state = dict(model._module.state_dict(), noise=model._training.dropout_rng.random())
     counts = [layer.steps for layer in model._module.modules() if isinstance(layer, Noisy)]
     return {**state, "counts": counts, "losses": model.loss_curve_}
 

@@ -61,7 +61,7 @@ def rates(model, epochs=12, **params):
     )
     seen = []
     model.fit(X, y)
-    group = model._optimizer.param_groups[0]["lr"]
+    group = model._training.optimizer.param_groups[0]["lr"]
     for step in range(epochs * 3):
         seen.append(group(step) if callable(group) else group)
     return np.array(seen)
@@ -94,7 +94,7 @@ def test_a_schedule_is_asked_at_every_step():
 def test_a_plateau_lowers_the_rate_and_leaves_the_parameter_alone():
     given = schedules.ReduceOnPlateau(0.5, factor=0.1, patience=0, threshold=0.9)
     model = MLPClassifier(solver="sgd", schedule=given, **{**QUICK, "max_iter": 4}).fit(X, y)
-    assert model._rate.current == pytest.approx(0.5 * 0.1**3)
+    assert model._training.rate.current == pytest.approx(0.5 * 0.1**3)
     assert given.current == 0.5
     again = MLPClassifier(solver="sgd", schedule=given, **{**QUICK, "max_iter": 4}).fit(X, y)
     np.testing.assert_array_equal(model.coefs_[0], again.coefs_[0])
@@ -107,7 +107,7 @@ def test_a_plateau_watches_the_score_with_early_stopping():
         schedule="plateau",
         **{**QUICK, "learning_rate_init": 1e-9, "n_iter_no_change": 3, "max_iter": 4},
     ).fit(X, y)
-    assert model._rate.current == pytest.approx(1e-10)
+    assert model._training.rate.current == pytest.approx(1e-10)
 
 
 def test_a_schedule_that_gives_nonsense():
