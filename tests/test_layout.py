@@ -109,6 +109,20 @@ def test_rules_know_neither_the_tape_nor_tensors(path):
     assert known <= {"errors", "define", "precision", "rule", *(rules.stem for rules in RULES)}
 
 
+def lines(path):
+    return len(path.read_text(encoding="utf-8").splitlines())
+
+
+def test_no_file_is_too_long_to_be_read():
+    long = {path.name: lines(path) for path in FILES if lines(path) > 450}
+    assert not long
+
+
+def test_backward_is_explained_in_five_files():
+    names = ["rule", "node", "tape", "operations", "tensor"]
+    assert sum(lines(PACKAGE / "autodiff" / f"{name}.py") for name in names) <= 1300
+
+
 def test_readme_lists_the_layers():
     text = (PACKAGE.parent / "README.md").read_text(encoding="utf-8")
     table = text[text.index("## How it is made") :]

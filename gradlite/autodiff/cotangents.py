@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from gradlite.autodiff.node import Node, Shape
+from gradlite.autodiff.operands import as_plain
 from gradlite.autodiff.rule import Traced
 from gradlite.errors import DtypeError, ShapeError
 
@@ -36,24 +37,6 @@ def sum_to_shape(g: Any, shape: Shape) -> Any:
         g = np.sum(g, axis=axes, keepdims=True)
         return np.reshape(g, shape) if extra else g
     return np.sum(g, axis=axes)
-
-
-def as_plain(x: Any, what: str) -> Any:
-    """Return an array as a plain one; anything else as it is.
-
-    Raise DtypeError, which begins with `what`, for a subclass that means more than its numbers,
-    such as a masked array.
-    """
-    if type(x) is np.ndarray or not isinstance(x, np.ndarray):
-        return x
-    if type(x) is np.memmap:
-        return np.asarray(x)
-    masked = isinstance(x, np.ma.MaskedArray)
-    raise DtypeError(
-        f"{what} a {'masked array' if masked else type(x).__name__}, which means more than its "
-        f"numbers: that would be lost. Use a plain array: np.asarray(x) for the numbers alone"
-        f"{', or m.filled(0) and a weight of 0' if masked else ''}."
-    )
 
 
 class OutputCotangents:

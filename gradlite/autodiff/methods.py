@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from gradlite.autodiff import in_place
-from gradlite.autodiff.operations import CALLS, Operation, apply, as_operand, operation_of, unary
+from gradlite.autodiff.operands import as_operand
+from gradlite.autodiff.operations import CALLS, Operation, apply, operation_of, unary
 from gradlite.autodiff.rule import DECOMPOSITIONS, NON_DIFFERENTIABLE, RULES, Function, to_data
 from gradlite.autodiff.rules import activations
 from gradlite.autodiff.tensor import Tensor

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.autodiff.cotangents import as_plain
 from gradlite.autodiff.modes import RECORDING, current_mode
 from gradlite.autodiff.node import Node, serial
+from gradlite.autodiff.operands import NUMBERS, as_operand, as_plain, is_sparse
 from gradlite.autodiff.rule import RULES, Function, Rule, Traced
 from gradlite.autodiff.rules import sparse
 from gradlite.autodiff.saved_inputs import kept_constant
@@ -25,7 +25,6 @@ from gradlite.errors import DtypeError, MissingRuleError, user_stacklevel
 
 new = object.__new__
 Operation = Callable[..., Any]
-NUMBERS = (float, int, np.floating)
 
 
 # NumPy's warnings (overflow, invalid value) name the line that called NumPy, here in this file, and
@@ -41,32 +40,12 @@ def _warned(warning: RuntimeWarning, fn: Function, *args: Any, **params: Any) ->
     return ans
 
 
-def as_operand(x: Any, rule: Rule) -> Any:
-    """Return an operand that is not a Tensor as a number or an array, of real numbers."""
-    if type(x) is not np.ndarray:
-        if isinstance(x, NUMBERS):
-            return x
-        if is_sparse(x):
-            raise DtypeError(
-                f"{rule.name} of a Tensor and a sparse matrix has no derivative rule: matrix "
-                f"products have (sparse @ tensor, tensor @ sparse); for the rest, convert it with "
-                f".toarray()."
-            )
-        x = np.asarray(as_plain(x, f"{rule.name} of a Tensor and"))
-    if x.dtype.kind not in "fiub":
-        raise DtypeError(
-            f"{rule.name} on a Tensor needs real numbers beside it, not {x.dtype} data."
-        )
-    return x
-
-
-def is_sparse(x: Any) -> bool:
-    """Return whether `x` is a sparse matrix or array of scipy, without loading scipy."""
-    return type(x).__module__.startswith("scipy.sparse")
-
-
 def unary(rule: Rule) -> Operation:
-    """Generate the operation of a rule for one array: `apply` without its detours."""
+    """Generate the operation of a rule for one array: `apply` without its detours.
+
+    The node is spelt out, here and in `binary`: `Node(...)` took 60 to 100 ns more, of the 1,000
+    ns of ``x * x`` on three elements.
+    """
     fn = rule.fn
 
     def operation(x: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.autodiff.cotangents import as_plain
+from gradlite.autodiff.operands import as_plain
 from gradlite.autodiff.precision import narrow
 from gradlite.autodiff.rule import Traced
 from gradlite.autodiff.rules import losses as rules

@@ -28,8 +28,6 @@ from gradlite.autodiff.rules.products import flat
 from gradlite.autodiff.rules.reductions import log_softmax, softmax
 from gradlite.errors import DtypeError, ShapeError
 
-# -- what all have in common ------------------------------------------------------------------
-
 COMMON = tuple(
     inspect.signature(
         lambda reduction="mean", factor=None, residuals=None: None
@@ -50,8 +48,8 @@ def loss(
     *vjps : callable or None
         ``vjp(g, residuals, *arrays, **options)`` for each array; see `defvjp`.
     residuals : callable, optional
-        ``residuals(*arrays, **options)``: what a higher-order walk differentiates in place of
-        the saved ones. By default the second result of the decorated function.
+        What a higher-order walk differentiates in place of the saved ones. By default the second
+        result of the decorated function.
     rows : bool, default False
         Whether a row of scores makes one loss; otherwise all arrays must have one shape.
     name : str, optional
@@ -136,9 +134,6 @@ def check_not_negative(name: str, what: str, x: Any, remedy: str) -> None:
         raise ValueError(f"{name}: {what} must not be negative, and one is {x.min()}. {remedy}")
 
 
-# -- differences ------------------------------------------------------------------------------
-
-
 @loss(
     lambda g, d, x, t: 2.0 * g * d,
     lambda g, d, x, t: -2.0 * g * d,
@@ -179,9 +174,6 @@ def quantile(prediction: Any, target: Any, quantiles: Any = 0.5) -> tuple[Any, A
     s = np.sign(d)
     slope = s * (0.5 + (0.5 - quantiles) * s)
     return d * slope, slope
-
-
-# -- likelihoods ------------------------------------------------------------------------------
 
 
 def _rate(x: Any, t: Any, log_input: bool = True, **_: Any) -> tuple[Any, Any, Any]:

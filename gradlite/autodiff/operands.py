@@ -1,0 +1,54 @@
+"""Operands: what may stand beside a Tensor, as a number or a plain array."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gradlite.autodiff.rule import Rule
+from gradlite.errors import DtypeError
+
+NUMBERS = (float, int, np.floating)
+
+
+def as_plain(x: Any, what: str) -> Any:
+    """Return an array as a plain one; anything else as it is.
+
+    Raise DtypeError, which begins with `what`, for a subclass that means more than its numbers,
+    such as a masked array.
+    """
+    if type(x) is np.ndarray or not isinstance(x, np.ndarray):
+        return x
+    if type(x) is np.memmap:
+        return np.asarray(x)
+    masked = isinstance(x, np.ma.MaskedArray)
+    raise DtypeError(
+        f"{what} a {'masked array' if masked else type(x).__name__}, which means more than its "
+        f"numbers: that would be lost. Use a plain array: np.asarray(x) for the numbers alone"
+        f"{', or m.filled(0) and a weight of 0' if masked else ''}."
+    )
+
+
+def as_operand(x: Any, rule: Rule) -> Any:
+    """Return an operand that is not a Tensor as a number or an array, of real numbers."""
+    if type(x) is not np.ndarray:
+        if isinstance(x, NUMBERS):
+            return x
+        if is_sparse(x):
+            raise DtypeError(
+                f"{rule.name} of a Tensor and a sparse matrix has no derivative rule: matrix "
+                f"products have (sparse @ tensor, tensor @ sparse); for the rest, convert it with "
+                f".toarray()."
+            )
+        x = np.asarray(as_plain(x, f"{rule.name} of a Tensor and"))
+    if x.dtype.kind not in "fiub":
+        raise DtypeError(
+            f"{rule.name} on a Tensor needs real numbers beside it, not {x.dtype} data."
+        )
+    return x
+
+
+def is_sparse(x: Any) -> bool:
+    """Return whether `x` is a sparse matrix or array of scipy, without loading scipy."""
+    return type(x).__module__.startswith("scipy.sparse")
