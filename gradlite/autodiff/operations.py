@@ -104,9 +104,10 @@ def binary(rule: Rule) -> Operation:
             parents = (p, q)
             kept = parents
             if keep or needed != 3:
-                if p is None and keep & 1 and type(a) is np.ndarray:
-                    a = kept_constant(a, ans.dtype)
-                elif q is None and keep & 2 and type(b) is np.ndarray:
+                if p is None:
+                    if keep & 1 and type(a) is np.ndarray and a.dtype.kind != "f":
+                        a = kept_constant(a, ans.dtype)
+                elif q is None and keep & 2 and type(b) is np.ndarray and b.dtype.kind != "f":
                     b = kept_constant(b, ans.dtype)
                 kept = (a if p is None or keep & 1 else p, b if q is None or keep & 2 else q)
             node = new(Node)

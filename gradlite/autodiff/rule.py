@@ -100,6 +100,8 @@ class Rule:
     masks : bool
         Whether the rule sends exact zeros down a branch that was not taken. The walk then
         takes 0 * inf behind it for 0.
+    users : bool
+        Whether some vjp is not of this package, so that it may return anything.
     undefined : str
         Where there is no derivative, so that the rule gives NaN; debug mode says it.
     differentiable : int
@@ -122,6 +124,7 @@ class Rule:
         "saved_inputs",
         "singular",
         "undefined",
+        "users",
         "variadic",
         "vjps",
     )
@@ -162,8 +165,9 @@ class Rule:
             accepts_out.append(code is not None and "out" in names)
         self.params = frozenset(known - {"residuals", "out"})
         self.accepts_out = tuple(accepts_out) if any(accepts_out) else ()
-        simple = all(vjp is None or _is_own(vjp) for vjp in self.vjps)
-        self.arity = len(self.vjps) if simple and not known and not self.accepts_out else 0
+        self.users = not all(_is_own(v) for v in (*self.vjps, variadic) if v is not None)
+        simple = not (self.users or known or self.accepts_out)
+        self.arity = len(self.vjps) if simple else 0
 
     def __repr__(self) -> str:
         return f"<rule of {self.name}>"

@@ -148,16 +148,10 @@ def toposort(root: Node, stop_at: Set[Node]) -> tuple[list[Node], dict[Node, Any
     return found, cotangents
 
 
-def accumulate(leaf: Node, g: Any) -> None:
-    """Add a contribution to the gradient of a leaf."""
-    sink: Any = leaf.sink
-    sink.add(g)
-
-
 def walk(  # noqa: C901, PLR0912, PLR0915 -- see the comment in it
     root: Node,
     g: Any,
-    on_gradient: Callable[[Node, Any], None] = accumulate,
+    on_gradient: Callable[[Node, Any], None] | None = None,
     stop_at: Set[Node] = frozenset(),
     retain: bool = False,
     wrap: Wrap | None = None,
@@ -188,7 +182,7 @@ def walk(  # noqa: C901, PLR0912, PLR0915 -- see the comment in it
     MutationError
         If an array that a rule needs was changed off the tape.
     """
-    if root in stop_at:
+    if root in stop_at and on_gradient is not None:
         on_gradient(root, g)
         return
     order, cotangents = toposort(root, stop_at)
@@ -211,10 +205,14 @@ def walk(  # noqa: C901, PLR0912, PLR0915 -- see the comment in it
             if g is None:
                 continue
             rule: Any = node.rule
-            if node.sink is not None and not stop_at:
-                g = node.sink.observe(g, is_leaf=rule is None)
+            sink: Any = node.sink
+            if sink is not None and not stop_at:
+                g = sink.observe(g, is_leaf=rule is None)
             if rule is None:  # a leaf with hooks, or the root itself
-                on_gradient(node, g)
+                if on_gradient is None:
+                    sink.add(g)
+                else:
+                    on_gradient(node, g)
                 continue
             args: Any = node.args
             parents: Any = node.parents
@@ -222,8 +220,8 @@ def walk(  # noqa: C901, PLR0912, PLR0915 -- see the comment in it
             if special:
                 args, params, ans = _prepare(node, inspector, wrap)
             vjps = rule.vjps or rule.pullbacks(len(parents))
-            arity = rule.arity
-            behind_mask = node in masked
+            arity, users = rule.arity, rule.users
+            behind_mask = masked and node in masked
             feeds_masked = behind_mask or rule.masks
             for i, parent in enumerate(parents):
                 if parent is None:
@@ -239,8 +237,8 @@ def walk(  # noqa: C901, PLR0912, PLR0915 -- see the comment in it
                     c = vjps[i](g, ans, *args, **(params or {}), out=parent.sink.empty_buffer())
                 else:
                     c = vjps[i](g, ans, *args, **(params or {}))
-                if not arity and (type(c) is not np.ndarray or c.dtype.kind == "c"):
-                    c = checked_cotangent(c, node, i)  # a rule of the user's, perhaps
+                if users and (type(c) is not np.ndarray or c.dtype.kind == "c"):
+                    c = checked_cotangent(c, node, i)
                 if behind_mask and rule.singular:
                     c = zero_masked(g, c)
                 if c.shape != parent.shape:
@@ -254,7 +252,10 @@ def walk(  # noqa: C901, PLR0912, PLR0915 -- see the comment in it
                 if held is None:
                     cotangents[parent] = c
                 elif held is ABSENT:
-                    on_gradient(parent, c)
+                    if on_gradient is None:
+                        parent.sink.add(c)
+                    else:
+                        on_gradient(parent, c)
                 elif parent in summed and type(held) is np.ndarray is type(c):
                     held += c
                 else:  # a rule may have handed out `held` twice: add out of place

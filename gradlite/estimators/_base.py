@@ -313,9 +313,8 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
     def _outputs(self, X: Any) -> np.ndarray:
         X = self._check_X(X)
         z = self._forward(X)
-        with np.errstate(all="ignore"):
-            if not math.isfinite(z.sum()):
-                self._check_outputs(z, X)
+        if not np.isfinite(z).all():
+            self._check_outputs(z, X)
         return z
 
     def _check_outputs(self, z: np.ndarray, X: Any) -> None:

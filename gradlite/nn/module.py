@@ -51,8 +51,7 @@ def random_draws(rng: np.random.Generator) -> Iterator[None]:
         DRAWS.reset(token)
 
 
-@contextmanager
-def eval_mode(mode: bool = True) -> Iterator[None]:
+class eval_mode:
     """Run every module in eval mode inside, in the current context only.
 
     Nothing is written to a module, so one that another thread is training stays in training there.
@@ -67,11 +66,17 @@ def eval_mode(mode: bool = True) -> Iterator[None]:
     >>> net.training
     True
     """
-    token = EVAL_MODE.set(mode)
-    try:
-        yield
-    finally:
-        EVAL_MODE.reset(token)
+
+    __slots__ = ("mode", "token")
+
+    def __init__(self, mode: bool = True) -> None:
+        self.mode = mode
+
+    def __enter__(self) -> None:
+        self.token = EVAL_MODE.set(self.mode)
+
+    def __exit__(self, *exc: object) -> None:
+        EVAL_MODE.reset(self.token)
 
 
 class Parameter(Tensor):
