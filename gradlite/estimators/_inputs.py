@@ -6,7 +6,7 @@ import datetime
 import math
 import re
 from collections.abc import Callable, Iterator
-from numbers import Number
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -89,7 +89,7 @@ def with_dense_columns(X: Any) -> Any:
     if not all(hasattr(dtype, "fill_value") for dtype in X.dtypes):
         return X
     fills = [dtype.fill_value for dtype in X.dtypes]
-    zeros = all(isinstance(fill, Number) and fill == 0 for fill in fills)  # and not pandas.NA
+    zeros = all(isinstance(fill, Real) and fill == 0 for fill in fills)  # and not pandas.NA
     return X if zeros else X.sparse.to_dense()
 
 
