@@ -1,10 +1,12 @@
-"""Input: checked as scikit-learn does, and no dates."""
+"""Input: checked as scikit-learn does; what holds no numbers is refused by name."""
 
 from __future__ import annotations
 
 import datetime
 import math
+import re
 from collections.abc import Callable, Iterator
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -26,23 +28,31 @@ def check_training(est: Any, X: Any, y: Any, reset: bool, y_numeric: bool) -> tu
     ValueError
         In scikit-learn's words.
     DtypeError
-        If a column holds dates, times or durations, or entries are masked.
+        If a column holds dates, times, durations or objects that are not numbers, or entries are
+        masked.
     """
+    X, y = with_dense_columns(X), with_dense_columns(y)
     refuse_times(X, "X")
     refuse_masked(X, "X")
     refuse_masked(y, "y")
     if y_numeric:
         refuse_times(y, "y")
-    X, y = validate_data(
-        est,
-        X,
-        y,
-        accept_sparse="csr",
-        multi_output=True,
-        y_numeric=y_numeric,
-        dtype=FLOATS,
-        reset=reset,
-    )
+    try:
+        X, y = validate_data(
+            est,
+            X,
+            y,
+            accept_sparse="csr",
+            multi_output=True,
+            y_numeric=y_numeric,
+            dtype=FLOATS,
+            reset=reset,
+        )
+    except TypeError as error:
+        refuse_objects(X, "X", error)
+        if y_numeric:
+            refuse_objects(y, "y", error)
+        raise
     return X, y
 
 
@@ -58,10 +68,60 @@ def check_rows(est: Any, X: Any) -> Any:
         and math.isfinite(np.vdot(X, X))
     ):
         return X
+    X = with_dense_columns(X)
     refuse_times(X, "X")
     refuse_masked(X, "X")
-    with np.errstate(all="ignore"):
-        return validate_data(est, X, accept_sparse="csr", dtype=FLOATS, reset=False)
+    try:
+        with np.errstate(all="ignore"):
+            return validate_data(est, X, accept_sparse="csr", dtype=FLOATS, reset=False)
+    except TypeError as error:
+        refuse_objects(X, "X", error)
+        raise
+
+
+def with_dense_columns(X: Any) -> Any:
+    """Return a pandas frame of sparse columns as a dense one where their fill value is not 0.
+
+    scikit-learn makes a sparse matrix of such a frame, whose missing entries are zeros.
+    """
+    if not (hasattr(X, "columns") and hasattr(X, "dtypes")):
+        return X
+    if not all(hasattr(dtype, "fill_value") for dtype in X.dtypes):
+        return X
+    fills = [dtype.fill_value for dtype in X.dtypes]
+    zeros = all(isinstance(fill, Real) and fill == 0 for fill in fills)  # and not pandas.NA
+    return X if zeros else X.sparse.to_dense()
+
+
+def refuse_objects(X: Any, name: str, error: TypeError) -> None:
+    """Raise DtypeError for what `error` says is not a number, naming the first column of such."""
+    if getattr(getattr(X, "dtype", None), "names", None):
+        raise DtypeError(
+            f"{name} is a structured array with the fields {', '.join(X.dtype.names)}: pass "
+            f"columns of numbers, numpy.lib.recfunctions.structured_to_unstructured({name})."
+        ) from error
+    X = np.array(X, object) if isinstance(X, (list, tuple)) else X
+    names, dtypes, cells = column_types(X)
+    for i, (column, dtype) in enumerate(zip(names, map(str, dtypes), strict=True)):
+        numeric = re.match(r"u?int\d|float|double|bool", dtype.lower())
+        found = None if numeric else next(filter(is_object, np.asarray(cells(i), object)), None)
+        if found is not None:
+            where = name if column is None else f"column {column!r} of {name}"
+            raise DtypeError(
+                f"{where} holds values of type {type(found).__name__}, and a network takes real "
+                f"numbers: derive some from them, or drop the column ({error})."
+            ) from error
+
+
+def is_object(cell: Any) -> bool:
+    """Return whether a cell cannot be converted to a float; None, a missing number, can."""
+    try:
+        float(0 if cell is None else cell)
+    except TypeError:
+        return True
+    except (ValueError, OverflowError):
+        return False
+    return False
 
 
 def refuse_masked(array: Any, name: str) -> None:

@@ -55,7 +55,7 @@ TRAINING: dict[str, list[Any]] = {
     "max_grad_norm": [None, positive],
     "scoring": [None, str, callable],
     "callbacks": [None, list, tuple],
-    "n_threads": [None, count],
+    "n_threads": [None, Interval(Integral, 1, 2**31 - 1, closed="both")],
 }
 
 NETWORK: dict[str, list[Any]] = {

@@ -18,7 +18,7 @@ from gradlite.estimators._network import Standardize
 from gradlite.estimators._objectives import loss_settings
 from gradlite.estimators._random import bit_generator, random_state
 from gradlite.estimators._solvers import make_optimizer, make_rate, optimizer_params
-from gradlite.estimators._training import TrainingState
+from gradlite.estimators._training import TrainingState, check_loaded
 from gradlite.nn import Module
 from gradlite.optim import schedules
 from gradlite.training.loop import PlateauDetector
@@ -203,6 +203,7 @@ class PersistenceMixin:
             if name.endswith("_") and not name.startswith("_") and not hasattr(cls, name):
                 setattr(est, name, value)
         training, rate = state["_training"], state["_training"]["rate"]
+        check_loaded(state["learned"], training)
         if training["dtype"] not in ("float32", "float64"):
             raise PersistError(f"A network of {persist.shortened(training['dtype'])} is unknown.")
         if training["split_state"] is not None:

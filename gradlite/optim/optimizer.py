@@ -267,3 +267,5 @@ def _compare_state(
     for buffer in buffers:
         if buffer in own and np.shape(own[buffer]) != shape:
             yield f"{buffer} of {name} has shape {np.shape(own[buffer])} there and {shape} here"
+        elif buffer in own and np.asarray(own[buffer]).dtype.kind not in "fiu":
+            yield f"{buffer} of {name} holds {np.asarray(own[buffer]).dtype}, not numbers"

@@ -11,6 +11,7 @@ from pkgutil import get_importer
 from types import ModuleType, TracebackType
 from typing import Any
 
+from gradlite.errors import printable
 from gradlite.scalar.redirect import install
 from gradlite.scalar.sources import parse
 
@@ -26,6 +27,8 @@ def run(program: str, args: Sequence[str], module: bool = False) -> int:
     if not caught, ends the process as under plain Python, with the program's own traceback.
     For the command line: ``sys`` is left as the program leaves it.
     """
+    if module and printable(program) != program:  # Python would show it as it is
+        return refuse(f"a module's name cannot have control characters: {program!r}")
     importer = get_importer(program) if program and not module else None
     if not module and importer is None:
         return run_script(program, args)

@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFittedError
 
 from gradlite import MLPClassifier, MLPRegressor, NetClassifier, NetRegressor
-from gradlite.errors import DivergedError
+from gradlite.errors import DivergedError, DtypeError
 from tests.helpers import unaddressed
 
 rng = np.random.default_rng(0)
@@ -74,6 +74,85 @@ def test_bad_x_is_refused(model, bad, match):
 def test_objects_without_numbers_are_refused(model):
     with pytest.raises(TypeError, match="float"):
         fit(model, np.full((40, 3), object()))
+
+
+def cells(value):
+    made = X.astype(object)
+    made[2, 0] = None  # counts as NaN, and is not what the message names
+    made[3, 1] = value
+    return made
+
+
+def framed(column):
+    return pd.DataFrame({"a": X[:, 0], "b": column})
+
+
+FIELDS = np.zeros(40, [("a", float), ("b", float)])
+
+
+@every
+@pytest.mark.parametrize(
+    ("bad", "match"),
+    [
+        (framed(pd.cut(X[:, 1], 3)), "column 'b' of X holds values of type Interval"),
+        (framed(pd.interval_range(0, 40)), "column 'b' of X holds values of type Interval"),
+        (framed([{1}] * 40), "column 'b' of X holds values of type set"),
+        (
+            framed(pd.array([1, 2] * 20, "Int64")).assign(c=[1j] * 39 + [{}]).astype({"c": object}),
+            "column 'c' of X holds values of type complex",
+        ),
+        (cells(1j), "column 1 of X holds values of type complex"),
+        (cells({}), "column 1 of X holds values of type dict"),
+        ([[1.0, 1j]] * 40, "column 1 of X holds values of type complex"),
+        (FIELDS, "X is a structured array with the fields a, b"),
+        (FIELDS.view(np.recarray), "X is a structured array with the fields a, b"),
+        (np.c_[FIELDS, FIELDS], "X is a structured array with the fields a, b"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_objects_that_are_not_numbers_are_refused_by_name(model, bad, match):
+    with pytest.raises(DtypeError, match=match):
+        fit(model, bad)
+    if hasattr(bad, "columns"):
+        good = pd.DataFrame(1.0, bad.index, bad.columns)
+    else:
+        good = X[:, : np.shape(bad)[-1]]
+    with pytest.raises(DtypeError, match=match):
+        fit(model, good).predict(bad)
+
+
+def test_targets_that_are_not_numbers_are_refused_by_name():
+    with pytest.raises(DtypeError, match="y holds values of type complex"):
+        fit(REGRESSOR, y=np.array([1.0, 1j] * 20, object))
+
+
+@every
+@pytest.mark.parametrize("fill", [1.0, np.nan, pd.NA, 0.0])
+def test_sparse_columns_count_with_any_fill_value(model, fill):
+    dense = pd.DataFrame(np.where(X > 0, 1.0, X), columns=list("abc"))
+    sparse = dense.astype(pd.SparseDtype(float, fill))
+    expected = fit(model, dense)
+    np.testing.assert_allclose(
+        fit(model, sparse).predict(sparse), expected.predict(dense), rtol=1e-9, atol=1e-12
+    )
+    with pytest.raises(ValueError, match="Input X contains NaN"):
+        fit(model, dense.mask(dense == 1).astype(pd.SparseDtype(float)))
+
+
+def test_sparse_columns_of_dates_are_refused_and_a_column_may_be_called_sparse():
+    days = np.datetime64("2024-02-27", "ns") + np.arange(40) * np.timedelta64(1, "D")
+    with pytest.raises(DtypeError, match="column 'day' of X holds dates"):
+        fit(REGRESSOR, pd.DataFrame({"day": pd.arrays.SparseArray(days)}))
+    frame = pd.DataFrame(X, columns=["a", "sparse", "dtype"])
+    fit(REGRESSOR, frame).predict(frame.astype(pd.SparseDtype(float)))
+
+
+def test_sparse_targets_count_with_any_fill_value():
+    y = pd.DataFrame(np.where(X > 0, 1.0, X))
+    sparse = y.astype(pd.SparseDtype(float, 1.0))
+    np.testing.assert_array_equal(
+        fit(REGRESSOR, y=sparse).predict(X), fit(REGRESSOR, y=y).predict(X)
+    )
 
 
 @every
@@ -328,6 +407,7 @@ def test_bad_class_weights_are_refused(weights, match):
         ({"learning_rate_init": np.inf}, "'learning_rate_init' parameter of MLPClassifier must be"),
         ({"batch_size": 3.0}, "'batch_size' parameter of MLPClassifier must be"),
         ({"n_threads": 0}, "'n_threads' parameter of MLPClassifier must be"),
+        ({"n_threads": 2**31}, "'n_threads' parameter of MLPClassifier must be"),
         ({"schedule": "cos"}, "'schedule' parameter of MLPClassifier must be"),
         ({"schedule": lambda step: np.nan}, "epoch 1, batch 1: a step left 0.weight"),
         ({"loss": "mse"}, "'loss' parameter of MLPClassifier must be"),

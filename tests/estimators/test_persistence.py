@@ -387,13 +387,60 @@ MISLEADING = {  # what is declared is larger than what is there, or no state tha
     "moments": in_state(
         "_training", "optimizer", "state", "0.weight", exp_avg=np.zeros((10**3, 10**2))
     ),
+    **{
+        f"moments of {kind}": in_state(
+            "_training", "optimizer", "state", "0.weight", exp_avg=np.zeros((8, 64), kind)
+        )
+        for kind in ("U1", "M8[s]", "m8[s]", "c16")
+    },
     "monitor": in_state("_training", "monitor", surprise=1),
+    **{
+        f"{name} {value!r}": in_state("learned", **{name: value})
+        for name in ("t_", "best_loss_", "best_validation_score_", "loss_", "n_iter_")
+        for value in ("x", [1.0], {}, np.ones(2), True)
+    },
+    **{f"{name} None": in_state("learned", **{name: None}) for name in ("t_", "loss_curve_")},
+    **{
+        f"{name} {value!r}": in_state("learned", **{name: value})
+        for name in ("loss_curve_", "validation_scores_", "validation_loss_curve_")
+        for value in ("x", 1.0, {}, ["x"], [None])
+    },
+    **{
+        f"no {name}": lambda s, name=name: s["learned"].pop(name)
+        for name in ("t_", "best_loss_", "loss_curve_", "validation_scores_")
+    },
+    "t_ -1": in_state("learned", t_=-1),
+    **{
+        f"feature names {value!r}": in_state("learned", feature_names_in_=value)
+        for value in (3, "x", ["x"], np.ones(64), np.array("x"))
+    },
+    **{
+        f"monitor {name} {value!r}": in_state("_training", "monitor", **{name: value})
+        for name in ("best", "best_epoch", "bad_epochs", "seen")
+        for value in ("x", [1], {}, None)
+    },
+    **{
+        f"order {value!r}": in_state("_training", order=value)
+        for value in (
+            1.5, "x", [0, 1], np.array(0), np.arange(180.0), np.full(180, "x"),
+            np.zeros(180, "M8[s]"), np.zeros(180, int), np.arange(180) - 1, np.arange(180)[:, None],
+        )
+    },
+    **{
+        f"resume {name} {value!r}": in_state("_training", "resume", **{name: value})
+        for name, value in (
+            ("last", "x"), ("best", [np.full(3, "x")]), ("last", [1.0]), ("best_epoch", "x"),
+            ("best_epoch", None), ("more", 1),
+        )
+    },
+    "resume": in_state("_training", resume=3),
+    "threads": params(n_threads=10**30),
     "schedule": params(schedule={"schedule": "cosine", "with": {"rate": 0.1, "steps": -1}}),
     "schedule unknown": params(schedule={"schedule": "eval", "with": {}}),
     "params": lambda s: s.update(params=[]),
     "learned": lambda s: s.update(learned=[1]),
     "nothing": lambda s: s.clear(),
-}
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -541,6 +541,14 @@ def test_a_script_that_cannot_be_read_gets_one_line(folder, script, what):
     assert errors == f"gradlite: error: cannot read {what}\n"
 
 
+@pytest.mark.parametrize("name", ["x\x1b[31m\ay", "os.x\a", "x\u202ey", "x\ny"])
+def test_control_characters_of_a_modules_name_are_not_shown_as_they_are(folder, name):
+    status, output, errors = run(folder, "-m", name)
+    assert (status, output) == (2, "")
+    what = f"a module's name cannot have control characters: {name!r}"
+    assert errors == f"gradlite: error: {what}\n"
+
+
 @pytest.mark.parametrize(
     ("args", "what"),
     [
