@@ -1,7 +1,6 @@
 """Operations: what Python's operators and NumPy's functions do with Tensors.
 
-Each is generated once from its rule, with a fixed number of arguments: compute with the arrays, and
-make a node. methods.py makes methods of `Tensor` of them.
+Each is generated once from its rule: compute with the arrays, and make a node.
 """
 
 from __future__ import annotations
@@ -27,8 +26,7 @@ new = object.__new__
 Operation = Callable[..., Any]
 
 
-# NumPy's warnings (overflow, invalid value) name the line that called NumPy, here in this file, and
-# Python shows one for each line: here they are errors, and `_warned` gives them the user's line.
+# NumPy's warnings name the line that called NumPy, here: `_warned` gives them the user's line.
 warnings.filterwarnings("error", category=RuntimeWarning, module=re.escape(__name__))
 
 

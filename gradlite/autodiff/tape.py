@@ -1,8 +1,7 @@
 """The tape: what is recorded of a computation, and the walk back through it.
 
 `record` makes a node of each operation. `walk` visits the nodes from the last made to the first,
-hands each rule its cotangent, sums what arrives at an argument to the argument's shape, and
-go of everything as it passes.
+hands each rule its cotangent, sums what arrives at an argument, and frees all as it passes.
 """
 
 from __future__ import annotations
@@ -190,7 +189,6 @@ def walk(  # noqa: C901, PLR0912, PLR0915 -- see the comment in it
         return
     if order[0].serial < Writes.last:
         check_unchanged(order)
-    # Leaves bring their gradient to their own type in the end.
     cotangents[root] = wide(g) if hasattr(g, "dtype") else g
     inspector = current_mode().inspector
     direct = wrap is None and not stop_at  # leaves' own buffers are where gradients go
@@ -198,8 +196,7 @@ def walk(  # noqa: C901, PLR0912, PLR0915 -- see the comment in it
     summed: set[Node] = set()
     masked: set[Node] = set()  # nodes to which zeros from a branch not taken may come
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        # This loop is one function, and long: a call more for each argument would be felt in graphs
-        # of small arrays.
+        # One long loop: a call more for each argument would be felt in graphs of small arrays.
         for node in reversed(order):
             g = cotangents.pop(node)
             if g is None:
@@ -220,9 +217,9 @@ def walk(  # noqa: C901, PLR0912, PLR0915 -- see the comment in it
             if special:
                 args, params, ans = _prepare(node, inspector, wrap)
             vjps = rule.vjps or rule.pullbacks(len(parents))
-            arity, users = rule.arity, rule.users
+            arity = rule.arity
             behind_mask = masked and node in masked
-            feeds_masked = behind_mask or rule.masks
+            careful = behind_mask or rule.masks or rule.users
             for i, parent in enumerate(parents):
                 if parent is None:
                     continue
@@ -237,25 +234,27 @@ def walk(  # noqa: C901, PLR0912, PLR0915 -- see the comment in it
                     c = vjps[i](g, ans, *args, **(params or {}), out=parent.sink.empty_buffer())
                 else:
                     c = vjps[i](g, ans, *args, **(params or {}))
-                if users and (type(c) is not np.ndarray or c.dtype.kind == "c"):
-                    c = checked_cotangent(c, node, i)
-                if behind_mask and rule.singular:
-                    c = zero_masked(g, c)
+                if careful:
+                    if rule.users:
+                        c = checked_cotangent(c, node, i)
+                    if behind_mask and rule.singular:
+                        c = zero_masked(g, c)
+                    if behind_mask or rule.masks:
+                        masked.add(parent)
                 if c.shape != parent.shape:
                     c = to_argument(c, node, i)
                 if inspector is not None:
                     inspector.backward(node, g, c)
-                if feeds_masked:
-                    masked.add(parent)
-                # Each contribution is accounted for at once, so that no two multi-megabyte
-                # gradients wait side by side.
+                # At once, so that no two multi-megabyte gradients wait side by side.
                 if held is None:
                     cotangents[parent] = c
                 elif held is ABSENT:
-                    if on_gradient is None:
-                        parent.sink.add(c)
-                    else:
+                    if on_gradient is not None:
                         on_gradient(parent, c)
+                    elif parent.sink.full and type(parent.sink.buffer) is np.ndarray:
+                        parent.sink.buffer += c
+                    else:
+                        parent.sink.add(c)
                 elif parent in summed and type(held) is np.ndarray is type(c):
                     held += c
                 else:  # a rule may have handed out `held` twice: add out of place
