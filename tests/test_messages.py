@@ -45,7 +45,7 @@ NAMES = {
     "np.histogram": (lambda t: np.histogram(t), "counts"),
     "np.can_cast": (lambda t: np.can_cast(t, int), "type"),
     "np.apply_along_axis": (lambda t: np.apply_along_axis(np.sum, 0, t), "np.stack"),
-    "dim=": (lambda t: t.sum(dim=0), "dim is axis"),
+    "dim=": (lambda t: t.sum(dim=0), "calls it axis"),
     "np.vectorize": (lambda t: np.vectorize(lambda v: v * 2)(t), "whole Tensor"),
     "round": (lambda t: round(t[0]), "np.round"),
     "divmod": (lambda t: divmod(t, 2.0), "t // y"),

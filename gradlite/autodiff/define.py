@@ -82,7 +82,8 @@ def defvjp(
     _check_signatures(fn, vjps, variadic)
     if getattr(fn, "nout", 1) > 1 and not multiple_outputs:
         raise TypeError(
-            f"defvjp({function_name(fn)}, ...): it has several results: multiple_outputs=True."
+            f"defvjp({function_name(fn)}, ...): the function has several results: pass "
+            f"multiple_outputs=True."
         )
     rule = Rule(fn, vjps, variadic, name, has_residuals, multiple_outputs, masks, undefined)
     known = RULES.setdefault(fn, rule)
@@ -118,15 +119,10 @@ def _check_signatures(fn: Function, vjps: Sequence[Any], variadic: Any) -> None:
                 f"is called as rule({call}) with all {needed}: lambda g, ans, x: g * ... for one "
                 f"array. (autograd's lambda ans, x: lambda g: ... is written so here.)"
             )
-        if (
-            code
-            and type(forward) is FunctionType
-            and type(vjp) is FunctionType
-            and variadic is None
-        ):
-            required = code.co_argcount - len(vjp.__defaults__ or ())
-            known = forward.__code__.co_varnames
-            for unknown in {*code.co_varnames[needed:required]}.difference(known):
+        if variadic is None and type(forward) is FunctionType and type(vjp) is FunctionType:
+            names = vjp.__code__.co_varnames
+            required = vjp.__code__.co_argcount - len(vjp.__defaults__ or ())
+            for unknown in {*names[needed:required]}.difference(forward.__code__.co_varnames):
                 raise TypeError(
                     f"defvjp({name}, ...): rule {i} needs {unknown!r}, which {name} does not take."
                 )

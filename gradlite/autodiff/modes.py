@@ -58,11 +58,10 @@ def differentiating(variables: Set[Any] | None) -> Iterator[None]:
     ACTIVE.update(variables or ())
     try:
         yield
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         # To ``a[i] = t``, NumPy says that an element is set to a sequence, and why as the cause.
-        for why in (error.__cause__, error.__context__):
-            if isinstance(why, DetachError):
-                raise why.with_traceback(error.__traceback__) from None
+        if isinstance(error.__cause__, DetachError):
+            raise error.__cause__.with_traceback(error.__traceback__) from None
         raise
     finally:
         ACTIVE.difference_update(variables or ())

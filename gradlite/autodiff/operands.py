@@ -24,8 +24,8 @@ def as_plain(x: Any, what: str) -> Any:
         return np.asarray(x)
     masked = isinstance(x, np.ma.MaskedArray)
     raise DtypeError(
-        f"{what} a {'masked array' if masked else type(x).__name__}, which means more than its "
-        f"numbers: that would be lost. Use a plain array: np.asarray(x) for the numbers alone"
+        f"{what} a {'masked array' if masked else type(x).__name__}, whose meaning beyond its "
+        f"numbers would be lost. Use a plain array: np.asarray(x) for the numbers alone"
         f"{', or m.filled(0) and a weight of 0' if masked else ''}."
     )
 

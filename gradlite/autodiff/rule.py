@@ -29,7 +29,7 @@ from gradlite.errors import MissingRuleError, function_name
 
 Function = Callable[..., Any]
 
-NUMPYS_NAMES = {"dim": " NumPy's dim is axis.", "keepdim": " NumPy's keepdim is keepdims."}
+NUMPYS_NAMES = {"dim": " NumPy calls it axis.", "keepdim": " NumPy calls it keepdims."}
 
 
 def has_arrived(g: Any, i: int) -> bool:
