@@ -89,6 +89,7 @@ def defvjp(
     known = RULES.setdefault(fn, rule)
     if known is not rule:  # the operators of Tensor hold the old object: change it where it is
         rule.singular, rule.masks = known.singular, masks or known.masks
+        rule.careful = rule.masks or rule.users
         for slot in Rule.__slots__:
             setattr(known, slot, getattr(rule, slot))
 

@@ -23,6 +23,7 @@ from gradlite.autodiff.tensor import Tensor, _make
 from gradlite.errors import DtypeError, MissingRuleError, user_stacklevel
 
 new = object.__new__
+ndarray = np.ndarray
 Operation = Callable[..., Any]
 
 
@@ -103,9 +104,9 @@ def binary(rule: Rule) -> Operation:
             kept = parents
             if keep or needed != 3:
                 if p is None:
-                    if keep & 1 and type(a) is np.ndarray and a.dtype.kind != "f":
+                    if keep & 1 and type(a) is ndarray and a.dtype is not ans.dtype:
                         a = kept_constant(a, ans.dtype)
-                elif q is None and keep & 2 and type(b) is np.ndarray and b.dtype.kind != "f":
+                elif q is None and keep & 2 and type(b) is ndarray and b.dtype is not ans.dtype:
                     b = kept_constant(b, ans.dtype)
                 kept = (a if p is None or keep & 1 else p, b if q is None or keep & 2 else q)
             node = new(Node)

@@ -32,12 +32,6 @@ Function = Callable[..., Any]
 NUMPYS_NAMES = {"dim": " NumPy calls it axis.", "keepdim": " NumPy calls it keepdims."}
 
 
-def has_arrived(g: Any, i: int) -> bool:
-    """Return whether result `i` of several has a cotangent in `g`; one without counts as zero."""
-    parts = getattr(g, "parts", None)
-    return parts is None or i in parts
-
-
 class Traced:
     """Base of everything whose operations a tape records: of Tensor, for one.
 
@@ -102,6 +96,8 @@ class Rule:
         takes 0 * inf behind it for 0.
     users : bool
         Whether some vjp is not of this package, so that it may return anything.
+    careful : bool
+        Whether the walk looks at what the vjps return: `masks` or `users`.
     undefined : str
         Where there is no derivative, so that the rule gives NaN; debug mode says it.
     differentiable : int
@@ -114,6 +110,7 @@ class Rule:
         "_defaults",
         "accepts_out",
         "arity",
+        "careful",
         "differentiable",
         "fn",
         "has_residuals",
@@ -166,6 +163,7 @@ class Rule:
         self.params = frozenset(known - {"residuals", "out"})
         self.accepts_out = tuple(accepts_out) if any(accepts_out) else ()
         self.users = not all(_is_own(v) for v in (*self.vjps, variadic) if v is not None)
+        self.careful = self.masks or self.users
         simple = not (self.users or known or self.accepts_out)
         self.arity = len(self.vjps) if simple else 0
 

@@ -1,7 +1,7 @@
-"""The tape: what is recorded of a computation, and the walk back through it.
+"""The tape: `record` makes a node of each operation, and `walk` goes back through them.
 
-`record` makes a node of each operation. `walk` visits the nodes from the last made to the first,
-hands each rule its cotangent, sums what arrives at an argument, and frees all as it passes.
+It visits the nodes from the last made to the first, hands each rule its cotangent, sums what
+arrives at an argument, and frees all as it passes.
 """
 
 from __future__ import annotations
@@ -107,6 +107,7 @@ def items(ans: Any, node: Node | None, wrap: Wrap) -> Any:
     return type(ans)(*wrapped) if hasattr(ans, "_fields") else type(ans)(wrapped)
 
 
+ndarray = np.ndarray
 by_age = attrgetter("serial")
 ABSENT = object()
 
@@ -185,9 +186,7 @@ def walk(  # noqa: C901, PLR0912, PLR0915 -- see the comment in it
         on_gradient(root, g)
         return
     order, cotangents = toposort(root, stop_at)
-    if not order:
-        return
-    if order[0].serial < Writes.last:
+    if order and order[0].serial < Writes.last:
         check_unchanged(order)
     cotangents[root] = wide(g) if hasattr(g, "dtype") else g
     inspector = current_mode().inspector
@@ -219,8 +218,10 @@ def walk(  # noqa: C901, PLR0912, PLR0915 -- see the comment in it
             vjps = rule.vjps or rule.pullbacks(len(parents))
             arity = rule.arity
             behind_mask = masked and node in masked
-            careful = behind_mask or rule.masks or rule.users
-            for i, parent in enumerate(parents):
+            careful = behind_mask or rule.careful
+            i = -1
+            for parent in parents:  # enumerate takes 50 ns more a node
+                i += 1
                 if parent is None:
                     continue
                 held = cotangents.get(parent, ABSENT)
@@ -251,11 +252,11 @@ def walk(  # noqa: C901, PLR0912, PLR0915 -- see the comment in it
                 elif held is ABSENT:
                     if on_gradient is not None:
                         on_gradient(parent, c)
-                    elif parent.sink.full and type(parent.sink.buffer) is np.ndarray:
-                        parent.sink.buffer += c
+                    elif (sink := parent.sink).full and type(sink.buffer) is ndarray:
+                        sink.buffer += c
                     else:
-                        parent.sink.add(c)
-                elif parent in summed and type(held) is np.ndarray is type(c):
+                        sink.add(c)
+                elif parent in summed and type(held) is ndarray is type(c):
                     held += c
                 else:  # a rule may have handed out `held` twice: add out of place
                     cotangents[parent] = held + c
