@@ -32,6 +32,7 @@ from gradlite.autodiff.rules.fused import affine
 from gradlite.autodiff.rules.reductions import log_softmax, logsumexp, softmax
 from gradlite.autodiff.tensor import Tensor
 from gradlite.autodiff.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from gradlite.compiler import compile
 from gradlite.errors import GradliteError
 from gradlite.nn.losses import (
     bce_with_logits,
@@ -53,6 +54,7 @@ __version__ = "0.1.0"
 
 SUBMODULES = {
     "autodiff": "autodiff",
+    "compiler": "compiler",
     "data": "training.data",
     "draw": "draw",
     "engine": "engine",
@@ -76,6 +78,7 @@ __all__ = [
     "affine",
     "bce_with_logits",
     "check_grads",
+    "compile",
     "cross_entropy",
     "debug",
     "defvjp",

@@ -6,6 +6,7 @@ expect, so ``except ValueError`` and ``except gradlite.GradliteError`` both work
 
 from __future__ import annotations
 
+import linecache
 import os
 import sys
 import unicodedata
@@ -90,6 +91,15 @@ class GradientError(GradliteError, AssertionError):
 
 class MissingExtraError(GradliteError, ImportError):
     """A package that an optional part needs is not installed."""
+
+
+class CompileError(GradliteError, TypeError):
+    """A function does what no compiled program can."""
+
+    @classmethod
+    def here(cls, message: str) -> CompileError:
+        """Return the error with the user's line of code."""
+        return cls(f"{message}\n  at {user_line()}")
 
 
 class MissingRuleError(GradliteError, TypeError):
@@ -196,6 +206,15 @@ def user_stacklevel() -> int:
     while frame.f_back is not None and is_library(frame):
         level, frame = level + 1, frame.f_back
     return level
+
+
+def user_line() -> str:
+    """Return the line of code nearest on the stack that is neither gradlite's nor NumPy's."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and is_library(frame):
+        frame = frame.f_back
+    file, number = frame.f_code.co_filename, frame.f_lineno
+    return linecache.getline(file, number).strip() or f"{file}:{number}"
 
 
 def is_library(frame: FrameType) -> bool:

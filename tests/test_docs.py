@@ -4,6 +4,7 @@ import ast
 import importlib
 import importlib.util
 import inspect
+import linecache
 import re
 import shlex
 import tomllib
@@ -23,7 +24,8 @@ PAGES = sorted(DOCS.rglob("*.md"))
 SUBMODULES = [
     "gradlite", "gradlite.nn", "gradlite.nn.init", "gradlite.optim", "gradlite.optim.schedules",
     "gradlite.training.data", "gradlite.draw", "gradlite.estimators",
-    "gradlite.engine", "gradlite.persist", "gradlite.scalar", "gradlite.errors",
+    "gradlite.compiler", "gradlite.engine", "gradlite.persist", "gradlite.scalar",
+    "gradlite.errors",
 ]  # fmt: skip
 
 
@@ -56,9 +58,12 @@ def rules_kept():
 def test_python_runs_and_prints_what_the_page_says(path, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
-    for kind, block in re.findall(r"^```(\w+)\n(.*?)^```", path.read_text(), flags=re.M | re.S):
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```", path.read_text(), flags=re.M | re.S)
+    for number, (kind, block) in enumerate(blocks):
         if kind == "python":
-            exec(compile(block, page(path), "exec"), names)
+            file = f"{page(path)}, block {number}"
+            linecache.cache[file] = len(block), None, block.splitlines(True), file
+            exec(compile(block, file, "exec"), names)
         elif kind == "text":
             assert capsys.readouterr().out == block
 

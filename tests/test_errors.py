@@ -34,6 +34,7 @@ EXPECTED = {
     errors.StateError: ValueError,
     errors.PersistError: ValueError,
     errors.FolderError: FileNotFoundError,
+    errors.CompileError: TypeError,
 }
 
 
@@ -127,6 +128,10 @@ def provoke_diverged():
     gl.NetRegressor(gl.nn.Linear(1, 1), loss=lambda output, target: output * np.inf).fit(X, y)
 
 
+def provoke_compile():
+    gl.compile(lambda x: x[x > 0])(np.ones(2))
+
+
 def provoke_extra():
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "safetensors", None)
@@ -151,6 +156,7 @@ PROVOKE = {
     errors.MutationError: provoke_mutation,
     errors.GradientError: provoke_gradient,
     errors.MissingRuleError: provoke_missing,
+    errors.CompileError: provoke_compile,
 }
 
 

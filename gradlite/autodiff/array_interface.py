@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from gradlite.autodiff.modes import is_differentiated
+from gradlite.autodiff.operands import is_array_like
 from gradlite.autodiff.rule import Traced, to_data
 from gradlite.autodiff.rules import elementwise, indexing, shape
 from gradlite.errors import DetachError, DtypeError, ShapeError
@@ -228,6 +229,8 @@ def as_data(data: Any, dtype: Any, copy: bool) -> np.ndarray:
     """Make the array of a new Tensor, of real numbers."""
     if isinstance(data, np.ma.MaskedArray):
         raise DtypeError("A masked array would lose its mask here: fill it first, or use np.where.")
+    if is_array_like(data):
+        return data.astype(data.dtype if dtype is None else dtype)  # type: ignore[no-any-return]
     try:
         array = np.array(data, dtype=dtype, copy=True if copy else None)
     except ValueError as error:

@@ -6,10 +6,11 @@ import functools
 import inspect
 from collections.abc import Callable, Sequence
 from types import FunctionType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 import numpy as np
 
+from gradlite.autodiff.operands import is_array_like
 from gradlite.autodiff.rule import DECOMPOSITIONS, RULES, Function, Rule, Traced
 from gradlite.errors import function_name
 
@@ -97,7 +98,8 @@ def defvjp(
 def _check_signatures(fn: Function, vjps: Sequence[Any], variadic: Any) -> None:
     """Raise TypeError if a rule cannot be called, or not with what rules are called with."""
     name = function_name(fn)
-    forward = getattr(fn, "forward", None)
+    forward: Any = getattr(fn, "forward", None)
+    forward = getattr(forward, "in_one_call", forward)
     arrays = getattr(fn, "nin", len(vjps))
     if type(forward) is FunctionType and not forward.__code__.co_flags & inspect.CO_VARARGS:
         arrays = forward.__code__.co_argcount
@@ -129,7 +131,11 @@ def _check_signatures(fn: Function, vjps: Sequence[Any], variadic: Any) -> None:
                 )
 
 
-def primitive(forward: F) -> F:
+@overload
+def primitive(forward: F) -> F: ...
+@overload
+def primitive(*, opaque: bool) -> Callable[[F], F]: ...
+def primitive(forward: Any = None, *, opaque: bool = False) -> Any:
     """Make a function of plain arrays an operation that can be recorded.
 
     Parameters
@@ -137,6 +143,9 @@ def primitive(forward: F) -> F:
     forward : callable
         Takes arrays by position and parameters by keyword and returns an array. Called with a
         Tensor, the operation is recorded as one node, whatever happens inside.
+    opaque : bool, default False
+        Whether `gl.compile` keeps a call of `forward` as it is, in place of writing down what
+        NumPy calls it makes. For one that fills arrays entry by entry, or calls other libraries.
 
     Returns
     -------
@@ -156,6 +165,10 @@ def primitive(forward: F) -> F:
     0.927671
     >>> gl.check_grads(swish, (np.array([0.5, -2.0]),), order=2)
     """
+    if forward is None:
+        return functools.partial(primitive, opaque=opaque)
+    if opaque:
+        forward = _in_one_call(forward)
 
     @functools.wraps(forward)
     def operation(*args: Any, **kwargs: Any) -> Any:
@@ -167,7 +180,27 @@ def primitive(forward: F) -> F:
         return ans[0] if operation in RULES and RULES[operation].has_residuals else ans
 
     operation.forward = forward  # type: ignore[attr-defined]  # functions take attributes
-    return operation  # type: ignore[return-value]  # wraps keeps the signature
+    return operation
+
+
+def _in_one_call(forward: Function) -> Function:
+    """Hand the whole of a call to an array that is not NumPy's own, as NumPy hands it its calls."""
+
+    @functools.wraps(forward)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        other = _array_like_in((args, tuple(kwargs.values())))
+        if other is None:
+            return forward(*args, **kwargs)
+        return other.__array_function__(call, (), args, kwargs)
+
+    call.in_one_call = forward  # type: ignore[attr-defined]
+    return call
+
+
+def _array_like_in(x: Any) -> Any:
+    if type(x) in (tuple, list):
+        return next((found for part in x if (found := _array_like_in(part)) is not None), None)
+    return x if is_array_like(x) else None
 
 
 def decomposition(*fns: Function) -> Callable[[F], F]:

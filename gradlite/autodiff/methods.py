@@ -15,7 +15,14 @@ import numpy as np
 from gradlite.autodiff import in_place
 from gradlite.autodiff.operands import as_operand
 from gradlite.autodiff.operations import CALLS, Operation, apply, operation_of, unary
-from gradlite.autodiff.rule import DECOMPOSITIONS, NON_DIFFERENTIABLE, RULES, Function, to_data
+from gradlite.autodiff.rule import (
+    DECOMPOSITIONS,
+    NON_DIFFERENTIABLE,
+    RULES,
+    Function,
+    Traced,
+    to_data,
+)
 from gradlite.autodiff.rules import activations
 from gradlite.autodiff.tensor import Tensor
 from gradlite.errors import MissingRuleError, function_name
@@ -98,7 +105,9 @@ def perform(self: Tensor, fn: Function, args: Any, kwargs: Any) -> Any:
 
 def array_function(self: Tensor, fn: Function, types: Any, args: Any, kwargs: Any) -> Any:
     """Do what another NumPy function does, with Tensors among its arguments (NEP 18)."""
-    if len(types) > 1 and not all(issubclass(kind, (Tensor, np.ndarray)) for kind in types):
+    if len(types) > 1 and any(
+        issubclass(kind, Traced) and not issubclass(kind, Tensor) for kind in types
+    ):
         return NotImplemented  # these turn themselves into Tensors
     rule = RULES.get(fn)
     if rule is not None:

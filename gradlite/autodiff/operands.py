@@ -12,6 +12,21 @@ from gradlite.errors import DtypeError
 NUMBERS = (float, int, np.floating)
 
 
+def is_array_like(x: Any) -> bool:
+    """Return whether `x` is an array of another kind than NumPy's, to which NumPy hands its calls.
+
+    Such is a symbol of a program that is being compiled. `np.asarray` would ask it for numbers.
+    """
+    return hasattr(x, "__array_function__") and not isinstance(x, np.ndarray)
+
+
+def as_array(x: Any, dtype: Any = None) -> Any:
+    """Return `x` as an array; what is one of another kind stays one."""
+    if is_array_like(x):
+        return x if dtype is None or x.dtype == dtype else x.astype(dtype)
+    return np.asarray(x, dtype)
+
+
 def as_plain(x: Any, what: str) -> Any:
     """Return an array as a plain one; anything else as it is.
 
@@ -41,7 +56,7 @@ def as_operand(x: Any, rule: Rule) -> Any:
                 f"products have (sparse @ tensor, tensor @ sparse); for the rest, convert it with "
                 f".toarray()."
             )
-        x = np.asarray(as_plain(x, f"{rule.name} of a Tensor and"))
+        x = as_array(as_plain(x, f"{rule.name} of a Tensor and"))
     if x.dtype.kind not in "fiub":
         raise DtypeError(
             f"{rule.name} on a Tensor needs real numbers beside it, not {x.dtype} data."

@@ -14,7 +14,7 @@ import numpy as np
 
 from gradlite.autodiff.modes import RECORDING, current_mode
 from gradlite.autodiff.node import Node, serial
-from gradlite.autodiff.operands import NUMBERS, as_operand, as_plain, is_sparse
+from gradlite.autodiff.operands import NUMBERS, as_array, as_operand, as_plain, is_sparse
 from gradlite.autodiff.rule import RULES, Function, Rule, Traced
 from gradlite.autodiff.rules import sparse
 from gradlite.autodiff.saved_inputs import kept_constant
@@ -23,7 +23,6 @@ from gradlite.autodiff.tensor import Tensor, _make
 from gradlite.errors import DtypeError, MissingRuleError, user_stacklevel
 
 new = object.__new__
-ndarray = np.ndarray
 Operation = Callable[..., Any]
 
 
@@ -104,9 +103,9 @@ def binary(rule: Rule) -> Operation:
             kept = parents
             if keep or needed != 3:
                 if p is None:
-                    if keep & 1 and type(a) is ndarray and a.dtype is not ans.dtype:
+                    if keep & 1 and type(a) is not float:
                         a = kept_constant(a, ans.dtype)
-                elif q is None and keep & 2 and type(b) is ndarray and b.dtype is not ans.dtype:
+                elif q is None and keep & 2 and type(b) is not float:
                     b = kept_constant(b, ans.dtype)
                 kept = (a if p is None or keep & 1 else p, b if q is None or keep & 2 else q)
             node = new(Node)
@@ -210,14 +209,14 @@ def _as_output(rule: Rule, ans: Any) -> Any:
     """Return what a function returned as an array, or as the several arrays that it declared."""
     if rule.multiple_outputs:
         if isinstance(ans, (tuple, list)):
-            parts: Any = [np.asarray(as_plain(part, f"{rule.name} returned")) for part in ans]
+            parts: Any = [as_array(as_plain(part, f"{rule.name} returned")) for part in ans]
             return type(ans)(*parts) if hasattr(ans, "_fields") else tuple(parts)
         problem = "Its rule was declared with multiple_outputs=True: return a tuple of arrays."
     elif isinstance(ans, (tuple, list)) and not all(isinstance(x, NUMBERS) for x in ans):
         problem = "For several results, declare them: gl.defvjp(..., multiple_outputs=True)."
     elif isinstance(ans, (*NUMBERS, tuple, list)) and not isinstance(ans, bool):
         return np.asarray(ans, np.float64)
-    elif isinstance(ans, np.ndarray):
+    elif hasattr(ans, "__array_function__"):
         return as_plain(ans, f"{rule.name} returned")
     else:
         problem = "Return an array or a number."

@@ -12,6 +12,7 @@ import numpy as np
 
 from gradlite.autodiff.modes import differentiating, enable_grad
 from gradlite.autodiff.node import Node
+from gradlite.autodiff.operands import as_array, is_array_like
 from gradlite.autodiff.rule import Traced
 from gradlite.autodiff.tape import walk
 from gradlite.autodiff.tensor import Tensor, _make
@@ -45,7 +46,7 @@ def _like(x: Any, derivative: Any, data_shape: tuple[int, ...], dtype: Any) -> A
         derivative = np.zeros(data_shape, dtype)
     if isinstance(x, (float, int)):
         return float(derivative)
-    return np.array(derivative, dtype=dtype)
+    return derivative.astype(dtype) if is_array_like(derivative) else np.array(derivative, dtype)
 
 
 class Output:
@@ -107,7 +108,7 @@ def _output_leaf(f: Function, x: Any) -> Any:
     if isinstance(x, Traced) and not isinstance(x, Tensor):
         return Tensor(x)
     name = getattr(f, "__name__", "The function")
-    if isinstance(x, (Tensor, np.ndarray, np.generic)):
+    if isinstance(x, (Tensor, np.ndarray, np.generic)) or is_array_like(x):
         if x.dtype.kind == "f":
             return x
         what = f"{x.dtype} data"
@@ -166,7 +167,7 @@ class Pullback:
         found: dict[Node, Any] = {}
         if isinstance(value, Tensor) and value._node is not None:
             if not isinstance(cotangent, Tensor):
-                cotangent = np.asarray(cotangent, value.dtype)
+                cotangent = as_array(cotangent, value.dtype)
 
             def on_gradient(node: Node, g: Any) -> None:
                 if node in self.stop_at:

@@ -13,8 +13,6 @@ from collections.abc import Callable, Sequence
 from types import CodeType, FunctionType
 from typing import Any
 
-import numpy as np
-
 Function = Callable[..., Any]
 
 METADATA = frozenset({"shape", "ndim", "size"})
@@ -101,8 +99,8 @@ def kept_constant(x: Any, dtype: Any = None) -> Any:
     Programs fill index arrays and masks in loops, and these are small. Integers that rules compute
     with are converted to `dtype`: pixels and counts in 8 bits would overflow there.
     """
-    if not isinstance(x, np.ndarray):
-        return type(x)(map(kept_constant, x)) if type(x) in (tuple, list) else x
-    if x.dtype.kind not in "biu":
+    if type(x) in (tuple, list):
+        return type(x)(map(kept_constant, x))
+    if not hasattr(x, "__array_function__") or x.dtype.kind not in "biu":
         return x
     return x.copy() if dtype is None or x.dtype.kind == "b" else x.astype(dtype)

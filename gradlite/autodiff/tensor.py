@@ -15,6 +15,7 @@ import numpy as np
 from gradlite.autodiff.array_interface import ArrayInterface, as_data
 from gradlite.autodiff.modes import differentiating, enable_grad, is_differentiated
 from gradlite.autodiff.node import GradAccumulator, Node, serial
+from gradlite.autodiff.operands import as_array
 from gradlite.autodiff.rule import Traced
 from gradlite.autodiff.tape import walk
 from gradlite.autodiff.writes import mark_written
@@ -135,7 +136,7 @@ class Tensor(ArrayInterface):
     def data(self) -> np.ndarray:
         """The values, an array. Writing to it is not recorded."""
         if type(self._data) is not np.ndarray:
-            self._data = np.asarray(self._data)
+            self._data = as_array(self._data)
         data: np.ndarray = self._data
         return data
 
@@ -289,7 +290,7 @@ class Tensor(ArrayInterface):
             gradient = np.ones_like(self._data) if self.ndim else self.dtype.type(1)
         else:
             if not isinstance(gradient, Tensor):
-                gradient = np.asarray(gradient, self.dtype)
+                gradient = as_array(gradient, self.dtype)
             if gradient.shape != self.shape:
                 raise ShapeError(
                     f"gradient of shape {gradient.shape} for a Tensor of shape {self.shape}."

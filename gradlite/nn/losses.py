@@ -19,9 +19,10 @@ from typing import Any
 
 import numpy as np
 
+from gradlite.autodiff.operands import as_array
 from gradlite.autodiff.rules import losses as rules
 from gradlite.errors import ShapeError
-from gradlite.nn.reduction import as_array, class_weights, floating, pos_weights, reduction_args
+from gradlite.nn.reduction import class_weights, floating, pos_weights, reduction_args
 
 # -- classes ----------------------------------------------------------------------------------
 

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.autodiff.operands import as_plain
+from gradlite.autodiff.operands import as_array, as_plain
 from gradlite.autodiff.precision import narrow
-from gradlite.autodiff.rule import Traced
 from gradlite.autodiff.rules import losses as rules
 from gradlite.errors import DtypeError, ShapeError
 
@@ -149,11 +148,6 @@ def pos_weights(pos_weight: Any, shape: tuple[int, ...], dtype: Any) -> Any:
     if not shape:
         raise ShapeError("bce_with_logits: several pos_weight for logits of shape (); pass one.")
     return check_weights("bce_with_logits", "pos_weight", pos_weight, shape[-1]).astype(dtype)
-
-
-def as_array(x: Any) -> Any:
-    """Make an array of a list; a Tensor stays one."""
-    return x if isinstance(x, Traced) else np.asarray(x)
 
 
 def floating(dtype: Any) -> Any:

@@ -138,7 +138,7 @@ def at_a_time(n: int, each: int) -> int:
 # -- convolution ------------------------------------------------------------------------------
 
 
-@primitive
+@primitive(opaque=True)
 def convolve(x: Any, w: Any, b: Any = None, *, frame: Window, groups: int) -> Any:
     """Sum the products of `w` and what it meets, in all channels of its group, and add `b`."""
     places = frame.places(x.shape[2:])
@@ -171,7 +171,7 @@ def columns(x: Any, frame: Window, groups: int) -> Iterator[tuple[slice, Any]]:
         yield part, block.reshape(-1, *matrix)
 
 
-@primitive
+@primitive(opaque=True)
 def conv_input(g: Any, w: Any, *, size: Size, frame: Window, groups: int) -> Any:
     """Add `w`, times each entry of `g`, to what it met in an input of this `size` (col2im)."""
     channels, covered = w.shape[1] * groups, frame.covered(size)
@@ -187,7 +187,7 @@ def conv_input(g: Any, w: Any, *, size: Size, frame: Window, groups: int) -> Any
     return x[frame.inside(size)]
 
 
-@primitive
+@primitive(opaque=True)
 def conv_weight(g: Any, x: Any, *, frame: Window, groups: int) -> Any:
     """Sum the products of `g` and what each entry of a weight meets."""
     shape = (g.shape[1], x.shape[1] // groups, *frame.kernel)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from gradlite.autodiff.define import decomposition, defvjp, primitive
+from gradlite.autodiff.operands import as_array
 from gradlite.autodiff.rule import NON_DIFFERENTIABLE
 from gradlite.errors import MissingRuleError
 
@@ -37,7 +38,7 @@ def getitem(x: Any, index: Any) -> Any:
     return x[index]
 
 
-@primitive
+@primitive(opaque=True)
 def untake(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
     """Add `g` into zeros of `shape` at `index`: the adjoint of ``x[index]``.
 
@@ -69,10 +70,10 @@ def at(axis: int, index: Any, ndim: int) -> Any:
 def _take(a: Any, indices: Any, axis: int | None = None, *, mode: str = "raise") -> Any:
     if mode != "raise":
         n = a.size if axis is None else a.shape[axis]
-        indices = np.asarray(indices) % n if mode == "wrap" else np.clip(indices, 0, n - 1)
+        indices = as_array(indices) % n if mode == "wrap" else np.clip(indices, 0, n - 1)
     if axis is None:
         return np.ravel(a)[indices]
-    return a[at(axis, np.asarray(indices), a.ndim)]
+    return a[at(axis, as_array(indices), a.ndim)]
 
 
 @decomposition(np.take_along_axis)

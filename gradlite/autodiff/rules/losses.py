@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from gradlite.autodiff.define import defvjp, primitive
+from gradlite.autodiff.operands import as_array
 from gradlite.autodiff.precision import as_float, narrow, wide
 from gradlite.autodiff.rule import RULES, Function
 from gradlite.autodiff.rules.activations import sigmoid, softplus
@@ -59,7 +60,7 @@ def loss(
     def define(single: Function) -> Function:
         @functools.wraps(single)
         def operation(prediction, target, *others, reduction="mean", factor=None, **options):  # type: ignore[no-untyped-def]
-            x, t = np.asarray(prediction), np.asarray(target)
+            x, t = as_array(prediction), as_array(target)
             if not rows:
                 x = as_float(x)
                 t = same_shape(single.__name__, x, t)
@@ -228,7 +229,7 @@ def gaussian_nll(
     mean: Any, target: Any, variance: Any, full: bool = False, eps: float = 1e-6
 ) -> tuple[Any, Any]:
     """Compute ``(log(v) + d * r) / 2`` for ``d = mean - target``, its residuals r = d/v and v."""
-    variance = same_shape("gaussian_nll", mean, np.asarray(variance), "variance")
+    variance = same_shape("gaussian_nll", mean, as_array(variance), "variance")
     if variance.size and variance.min() <= 0:
         raise ValueError(
             f"gaussian_nll: variances must be positive, and one is {variance.min()}. Let the "
@@ -413,7 +414,7 @@ def cross_entropy(logits: Any, target: Any) -> tuple[Any, Any]:
     against = _of_classes if are_classes(logits, target) else _of_probabilities
     z = wide(flat(logits))
     if z.shape[1] <= 64:  # rows are many and short, so along the long axis
-        top = np.maximum.reduce(np.ascontiguousarray(z.T), axis=0)
+        top = np.maximum.reduce(np.copy(z.T, order="C"), axis=0)
     else:
         top = np.maximum.reduce(z, axis=1)
     # Whatever the layout of the logits, rows of C order: `_of_classes` writes to its entries.

@@ -22,7 +22,7 @@ from gradlite.autodiff.rules.indexing import untake
 # -- maxima -----------------------------------------------------------------------------------
 
 
-@primitive
+@primitive(opaque=True)
 def max_pool(x: Any, *, frame: Window) -> Any:
     """Return the maximum at each place of the window."""
     first, *others = frame.covered(x.shape[2:])
@@ -33,7 +33,7 @@ def max_pool(x: Any, *, frame: Window) -> Any:
     return ans
 
 
-@primitive
+@primitive(opaque=True)
 def first_maximum(x: Any, ans: Any, *, frame: Window) -> Any:
     """Find where in ``x.ravel()`` each maximum is met first; ``x.size`` if nowhere, for NaN."""
     covered = frame.covered(x.shape[2:])
@@ -133,7 +133,7 @@ def pooling_window(
 # -- means ------------------------------------------------------------------------------------
 
 
-@primitive
+@primitive(opaque=True)
 def avg_pool(x: Any, *, frame: Window) -> Any:
     """Return the mean at each place of the window, padding included."""
     covered = frame.covered(x.shape[2:])
@@ -144,7 +144,7 @@ def avg_pool(x: Any, *, frame: Window) -> Any:
     return narrow(total / len(covered), x.dtype)
 
 
-@primitive
+@primitive(opaque=True)
 def avg_unpool(g: Any, *, size: Size, frame: Window) -> Any:
     """Spread `g` evenly over what the window met in images of this `size`."""
     covered = frame.covered(size)

@@ -14,7 +14,7 @@ from gradlite.autodiff.rules.products import flat
 from gradlite.errors import DtypeError, ShapeError
 
 
-@primitive
+@primitive(opaque=True)
 def sparse_matmul(y: Any, x: Any) -> Any:
     """Compute ``x @ y`` for a sparse `x`.
 
@@ -40,7 +40,7 @@ def sparse_matmul(y: Any, x: Any) -> Any:
     return x @ y
 
 
-@primitive
+@primitive(opaque=True)
 def embedding(weight: Any, indices: Any, padding_idx: int | None = None) -> Any:
     """Pick rows of a table: ``weight[indices]``.
 

@@ -1,0 +1,310 @@
+"""`compile`: a function is traced once for each kind of arguments, and runs as a NumPy program."""
+
+from __future__ import annotations
+
+import base64
+import builtins
+import functools
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gradlite.autodiff.modes import MODE, Mode
+from gradlite.autodiff.rule import Traced
+from gradlite.autodiff.tensor import Tensor
+from gradlite.autodiff.trees import flatten
+from gradlite.compiler.program import Line, Program
+from gradlite.compiler.simplify import simplified
+from gradlite.compiler.source import Text, align, literal
+from gradlite.compiler.symbols import Symbol, to_lines
+from gradlite.compiler.tracing import (
+    Inspector,
+    cause_of_assignment,
+    name_lines,
+    names_of,
+    no_global_draws,
+    quiet,
+    symbols_of,
+)
+from gradlite.errors import CompileError, function_name
+
+Function = Callable[..., Any]
+builtin_compile = builtins.compile
+MOST = 64
+"""So many programs are kept of one function; the oldest is dropped for another."""
+
+
+class Retrace(Exception):
+    """A program met numbers for which the function takes another way."""
+
+
+def compile(fn: Function) -> Compiled:
+    """Return the function, compiled to straight-line NumPy.
+
+    On the first call with arguments of some structure, shapes and dtypes, `fn` is traced: its
+    NumPy calls, and those of the derivatives that it takes, are written down as a program, which
+    is simplified and written as the source of a NumPy function. That runs from then on.
+
+    Parameters
+    ----------
+    fn : callable
+        Any function of arrays, numbers and tuples, lists and dicts of them, which may use
+        `gl.grad` and the other transforms. Python floats may differ from call to call; ints,
+        bools, strings and None are constants, each of which has a program of its own.
+
+    Returns
+    -------
+    Compiled
+        Called as `fn` is. ``source`` is the text of the last program, and ``save`` writes it to a
+        file that needs NumPy alone. With Tensors among its arguments, `fn` runs as it is, so that
+        compiled functions can be differentiated.
+
+    Raises
+    ------
+    CompileError
+        On the call, if `fn` does what no program can: it turns an array into a Python number, or
+        makes arrays whose shape depends on numbers. The message names the line.
+
+    Notes
+    -----
+    An ``if`` that depends on numbers is checked on every run: where it goes the other way, the
+    function is traced again. What is not made of the arguments, such as a global array or the
+    time, is taken as it is on the first call; draws of random numbers are refused.
+
+    Examples
+    --------
+    >>> import numpy as np, gradlite as gl
+    >>> fast = gl.compile(gl.grad(lambda x: np.sum(np.sin(x) ** 2)))
+    >>> fast(np.array([0.0, 1.0]))
+    array([0.        , 0.90929743])
+    """
+    return Compiled(fn)
+
+
+class Compiled:
+    """A function that runs as a NumPy program; see `compile`.
+
+    Attributes
+    ----------
+    source : str
+        The text of the program that ran last.
+    """
+
+    def __init__(self, fn: Function) -> None:
+        functools.update_wrapper(self, fn)
+        self.fn = fn
+        self._programs: dict[Any, list[Written]] = {}
+        self._latest: Written | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Do what the function does, by a program."""
+        try:
+            key = (kind_of(args), kind_of(kwargs) if kwargs else None)
+            programs = self._programs.get(key)
+        except Untraceable:
+            return self.fn(*args, **kwargs)
+        if not self._lock.acquire(blocking=False):  # its buffers are at work: in another thread,
+            return self.fn(*args, **kwargs)  # or in a call that this one is inside
+        try:
+            return self._run(key, programs, args, kwargs)
+        finally:
+            self._lock.release()
+
+    def _run(self, key: Any, programs: Any, args: Any, kwargs: Any) -> Any:
+        for program in programs or ():
+            try:
+                ans = program.run(*args, **kwargs)
+            except Retrace:
+                continue
+            self._latest = program
+            return ans
+        if programs is None:
+            while len(self._programs) >= MOST:
+                del self._programs[next(iter(self._programs))]
+            programs = self._programs[key] = []
+        self._latest = program = Written(self.fn, args, kwargs)
+        programs.insert(0, program)
+        del programs[MOST:]
+        return program.run(*args, **kwargs)
+
+    @property
+    def source(self) -> str:
+        """The text of the program that ran last."""
+        return self._program().source
+
+    def save(self, path: Any) -> None:
+        """Write the program that ran last to a file, a module that needs NumPy alone.
+
+        Parameters
+        ----------
+        path : str or path
+            The file; replaced if it exists.
+
+        Raises
+        ------
+        CompileError
+            If nothing ran yet, or the program calls functions of other packages.
+        """
+        Path(path).write_text(self._program().module(), encoding="utf-8")
+
+    def _program(self) -> Written:
+        if self._latest is None:
+            raise CompileError.here(
+                f"{function_name(self.fn)} has no program yet: a function is traced on its first "
+                f"call, with the shapes and types of that call."
+            )
+        return self._latest
+
+
+class Untraceable(Exception):
+    """An argument with which a function runs uncompiled."""
+
+
+def kind_of(x: Any) -> Any:
+    """Return what of an argument makes a program of its own: all but the numbers in it.
+
+    Raises
+    ------
+    Untraceable
+        If it is a Tensor, a symbol of another trace, or of a type that cannot be told apart.
+    """
+    kind = type(x)
+    if kind is np.ndarray:
+        # In another layout, what is a view here may be a copy.
+        return x.shape, x.dtype, None if x.flags.c_contiguous else x.strides
+    if kind is float:
+        return float
+    if isinstance(x, (tuple, list)):
+        return (kind, *map(kind_of, x))
+    if isinstance(x, dict):
+        return (kind, *x, *map(kind_of, x.values()))
+    if isinstance(x, np.generic):
+        return kind
+    if isinstance(x, (Traced, Symbol, np.ndarray)) or kind.__hash__ is None:
+        raise Untraceable
+    return kind, x
+
+
+class Written:
+    """A traced function: its program, the text of it, and the function that this defines.
+
+    Attributes
+    ----------
+    source : str
+        The text.
+    run : callable
+        Takes the arguments of the function, of the kind that it was traced with.
+    """
+
+    def __init__(self, fn: Function, args: Any, kwargs: Any) -> None:
+        self.name = getattr(fn, "__name__", "function")
+        self.name = self.name if self.name.isidentifier() else "function"
+        parameters = names_of(fn, len(args))
+        self.parameters = ", ".join([*parameters, *(["*", *kwargs] if kwargs else [])])
+        program, inspector = Program(), Inspector()
+        program.origin = inspector.origin
+        unpack: list[tuple[str, str]] = []
+        taken = {*parameters, *kwargs}
+        traced = {
+            name: symbols_of(program, x, name, name, unpack, taken)
+            for name, x in zip((*parameters, *kwargs), (*args, *kwargs.values()), strict=True)
+        }
+        token = MODE.set(Mode(True, inspector))
+        try:
+            with no_global_draws(fn), quiet(), cause_of_assignment():
+                made = fn(
+                    *(traced[name] for name in parameters),
+                    **{name: traced[name] for name in kwargs},
+                )
+        finally:
+            MODE.reset(token)
+        leaves, rebuild = flatten(made)
+        wrapped = [isinstance(leaf, Tensor) for leaf in leaves]
+        results = [to_lines(x._data if isinstance(x, Traced) else x) for x in leaves]
+        name_lines(program)
+        inspector.name_cotangents()
+        program, results = simplified(program, results)
+        program, results = simplified(program, results)
+        self.program = program
+        text = Text(program, results, [*taken, self.name])
+        shared: set[Line] = set()
+        words = [text.result(x, shared) for x in results]
+        words = [
+            f"{text.word(Tensor)}({w})" if is_tensor else w
+            for w, is_tensor in zip(words, wrapped, strict=True)
+        ]
+        returned = tree_text(made, iter(words)) or f"{text.word(rebuild)}([{', '.join(words)}])"
+        self._write(text, unpack, returned, inspector.walked)
+
+    def _write(self, text: Text, unpack: Any, returned: str, quiet: bool) -> None:
+        body = [*unpack, *text.body]
+        lines = align(body, "        " if quiet else "    ")
+        if quiet:  # as in the walk back
+            ignore = 'divide="ignore", invalid="ignore", over="ignore"'
+            lines.insert(0, f"    with np.errstate({ignore}):")
+        head = ["import numpy as np"]
+        for path, names in sorted(text.imports.items()):
+            head.append(f"from {path} import {', '.join(sorted(names))}")
+        self.text = text
+        self.function = "\n".join(
+            [f"def {self.name}({self.parameters}):", *lines, f"    return {returned}", ""]
+        )
+        self.head, self.allocations = "\n".join(head), "\n".join(text.header)
+        self.source = "\n\n".join(filter(None, [self.head, self.allocations, "\n" + self.function]))
+        namespace = {"np": np, "Retrace": Retrace, **text.namespace}
+        exec(builtin_compile(self.function, f"<{self.name}, compiled>", "exec"), namespace)
+        self.run = namespace[self.name]
+
+    def module(self) -> str:
+        """Return the text of a module that defines the function and needs NumPy alone."""
+        if self.text.foreign:
+            raise CompileError.here(
+                f"{self.name} calls {', '.join(sorted(set(self.text.foreign)))}, which a file that "
+                f"needs NumPy alone cannot have."
+            )
+        lines = [f'"""{self.name}, written by gradlite as a NumPy program."""', "", self.head]
+        if "Retrace" in self.function:
+            lines += ["", "", RETRACE]
+        if "constant(" in self.allocations:
+            lines[2] = f"import base64\n\n{lines[2]}"
+            data = {
+                name: (x.shape, x.dtype.str, np.ascontiguousarray(x))
+                for name, x in self.text.namespace.items()
+                if f"constant({name!r})" in self.allocations
+            }
+            entries = "".join(
+                f"    {name!r}: ({shape}, {dtype!r}, {base64.b85encode(x.tobytes()).decode()!r}),\n"
+                for name, (shape, dtype, x) in data.items()
+            )
+            lines += ["", f"DATA = {{\n{entries}}}", "", "", CONSTANT]
+        return "\n".join([*lines, "", self.allocations, "", "", self.function])
+
+
+RETRACE = '''class Retrace(ValueError):
+    """The numbers ask for another way through the function than the one written here."""'''
+CONSTANT = '''def constant(name):
+    """Return a constant array."""
+    shape, dtype, text = DATA[name]
+    return np.frombuffer(base64.b85decode(text), dtype).reshape(shape)'''
+
+
+def tree_text(tree: Any, words: Any) -> str | None:
+    """Return how a tree of results is written, or None if it is not of tuples, lists and dicts."""
+    if type(tree) is dict:
+        parts = [(literal(key), tree_text(part, words)) for key, part in tree.items()]
+        if any(part is None for _, part in parts):
+            return None
+        return "{" + ", ".join(f"{key}: {part}" for key, part in parts) + "}"
+    if type(tree) in (tuple, list):
+        texts = [tree_text(part, words) for part in tree]
+        if any(text is None for text in texts):
+            return None
+        inner = ", ".join(map(str, texts))
+        if type(tree) is list:
+            return f"[{inner}]"
+        return f"({inner}{',' * (len(texts) == 1)})"
+    return None if isinstance(tree, (tuple, list, dict)) else str(next(words))

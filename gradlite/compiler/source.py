@@ -1,0 +1,345 @@
+"""The text of a program: NumPy as one would write it, a call a line, with the user's names."""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import operator
+import re
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gradlite.compiler.plan import Plan, is_elementwise, owns_result
+from gradlite.compiler.program import Line, Program, add_at, lines_in, put
+from gradlite.compiler.symbols import cast
+
+INFIX = {
+    np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/", np.greater: ">",
+    np.greater_equal: ">=", np.less: "<", np.less_equal: "<=", np.equal: "==",
+    np.not_equal: "!=", operator.add: "+", operator.sub: "-", operator.mul: "*",
+    operator.truediv: "/", operator.floordiv: "//", operator.mod: "%", operator.pow: "**",
+    operator.lt: "<", operator.le: "<=", operator.gt: ">", operator.ge: ">=", operator.eq: "==",
+    operator.ne: "!=",
+}  # fmt: skip
+AUGMENTED = {np.add: "+=", np.subtract: "-=", np.multiply: "*=", np.divide: "/="}
+COMMUTATIVE = (np.add, np.multiply)
+LITERAL = 8
+"""Constant arrays of at most so many elements are written out."""
+
+
+RESERVED = ("np", "Retrace", "constant", "base64")
+
+
+class Text:
+    """The source of a function, line by line.
+
+    Parameters
+    ----------
+    program : Program
+        The lines.
+    outputs : sequence
+        The lines, and constants, that it returns.
+    names : sequence of str
+        What may not be used as a name: the parameters of the function.
+    """
+
+    def __init__(self, program: Program, outputs: Sequence[Any], names: Sequence[str]) -> None:
+        self.plan = Plan(program, outputs)
+        self.taken = {*names, *RESERVED, *keyword.kwlist, *dir(builtins)}
+        self.namespace: dict[str, Any] = {}
+        self.imports: dict[str, list[str]] = {}
+        self.header: list[str] = []
+        self.body: list[tuple[str, str]] = []  # code, comment
+        self.foreign: list[str] = []
+        self._functions: dict[Any, str] = {}
+        self._constants: dict[Any, str] = {}
+        self._buffers = [self._buffer(i, *b) for i, b in enumerate(self.plan.buffers)]
+        self._word: dict[Line, str] = {}
+        self._uses = Counter(arg for line in program.lines for arg in line.inputs())
+        self._uses.update(self.plan.outputs)
+        guards: dict[Line, list[bool]] = {}
+        for line, holds in program.guards:
+            guards.setdefault(line, []).append(holds)
+        origin = ""
+        for line in program.lines:
+            if line.fn is None:
+                self._word[line] = line.name
+                continue
+            written = len(self.body)
+            self._write(line)
+            if line.origin != origin and len(self.body) > written:
+                origin = line.origin
+                self.body.insert(written, ("", f"# {origin}"))
+            for holds in guards.get(line, ()):
+                test = f"not {self._word[line]}" if holds else self._word[line]
+                self.body.append((f"if {test}: raise Retrace", ""))
+        for line, tests in guards.items():
+            if line.fn is None:
+                self.body[:0] = [
+                    (f"if {'not ' * holds}{line.name}: raise Retrace", "") for holds in tests
+                ]
+
+    # -- names ----------------------------------------------------------------------------
+
+    def unused(self, wish: str) -> str:
+        """Return a name that is not taken yet."""
+        wish = re.sub(r"\W", "_", wish).lstrip("_0123456789")
+        name, i = wish, 1 if wish else 0
+        while not name or name in self.taken:
+            i += 1
+            name = f"{wish}_{i}" if wish[-1:].isdigit() else f"{wish or 't'}{i}"
+        self.taken.add(name)
+        return name
+
+    def _buffer(self, i: int, shape: tuple[int, ...], dtype: Any) -> str:
+        name = self.unused(f"buffer{i + 1}")
+        self.namespace[name] = np.empty(shape, dtype)
+        self.header.append(f"{name} = np.empty({shape}, {self.dtype(dtype)})")
+        return name
+
+    def constant(self, x: Any, wish: str = "") -> str:
+        """Return the name of a constant array or number."""
+        key = (np.shape(x), np.asarray(x).dtype.str, np.asarray(x).tobytes(), type(x))
+        if key not in self._constants:
+            plain = re.sub(r"\W", "_", repr(x.item())) if np.ndim(x) == 0 else ""
+            kind = "ones" if np.ndim(x) == 1 and np.size(x) and np.all(x == 1) else "constant"
+            name = self.unused(wish or (f"c_{plain}" if plain else kind))
+            self.namespace[name] = x
+            dtype = self.dtype(x.dtype)
+            if kind == "ones":
+                text = f"np.ones({x.size}, {dtype})"
+            elif isinstance(x, np.generic):
+                text = f"{dtype}({literal(x.item())})"
+            elif x.size and x.ndim and (x == x.flat[0]).all():
+                text = f"np.full({x.shape}, {literal(x.flat[0].item())}, {dtype})"
+            elif x.size <= LITERAL:
+                text = f"np.array({literal(x.tolist())}, {dtype})"
+            else:
+                text = f"constant({name!r})"
+            self.header.append(f"{name} = {text}")
+            self._constants[key] = name
+        return self._constants[key]
+
+    def dtype(self, dtype: Any) -> str:
+        """Return how a type is written."""
+        dtype = np.dtype(dtype)
+        known = getattr(np, dtype.name, None)
+        if dtype.isnative and known is not None and np.dtype(known) == dtype:
+            return f"np.{dtype.name}"
+        return f"np.dtype({dtype.str!r})"
+
+    def function(self, fn: Any) -> str:
+        """Return how a function is called, and import it."""
+        if fn not in self._functions:
+            self._functions[fn] = self._imported(fn)
+        return self._functions[fn]
+
+    def _imported(self, fn: Any) -> str:
+        owner = getattr(fn, "__self__", None)
+        if isinstance(owner, np.ufunc):
+            return f"{self.function(owner)}.{fn.__name__}"
+        name: str = fn.__name__
+        if fn in (abs, float, int, bool):
+            return name
+        for path in ("numpy", "numpy.linalg", "numpy.fft", "scipy.special"):
+            if getattr(sys.modules.get(path), name, None) is fn:
+                if path not in ("numpy", "scipy.special") or name in self.taken:
+                    return f"{path.replace('numpy', 'np')}.{name}"
+                break
+        else:
+            path = getattr(fn, "__module__", "")
+        if not path.startswith("numpy"):
+            self.foreign.append(f"{path}.{name}")
+        word = self.unused(name)
+        operation = getattr(sys.modules.get(path), name, None)
+        if operation is not fn and getattr(operation, "forward", None) is fn:
+            self.namespace[word] = operation  # gradlite's: the import names what can be recorded
+            self._imports(path, name, word)
+            return f"{word}.forward"
+        self.namespace[word] = fn
+        self._imports(path, name, word)
+        return word
+
+    def _imports(self, path: str, name: str, word: str) -> None:
+        self.imports.setdefault(path, []).append(name if word == name else f"{name} as {word}")
+
+    # -- expressions ----------------------------------------------------------------------
+
+    def word(self, x: Any, beside: Any = None) -> str:
+        """Return how an argument is written; a number beside an array of a type, as one of it."""
+        if isinstance(x, Line):
+            return self._word[x]
+        if isinstance(x, np.ndarray) or (isinstance(x, np.generic) and beside is None):
+            return self.constant(x)
+        if isinstance(x, (float, int, np.generic)) and not isinstance(x, (bool, np.bool_)):
+            if beside is not None:  # the conversion of a Python number takes 0.3 us a call
+                if np.result_type(beside, x) == beside and beside.kind == "f":
+                    return self.constant(np.array(x, beside))
+                if isinstance(x, np.generic):
+                    return self.constant(x)
+            return literal(x)
+        if isinstance(x, np.dtype):
+            return self.dtype(x)
+        if isinstance(x, type) and issubclass(x, np.generic):
+            return self.dtype(x)
+        if isinstance(x, slice):
+            return f"slice({', '.join(map(self.word, (x.start, x.stop, x.step)))})"
+        if isinstance(x, (tuple, list)):
+            inner = ", ".join(map(self.word, x)) + "," * (len(x) == 1 and isinstance(x, tuple))
+            return f"({inner})" if isinstance(x, tuple) else f"[{inner}]"
+        if x is Ellipsis or x is None or isinstance(x, (bool, str)):
+            return "..." if x is Ellipsis else repr(x)
+        if callable(x):
+            return self.function(x)
+        name = self.unused(type(x).__name__.lower())
+        self.namespace[name] = x
+        self.foreign.append(f"an object of type {type(x).__name__}")
+        return name
+
+    def index(self, x: Any) -> str:
+        """Return how an index is written between its brackets."""
+        if isinstance(x, tuple) and x:
+            return ", ".join(map(self.index, x)) + "," * (len(x) == 1)
+        if isinstance(x, slice):
+            parts = ["" if part is None else self.word(part) for part in (x.start, x.stop, x.step)]
+            return ":".join(parts if x.step is not None else parts[:2])
+        return self.word(x)
+
+    def expression(self, line: Line, out: str = "") -> str:
+        """Return the call of a line, which writes to `out` if that is given."""
+        fn, args = line.fn, line.args
+        beside = None
+        if is_elementwise(fn):
+            kinds = {arg.dtype for arg in lines_in(args) if arg.ndim or not line.ndim} - {None}
+            beside = kinds.pop() if len(kinds) == 1 else None
+        if fn is operator.getitem or (line.is_view and not out):
+            return self.view(self.word(args[0]), fn, args[1:], line.kwargs)
+        if line.ndim:
+            words = [self.word(arg, beside) for arg in args]
+        else:  # arithmetic of single numbers, in which Python's are as good as NumPy's
+            same = beside is not None and beside.kind == "f"
+            words = [
+                literal(arg.item())
+                if same and isinstance(arg, np.generic) and arg.dtype == beside
+                else self.word(arg)
+                for arg in args
+            ]
+        if not out and not line.kwargs:
+            if fn in INFIX and len(words) == 2:
+                return f"{words[0]} {INFIX[fn]} {words[1]}"
+            if fn in (np.negative, operator.neg):
+                return f"-{words[0]}"
+            if fn is cast:
+                return f"{words[0]}.astype({words[1]})"
+        words += [f"{name}={self.word(x)}" for name, x in line.kwargs.items()]
+        words += [f"out={out}"] * bool(out)
+        return f"{self.function(fn)}({', '.join(words)})"
+
+    def _write(self, line: Line) -> None:
+        """Add the code of a line."""
+        plan = self.plan
+        operand = plan.inside.get(line)
+        wish = line.name
+        if line.is_view and self._uses[line] == 1 and is_simple_view(line):
+            self._word[line] = self.expression(line)
+            return
+        comment = f"{line.shape} {line.dtype}" if isinstance(line.value, np.ndarray) else ""
+        if line.fn in (put, add_at):
+            self._write_part(line, operand)
+            return
+        if operand is not None and not wish and line.fn in AUGMENTED and not line.kwargs:
+            x, y = line.args
+            if y is operand and x is not operand and line.fn in COMMUTATIVE:
+                x, y = y, x
+            if x is operand:
+                self._word[line] = name = self._word[operand]
+                other = self.word(y, line.dtype)
+                self.body.append((f"{name} {AUGMENTED[line.fn]} {other}", comment))
+                return
+        out = self._word[operand] if operand is not None else ""
+        if line in plan.buffer:
+            out = self._buffers[plan.buffer[line]]
+        text = self.expression(line, out)
+        self._word[line] = name = self.unused(wish)
+        self.body.append((f"{name} = {text}", comment))
+
+    def _write_part(self, line: Line, operand: Line | None) -> None:
+        """Add the code that writes to a part of an array: of `operand`, or of a copy."""
+        base, where, new = line.args
+        if operand is not None and not line.name:
+            name = self._word[operand]
+        else:
+            name = self.unused(line.name)
+            zeros = isinstance(base, np.ndarray) and not base.any()
+            if operand is not None:
+                start = self.word(base)
+            elif line in self.plan.buffer:
+                start = self._buffers[self.plan.buffer[line]]
+            elif zeros:
+                start = f"np.zeros({line.shape}, {self.dtype(line.dtype)})"
+            else:
+                start = f"np.copy({self.word(base)})"
+            self.body.append((f"{name} = {start}", f"{line.shape} {line.dtype}"))
+            if line in self.plan.buffer:
+                self.body.append((f"{name}[...] = {'0' if zeros else self.word(base)}", ""))
+        self._word[line] = name
+        if line.fn is add_at:
+            at = f"{self.function(np.add)}.at({name}, {self.word(where)}, {self.word(new)})"
+            self.body.append((at, ""))
+            return
+        target = name
+        for fn, args, kwargs in where:
+            target = self.view(target, fn, args, dict(kwargs))
+        if not where or where[-1][0] is not operator.getitem:
+            target += "[...]"
+        self.body.append((f"{target} = {self.word(new)}", ""))
+
+    def view(self, base: str, fn: Any, args: Any, kwargs: Any) -> str:
+        """Return how a view of `base` is written."""
+        words = [*map(self.word, args), *(f"{name}={self.word(x)}" for name, x in kwargs.items())]
+        if fn is operator.getitem:
+            return f"{base}[{self.index(args[0])}]"
+        if fn is np.transpose and not words:
+            return f"{base}.T"
+        if fn in (np.reshape, np.ndarray.view):
+            return f"{base}.{fn.__name__}({', '.join(words)})"
+        return f"{self.function(fn)}({', '.join([base, *words])})"
+
+    def result(self, x: Any, shared: set[Line]) -> str:
+        """Return how an output is written: in memory of its own, which nothing else writes to."""
+        if not isinstance(x, Line):
+            return self.word(x) if not isinstance(x, np.ndarray) else f"{self.word(x)}.copy()"
+        word = self._word[x]
+        if not isinstance(x.value, np.ndarray):
+            return word
+        own = x.root.fn is not None and x.root not in shared and owns_result(x.root.fn)
+        shared.add(x.root)
+        return word if own else f"{word}.copy()"
+
+
+def is_simple_view(line: Line) -> bool:
+    """Return whether a view is written after the name of what it is a view of: ``h.T``."""
+    plain = line.fn is np.transpose and len(line.args) == 1
+    sliced = line.fn in (np.reshape, operator.getitem) and not any(lines_in(line.args[1:]))
+    return plain or sliced
+
+
+def literal(x: Any) -> str:
+    """Return Python's text of numbers and lists of them, inf and nan included."""
+    return re.sub(r"\b(inf|nan)\b", r"np.\1", repr(x))
+
+
+def align(body: Sequence[tuple[str, str]], indent: str = "    ") -> list[str]:
+    """Return lines of code with their comments in one column."""
+    width = min(60, max((len(code) for code, _ in body if code), default=0))
+    lines = []
+    for code, comment in body:
+        if not code:
+            lines.append(f"{indent}{comment}")
+        else:
+            lines.append(f"{indent}{code:{width}}  # {comment}" if comment else f"{indent}{code}")
+    return lines

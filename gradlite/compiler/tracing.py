@@ -1,0 +1,196 @@
+"""Tracing: a function is called with symbols, and what it does is written to a program."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from gradlite.autodiff.node import serial
+from gradlite.autodiff.rule import Rule
+from gradlite.autodiff.tape import walk
+from gradlite.compiler.program import Line, Program
+from gradlite.compiler.symbols import Symbol, as_symbols, cast
+from gradlite.errors import CompileError, function_name, is_library, user_line
+
+Function = Callable[..., Any]
+
+
+class Inspector:
+    """Looks at the tape while a function is traced: which line of code a derivative belongs to."""
+
+    def __init__(self) -> None:
+        self.walked = False
+        self.start = serial()  # older nodes are not of this function
+        self.cotangents: list[tuple[Any, Any]] = []  # of a result, and the result
+
+    def forward(self, rule: Rule, args: Any, ans: Any, node: Any) -> None:
+        """Write down where an operation was called."""
+        if node is None:
+            return
+        node.note = (user_line(), ans)
+        for parent in node.parents:
+            if parent is not None and parent.rule is None and parent.serial < self.start:
+                raise CompileError.here(
+                    f"{rule.name} of a Tensor that requires a gradient and is not an argument: the "
+                    f"program would go on with its numbers of the first call. Pass parameters as "
+                    f"arguments, or detach() what is constant."
+                )
+
+    def before(self, node: Any) -> None:
+        """Do nothing: `origin` finds the node that is being differentiated on the stack."""
+        self.walked = True
+
+    def backward(self, node: Any, g: Any, cotangent: Any) -> None:
+        """Remember which results the cotangents belong to, for their names."""
+        if node.note:
+            self.cotangents.append((g, node.note[1]))
+        alike = [p for p in node.parents if p is not None and p.shape == cotangent.shape]
+        if len(alike) == 1 and alike[0].rule is None:
+            self.cotangents.append((cotangent, alike[0].ans))
+
+    def name_cotangents(self) -> None:
+        """Name the gradient of a result after the result."""
+        for g, ans in self.cotangents:
+            g, ans = getattr(g, "_data", g), getattr(ans, "_data", ans)
+            if isinstance(g, Symbol) and isinstance(ans, Symbol) and not g.line.name:
+                name = ans.line.name or getattr(ans.line.args[0], "name", "") * (
+                    ans.line.fn is cast
+                )
+                g.line.name = f"grad_{name}" if name else ""
+
+    def origin(self) -> str:
+        """Return the line of code that the next line of the program comes from."""
+        frame = sys._getframe(2)
+        while frame.f_back is not None and is_library(frame):
+            if frame.f_code is walk.__code__:
+                node = frame.f_locals.get("node")
+                if node is not None and node.rule is not None:
+                    name = node.rule.name.removeprefix("np.").removeprefix("gl.")
+                    return f"back through {name}: {node.note[0] if node.note else ''}"
+            frame = frame.f_back
+        return user_line()
+
+
+def is_traced(x: Any) -> bool:
+    """Return whether a leaf of the arguments is an input of the program."""
+    return isinstance(x, (np.ndarray, np.generic, float))
+
+
+def names_of(fn: Function, count: int) -> list[str]:
+    """Name the positional arguments of a call as the function does."""
+    try:
+        known = [
+            p.name
+            for p in inspect.signature(fn).parameters.values()
+            if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        ]
+    except (TypeError, ValueError):
+        known = []
+    return [*known[:count], *(f"arg{i}" for i in range(len(known), count))]
+
+
+def symbols_of(
+    program: Program, x: Any, name: str, path: str, unpack: list[tuple[str, str]], taken: set[str]
+) -> Any:
+    """Return an argument with symbols for its arrays, and say how the program unpacks it."""
+    if isinstance(x, dict):
+        parts = {
+            key: symbols_of(program, part, f"{name}_{key}", f"{path}[{key!r}]", unpack, taken)
+            for key, part in x.items()
+        }
+        return rebuilt_dict(x, parts)
+    if isinstance(x, (tuple, list)):
+        made = [
+            symbols_of(program, part, f"{name}_{i}", f"{path}[{i}]", unpack, taken)
+            for i, part in enumerate(x)
+        ]
+        return type(x)(*made) if hasattr(x, "_fields") else type(x)(made)
+    if not is_traced(x):
+        return x
+    word = re.sub(r"\W", "_", name)
+    if path != name:
+        while word in taken:
+            word += "_"
+        taken.add(word)
+        unpack.append((f"{word} = {path}", description(x)))
+    line = program.input(word, x)
+    return as_symbols(program, line)
+
+
+def rebuilt_dict(x: Any, parts: dict[Any, Any]) -> Any:
+    """Return a dict of the kind of `x`."""
+    made = copy.copy(x)
+    made.update(parts)
+    return made
+
+
+def description(x: Any) -> str:
+    """Say what an argument is."""
+    return f"{np.shape(x)} {x.dtype}" if hasattr(x, "dtype") else type(x).__name__
+
+
+def name_lines(program: Program) -> None:
+    """Name what a line of the user's code assigns after its target: the last result of it."""
+    last: dict[str, Line] = {}
+    for line in program.lines:
+        if line.fn is not None:
+            last[line.origin] = line
+    for origin, line in last.items():
+        target = re.match(r"(\w+)\s*=[^=]", origin)
+        if target and "lambda" not in origin:
+            line.name = target[1]
+
+
+def quiet() -> Any:
+    """Ignore what NumPy warns of; a program that has warnings raises them when it runs."""
+    return np.errstate(divide="ignore", invalid="ignore", over="ignore")
+
+
+@contextmanager
+def cause_of_assignment() -> Iterator[None]:
+    """Raise the CompileError behind what NumPy says of ``a[i] = symbol``."""
+    try:
+        yield
+    except ValueError as error:
+        if isinstance(error.__cause__, CompileError):
+            raise error.__cause__ from None
+        raise
+
+
+@contextmanager
+def no_global_draws(fn: Function) -> Iterator[None]:
+    """Raise CompileError if random numbers are drawn: they would be the same in every run."""
+    generators = [np.random.mtrand._rand, *generators_of(fn)]
+    before = [state_of(generator) for generator in generators]
+    yield
+    if [state_of(generator) for generator in generators] != before:
+        raise CompileError.here(
+            f"{function_name(fn)} draws random numbers, which would be the same in every run of a "
+            f"compiled function: draw them outside, and pass them as an argument."
+        )
+
+
+def generators_of(fn: Any) -> list[Any]:
+    """List the generators of random numbers that a Python function refers to."""
+    fn = inspect.unwrap(fn)
+    try:
+        found = inspect.getclosurevars(fn)
+    except (TypeError, ValueError):
+        return []
+    values = [*found.nonlocals.values(), *found.globals.values()]
+    return [x for x in values if isinstance(x, (np.random.Generator, np.random.RandomState))]
+
+
+def state_of(generator: Any) -> str:
+    """Return the state of a generator of random numbers, to be compared."""
+    if isinstance(generator, np.random.RandomState):
+        state = generator.get_state(legacy=False)
+        return f"{state['state']['pos']} {state['state']['key'].tobytes().hex()[:64]}"
+    return repr(generator.bit_generator.state)
