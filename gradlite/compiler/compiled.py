@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import builtins
 import functools
 import threading
 from collections.abc import Callable
@@ -12,33 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.autodiff.modes import MODE, Mode
 from gradlite.autodiff.rule import Traced
 from gradlite.autodiff.tensor import Tensor
 from gradlite.autodiff.trees import flatten
-from gradlite.compiler.program import Line, Program
+from gradlite.compiler.defined import Defined, Retrace
+from gradlite.compiler.program import Program
 from gradlite.compiler.simplify import simplified
-from gradlite.compiler.source import Text, align, literal
+from gradlite.compiler.source import Text, literal
 from gradlite.compiler.symbols import Symbol, to_lines
-from gradlite.compiler.tracing import (
-    Inspector,
-    cause_of_assignment,
-    name_lines,
-    names_of,
-    no_global_draws,
-    quiet,
-    symbols_of,
-)
+from gradlite.compiler.tracing import names_of, no_global_draws, symbols_of, tracing
 from gradlite.errors import CompileError, function_name
 
 Function = Callable[..., Any]
-builtin_compile = builtins.compile
 MOST = 64
 """So many programs are kept of one function; the oldest is dropped for another."""
-
-
-class Retrace(Exception):
-    """A program met numbers for which the function takes another way."""
 
 
 def compile(fn: Function) -> Compiled:
@@ -96,8 +81,8 @@ class Compiled:
     def __init__(self, fn: Function) -> None:
         functools.update_wrapper(self, fn)
         self.fn = fn
-        self._programs: dict[Any, list[Written]] = {}
-        self._latest: Written | None = None
+        self._programs: dict[Any, list[Defined]] = {}
+        self._latest: Defined | None = None
         self._lock = threading.Lock()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -126,7 +111,7 @@ class Compiled:
             while len(self._programs) >= MOST:
                 del self._programs[next(iter(self._programs))]
             programs = self._programs[key] = []
-        self._latest = program = Written(self.fn, args, kwargs)
+        self._latest = program = write(self.fn, args, kwargs)
         programs.insert(0, program)
         del programs[MOST:]
         return program.run(*args, **kwargs)
@@ -151,7 +136,7 @@ class Compiled:
         """
         Path(path).write_text(self._program().module(), encoding="utf-8")
 
-    def _program(self) -> Written:
+    def _program(self) -> Defined:
         if self._latest is None:
             raise CompileError.here(
                 f"{function_name(self.fn)} has no program yet: a function is traced on its first "
@@ -189,107 +174,34 @@ def kind_of(x: Any) -> Any:
     return kind, x
 
 
-class Written:
-    """A traced function: its program, the text of it, and the function that this defines.
-
-    Attributes
-    ----------
-    source : str
-        The text.
-    run : callable
-        Takes the arguments of the function, of the kind that it was traced with.
-    """
-
-    def __init__(self, fn: Function, args: Any, kwargs: Any) -> None:
-        self.name = getattr(fn, "__name__", "function")
-        self.name = self.name if self.name.isidentifier() else "function"
-        parameters = names_of(fn, len(args))
-        self.parameters = ", ".join([*parameters, *(["*", *kwargs] if kwargs else [])])
-        program, inspector = Program(), Inspector()
-        program.origin = inspector.origin
-        unpack: list[tuple[str, str]] = []
-        taken = {*parameters, *kwargs}
-        traced = {
-            name: symbols_of(program, x, name, name, unpack, taken)
-            for name, x in zip((*parameters, *kwargs), (*args, *kwargs.values()), strict=True)
-        }
-        token = MODE.set(Mode(True, inspector))
-        try:
-            with no_global_draws(fn), quiet(), cause_of_assignment():
-                made = fn(
-                    *(traced[name] for name in parameters),
-                    **{name: traced[name] for name in kwargs},
-                )
-        finally:
-            MODE.reset(token)
-        leaves, rebuild = flatten(made)
-        wrapped = [isinstance(leaf, Tensor) for leaf in leaves]
-        results = [to_lines(x._data if isinstance(x, Traced) else x) for x in leaves]
-        name_lines(program)
-        inspector.name_cotangents()
-        program, results = simplified(program, results)
-        program, results = simplified(program, results)
-        self.program = program
-        text = Text(program, results, [*taken, self.name])
-        shared: set[Line] = set()
-        words = [text.result(x, shared) for x in results]
-        words = [
-            f"{text.word(Tensor)}({w})" if is_tensor else w
-            for w, is_tensor in zip(words, wrapped, strict=True)
-        ]
-        returned = tree_text(made, iter(words)) or f"{text.word(rebuild)}([{', '.join(words)}])"
-        self._write(text, unpack, returned, inspector.walked)
-
-    def _write(self, text: Text, unpack: Any, returned: str, quiet: bool) -> None:
-        body = [*unpack, *text.body]
-        lines = align(body, "        " if quiet else "    ")
-        if quiet:  # as in the walk back
-            ignore = 'divide="ignore", invalid="ignore", over="ignore"'
-            lines.insert(0, f"    with np.errstate({ignore}):")
-        head = ["import numpy as np"]
-        for path, names in sorted(text.imports.items()):
-            head.append(f"from {path} import {', '.join(sorted(names))}")
-        self.text = text
-        self.function = "\n".join(
-            [f"def {self.name}({self.parameters}):", *lines, f"    return {returned}", ""]
-        )
-        self.head, self.allocations = "\n".join(head), "\n".join(text.header)
-        self.source = "\n\n".join(filter(None, [self.head, self.allocations, "\n" + self.function]))
-        namespace = {"np": np, "Retrace": Retrace, **text.namespace}
-        exec(builtin_compile(self.function, f"<{self.name}, compiled>", "exec"), namespace)
-        self.run = namespace[self.name]
-
-    def module(self) -> str:
-        """Return the text of a module that defines the function and needs NumPy alone."""
-        if self.text.foreign:
-            raise CompileError.here(
-                f"{self.name} calls {', '.join(sorted(set(self.text.foreign)))}, which a file that "
-                f"needs NumPy alone cannot have."
-            )
-        lines = [f'"""{self.name}, written by gradlite as a NumPy program."""', "", self.head]
-        if "Retrace" in self.function:
-            lines += ["", "", RETRACE]
-        if "constant(" in self.allocations:
-            lines[2] = f"import base64\n\n{lines[2]}"
-            data = {
-                name: (x.shape, x.dtype.str, np.ascontiguousarray(x))
-                for name, x in self.text.namespace.items()
-                if f"constant({name!r})" in self.allocations
-            }
-            entries = "".join(
-                f"    {name!r}: ({shape}, {dtype!r}, {base64.b85encode(x.tobytes()).decode()!r}),\n"
-                for name, (shape, dtype, x) in data.items()
-            )
-            lines += ["", f"DATA = {{\n{entries}}}", "", "", CONSTANT]
-        return "\n".join([*lines, "", self.allocations, "", "", self.function])
-
-
-RETRACE = '''class Retrace(ValueError):
-    """The numbers ask for another way through the function than the one written here."""'''
-CONSTANT = '''def constant(name):
-    """Return a constant array."""
-    shape, dtype, text = DATA[name]
-    return np.frombuffer(base64.b85decode(text), dtype).reshape(shape)'''
+def write(fn: Function, args: Any, kwargs: Any) -> Defined:
+    """Trace a call of a function, and write its program."""
+    name = getattr(fn, "__name__", "function")
+    parameters = names_of(fn, len(args))
+    program = Program()
+    unpack: list[tuple[str, str]] = []
+    taken = {*parameters, *kwargs}
+    traced = {
+        name: symbols_of(program, x, name, name, unpack, taken)
+        for name, x in zip((*parameters, *kwargs), (*args, *kwargs.values()), strict=True)
+    }
+    with tracing(program) as inspector, no_global_draws(fn):
+        made = fn(*(traced[name] for name in parameters), **{name: traced[name] for name in kwargs})
+    leaves, rebuild = flatten(made)
+    results = [to_lines(x._data if isinstance(x, Traced) else x) for x in leaves]
+    inspector.name_lines()
+    program, results = simplified(program, results)
+    program, results = simplified(program, results)
+    name = name if name.isidentifier() else "function"
+    text = Text(program, results, [*taken, name])
+    words = text.results(results)
+    words = [
+        f"{text.word(Tensor)}({word})" if isinstance(leaf, Tensor) else word
+        for word, leaf in zip(words, leaves, strict=True)
+    ]
+    returned = tree_text(made, iter(words)) or f"{text.word(rebuild)}([{', '.join(words)}])"
+    signature = ", ".join([*parameters, *(["*", *kwargs] if kwargs else [])])
+    return Defined(f"{name}({signature})", unpack, text, returned, quiet=inspector.walked)
 
 
 def tree_text(tree: Any, words: Any) -> str | None:

@@ -7,7 +7,7 @@ an elementwise result takes the memory of an operand that it is the last to read
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,11 +48,16 @@ class Plan:
         The buffer that a line is written to.
     inside : dict of Line to Line
         The operand whose memory a line is written to.
+    direct : set of Line
+        Those of `targets`, results that belong into given arrays, which are written there at once.
     """
 
-    def __init__(self, program: Program, outputs: Sequence[Any]) -> None:
+    def __init__(
+        self, program: Program, outputs: Sequence[Any], targets: Collection[Line] = ()
+    ) -> None:
         self.lines = program.lines
-        self.outputs = list(lines_in(tuple(outputs)))
+        self.targets = targets
+        self.outputs = list(lines_in((*outputs, *targets)))
         self.last = self._last_uses()
         # Outputs, and what becomes one in place, are not written to buffers.
         fresh = {line.root for line in self.outputs}
@@ -64,6 +69,7 @@ class Plan:
         self.buffers: list[tuple[tuple[int, ...], Any]] = []
         self.buffer: dict[Line, int] = {}
         self.inside: dict[Line, Line] = {}
+        self.direct: set[Line] = set()
         free: dict[Any, list[int]] = {}
         held: dict[Line, tuple[int, Line]] = {}  # the buffer of a root, and the first line in it
         owned: set[Line] = set()
@@ -80,7 +86,9 @@ class Plan:
                         held[line] = held.pop(operand)
                         if line in fresh:
                             wrong.add(held[line][1])
-                elif line not in fresh and self._takes_out(line):
+                elif line in self.targets and self._takes_out(line):
+                    self.direct.add(line)
+                elif line not in fresh and self._takes_out(line, LARGE):
                     key = (line.shape, line.dtype)
                     if not free.get(key):
                         self.buffers.append(key)
@@ -112,8 +120,8 @@ class Plan:
                 last[arg.root] = max(last[arg.root], last[line.root])
         return last
 
-    def _takes_out(self, line: Line) -> bool:
-        if line.value.nbytes <= LARGE or not line.ndim or "dtype" in line.kwargs:
+    def _takes_out(self, line: Line, more_than: int = 0) -> bool:
+        if line.value.nbytes <= more_than or not line.ndim or "dtype" in line.kwargs:
             return False
         if not line.value.flags.c_contiguous:
             return False

@@ -36,9 +36,11 @@ class Line:
         How the program calls the result, '' where nobody named it.
     origin : str
         The line of the user's code that it comes from.
+    is_draw : bool
+        Whether it draws random numbers: two such lines are never one.
     """
 
-    __slots__ = ("args", "fn", "is_view", "kwargs", "name", "origin", "value")
+    __slots__ = ("args", "fn", "is_draw", "is_view", "kwargs", "name", "origin", "value")
 
     def __init__(self, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any], value: Any) -> None:
         self.fn = fn
@@ -46,6 +48,7 @@ class Line:
         self.kwargs = kwargs
         self.value = value
         self.name = self.origin = ""
+        self.is_draw = False
         base = args[0].value if args and isinstance(args[0], Line) else None
         self.is_view = (
             isinstance(value, np.ndarray)
@@ -126,6 +129,14 @@ class Program:
             line = self._known[key] = Line(fn, args, kwargs, value)
             line.origin = self.origin()
             self.lines.append(line)
+        return line
+
+    def draw(self, fn: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Line:
+        """Add a line that every run carries out: a draw of random numbers."""
+        line = Line(fn, args, kwargs, fn(*args, **kwargs))
+        line.is_draw = True
+        line.origin = self.origin()
+        self.lines.append(line)
         return line
 
     def guard(self, line: Line) -> bool:

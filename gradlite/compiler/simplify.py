@@ -56,7 +56,7 @@ def simplified(program: Program, outputs: Sequence[Any]) -> tuple[Program, list[
         return apply_to(lambda part: lines[part] if isinstance(part, Line) else part, x)
 
     for line in program.lines:
-        if line.fn is None:
+        if line.fn is None or line.is_draw:
             lines[line] = line
             new.lines.append(line)
         elif line in wanted:
@@ -69,7 +69,7 @@ def simplified(program: Program, outputs: Sequence[Any]) -> tuple[Program, list[
     new.guards = [(lines[line], holds) for line, holds in program.guards]
     wanted = needed([*lines_in(tuple(results)), *lines_in([line for line, _ in new.guards])])
     new.guards = [(line, holds) for line, holds in new.guards if isinstance(line, Line)]
-    new.lines = [line for line in new.lines if line.fn is None or line in wanted]
+    new.lines = [line for line in new.lines if line.fn is None or line.is_draw or line in wanted]
     return new, results
 
 
@@ -123,7 +123,9 @@ def is_one(x: Any, beside: Any) -> bool:
 
 
 @identity(np.multiply)
-def _multiply(program: Program, x: Any, y: Any) -> Any:
+def _multiply(program: Program, x: Any, y: Any, **kwargs: Any) -> Any:
+    if kwargs:
+        return None
     if not isinstance(x, Line):
         x, y = y, x
     if is_one(y, x):
@@ -145,16 +147,16 @@ def is_number(x: Any) -> bool:
 
 
 @identity(np.divide)
-def _divide(program: Program, x: Any, y: Any) -> Any:
-    return x if is_one(y, x) else None
+def _divide(program: Program, x: Any, y: Any, **kwargs: Any) -> Any:
+    return x if not kwargs and is_one(y, x) else None
 
 
 POWERS = {2: np.square, 0.5: np.sqrt, -1: np.reciprocal}  # as ndarray.__pow__ has them
 
 
 @identity(np.power, operator.pow)
-def _power(program: Program, x: Any, y: Any) -> Any:
-    if not isinstance(x, Line) or x.dtype is None or x.dtype.kind != "f":
+def _power(program: Program, x: Any, y: Any, **kwargs: Any) -> Any:
+    if kwargs or not isinstance(x, Line) or x.dtype is None or x.dtype.kind != "f":
         return None
     if is_one(y, x):
         return x
@@ -222,7 +224,8 @@ def _transpose(program: Program, x: Any, axes: Any = None) -> Any:
 
 @identity(np.copy)
 def _copy(program: Program, x: Any, order: str = "K") -> Any:
-    return x if order == "K" and x.dtype is not None else None  # nothing is ever changed
+    known = x.dtype is not None and (order == "K" or np.asarray(x.value).flags.c_contiguous)
+    return x if known else None  # nothing is ever changed
 
 
 @identity(cast)
@@ -231,7 +234,9 @@ def _cast(program: Program, x: Any, dtype: Any) -> Any:
 
 
 @identity(np.matmul)
-def _matmul(program: Program, x: Any, y: Any) -> Any:
+def _matmul(program: Program, x: Any, y: Any, **kwargs: Any) -> Any:
+    if kwargs:
+        return None
     return program.call(np.dot, (x, y)) if max(map(np.ndim, values_in((x, y)))) <= 2 else None
 
 
@@ -241,7 +246,8 @@ def reduction(ufunc: Any) -> Identity:
     def rewrite(
         program: Program, a: Any, axis: Any = None, keepdims: Any = False, **others: Any
     ) -> Any:
-        if a.dtype is None or a.dtype.kind != "f" or others:
+        kinds = "fiu" if ufunc in (np.maximum, np.minimum) else "f"
+        if a.dtype is None or a.dtype.kind not in kinds or others:
             return None
         kwargs = {"keepdims": True} if keepdims else {}
         if isinstance(axis, tuple) and len(axis) == 1:
@@ -286,7 +292,9 @@ def added_part(x: Any, y: Any) -> Any:
 
 
 @identity(np.add)
-def _add(program: Program, x: Any, y: Any) -> Any:
+def _add(program: Program, x: Any, y: Any, **kwargs: Any) -> Any:
+    if kwargs:
+        return None
     part = added_part(x, y)
     if part is None:
         x, y, part = y, x, added_part(y, x)

@@ -227,6 +227,10 @@ class Symbol(np.lib.mixins.NDArrayOperatorsMixin):
             return self
         return self._call(cast, (self, np.dtype(dtype)), {})
 
+    def copy(self, order: Any = "C") -> Any:
+        """Return a copy."""
+        return np.copy(self, order=order)
+
     def view(self, dtype: Any) -> Any:
         """Return the same bytes as another type."""
         return self._call(np.ndarray.view, (self, np.dtype(dtype)), {})
@@ -293,7 +297,7 @@ METHODS = {
     for fn in (
         np.sum, np.mean, np.prod, np.var, np.std, np.max, np.min, np.any, np.all, np.cumsum,
         np.cumprod, np.trace, np.diagonal, np.ravel, np.swapaxes, np.squeeze, np.repeat, np.take,
-        np.clip, np.round, np.dot, np.copy, np.argmax, np.argmin, np.argsort, np.searchsorted,
+        np.clip, np.round, np.dot, np.argmax, np.argmin, np.argsort, np.searchsorted,
         np.sort, np.ptp,
     )
 }  # fmt: skip
@@ -308,7 +312,7 @@ class Number(Symbol):
         """Return a 0-d array."""
         return self._call(np.asarray, (self, np.dtype(dtype)), {})
 
-    def copy(self) -> Any:
+    def copy(self, order: Any = "C") -> Any:
         """Return a 0-d array."""
         return self.astype(np.float64)
 
@@ -338,6 +342,24 @@ for _fn in ("lt", "le", "gt", "ge", "eq", "ne"):
     setattr(Number, f"__{_fn}__", _operator(getattr(operator, _fn), False))
 for _fn in ("neg", "abs", "pos"):
     setattr(Number, f"__{_fn}__", partialmethod(_of_one, getattr(operator, _fn)))
+
+
+class Draws:
+    """A generator of random numbers whose draws are lines of a program."""
+
+    def __init__(self, program: Program, generator: np.random.Generator) -> None:
+        self.program = program
+        self.generator = generator
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self.generator, name)
+        if name.startswith("_") or not callable(method):
+            raise AttributeError(name)
+
+        def draw(*args: Any, **kwargs: Any) -> Any:
+            return as_symbols(self.program, self.program.draw(method, args, kwargs))
+
+        return draw
 
 
 def cast(x: Any, dtype: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from gradlite.autodiff.modes import MODE, Mode
 from gradlite.autodiff.node import serial
 from gradlite.autodiff.rule import Rule
 from gradlite.autodiff.tape import walk
@@ -25,7 +26,8 @@ Function = Callable[..., Any]
 class Inspector:
     """Looks at the tape while a function is traced: which line of code a derivative belongs to."""
 
-    def __init__(self) -> None:
+    def __init__(self, program: Program) -> None:
+        self.program = program
         self.walked = False
         self.start = serial()  # older nodes are not of this function
         self.cotangents: list[tuple[Any, Any]] = []  # of a result, and the result
@@ -36,7 +38,7 @@ class Inspector:
             return
         node.note = (user_line(), ans)
         for parent in node.parents:
-            if parent is not None and parent.rule is None and parent.serial < self.start:
+            if parent is not None and parent.rule is None and is_older(parent, self.start):
                 raise CompileError.here(
                     f"{rule.name} of a Tensor that requires a gradient and is not an argument: the "
                     f"program would go on with its numbers of the first call. Pass parameters as "
@@ -55,8 +57,16 @@ class Inspector:
         if len(alike) == 1 and alike[0].rule is None:
             self.cotangents.append((cotangent, alike[0].ans))
 
-    def name_cotangents(self) -> None:
-        """Name the gradient of a result after the result."""
+    def name_lines(self) -> None:
+        """Name results after what the user's code assigns them to, and gradients after results."""
+        last: dict[str, Line] = {}
+        for line in self.program.lines:
+            if line.fn is not None:
+                last[line.origin] = line
+        for origin, line in last.items():
+            target = re.match(r"(\w+)\s*=[^=]", origin)
+            if target and "lambda" not in origin:
+                line.name = target[1]
         for g, ans in self.cotangents:
             g, ans = getattr(g, "_data", g), getattr(ans, "_data", ans)
             if isinstance(g, Symbol) and isinstance(ans, Symbol) and not g.line.name:
@@ -136,32 +146,27 @@ def description(x: Any) -> str:
     return f"{np.shape(x)} {x.dtype}" if hasattr(x, "dtype") else type(x).__name__
 
 
-def name_lines(program: Program) -> None:
-    """Name what a line of the user's code assigns after its target: the last result of it."""
-    last: dict[str, Line] = {}
-    for line in program.lines:
-        if line.fn is not None:
-            last[line.origin] = line
-    for origin, line in last.items():
-        target = re.match(r"(\w+)\s*=[^=]", origin)
-        if target and "lambda" not in origin:
-            line.name = target[1]
-
-
-def quiet() -> Any:
-    """Ignore what NumPy warns of; a program that has warnings raises them when it runs."""
-    return np.errstate(divide="ignore", invalid="ignore", over="ignore")
+def is_older(leaf: Any, start: int) -> bool:
+    """Return whether a leaf was there before the trace, with numbers of its own."""
+    return leaf.serial < start and not isinstance(leaf.ans, Symbol)
 
 
 @contextmanager
-def cause_of_assignment() -> Iterator[None]:
-    """Raise the CompileError behind what NumPy says of ``a[i] = symbol``."""
+def tracing(program: Program) -> Iterator[Inspector]:
+    """Write what is done with symbols to a program; NumPy's warnings come when that runs."""
+    inspector = Inspector(program)
+    program.origin = inspector.origin
+    token = MODE.set(Mode(True, inspector))
     try:
-        yield
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            yield inspector
     except ValueError as error:
+        # To ``a[i] = symbol``, NumPy says that an element is set to a sequence.
         if isinstance(error.__cause__, CompileError):
             raise error.__cause__ from None
         raise
+    finally:
+        MODE.reset(token)
 
 
 @contextmanager
@@ -192,5 +197,5 @@ def state_of(generator: Any) -> str:
     """Return the state of a generator of random numbers, to be compared."""
     if isinstance(generator, np.random.RandomState):
         state = generator.get_state(legacy=False)
-        return f"{state['state']['pos']} {state['state']['key'].tobytes().hex()[:64]}"
+        return f"{state['state']['pos']} {state['state']['key']} {state['has_gauss']}"
     return repr(generator.bit_generator.state)

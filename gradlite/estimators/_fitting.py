@@ -24,7 +24,6 @@ from gradlite.nn import BatchNorm1d
 from gradlite.nn.module import eval_mode
 from gradlite.training.data import Rows
 from gradlite.training.loop import PlateauDetector, Snapshot, Trainer, train
-from gradlite.training.replay import is_static
 
 
 class Fitting:
@@ -95,9 +94,10 @@ class Fitting:
             self.optimizer,
             penalties(est, est._module, self.optimizer),
             est.max_grad_norm,
-            static=not incremental and not callable(est.loss) and is_static(est._module),
+            compiled=not incremental,
         )
         self.context: Any = None
+        self.explained = False  # why training is not compiled
 
     def run(self) -> None:
         """Train, and leave the results in the estimator."""
@@ -194,11 +194,18 @@ class Fitting:
         metric = -score if self.early and score is not None else loss
         if self._is_best(loss, score, metric) and not self.incremental:
             self._keep()
-        self.progress.epoch(est.n_iter_, loss, score)
+        self._show(loss, score)
         self.rate.epoch_end(est.t_, metric)
         if self.monitor.bad_epochs > est.n_iter_no_change and not self.stopped:
             self.stopped = self._no_improvement()
         return self.stopped
+
+    def _show(self, loss: float, score: float | None) -> None:
+        """Show an epoch, and once why training is not compiled, if it is not."""
+        self.progress.epoch(self.est.n_iter_, loss, score)
+        if self.trainer.why and not self.explained:
+            self.explained = True
+            self.progress.say(f"Training is not compiled: {self.trainer.why}")
 
     def _is_best(self, loss: float, score: float | None, metric: float) -> bool:
         """Record the best loss and score, and return whether these weights are the best."""
@@ -329,7 +336,7 @@ class Fitting:
             est.n_iter_ += 1
             est.loss_ = loss
             score = None if self.validation is None else self._validate()
-            self.progress.epoch(est.n_iter_, loss, score)
+            self._show(loss, score)
             self.stopped = self.context is not None and self._callbacks()
             return self.stopped
 

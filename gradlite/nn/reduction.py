@@ -77,7 +77,7 @@ def check_weights(name: str, what: str, weight: Any, length: int) -> Any:
     ShapeError, DtypeError, ValueError
         If they are not `length` real numbers; if one is negative or not finite, or all are zero.
     """
-    weight = np.asarray(as_plain(weight, f"{name}: {what} is"))
+    weight = as_array(as_plain(weight, f"{name}: {what} is"))
     if weight.shape != (length,):
         raise ShapeError(f"{name}: {what} must have shape ({length},), not {weight.shape}.")
     if weight.dtype.kind not in "fiub":
@@ -115,7 +115,7 @@ def class_weights(
         w = row_weights("cross_entropy", sample_weight, shape)
     counted = w
     if hard:
-        target = np.asarray(target)
+        target = as_array(target)
         rules.check_classes("cross_entropy", target, classes)
     if weight is not None:
         weight = check_weights("cross_entropy", "weight", weight, classes)

@@ -15,11 +15,18 @@ import numpy as np
 
 from gradlite.autodiff.debug import debug
 from gradlite.autodiff.modes import RECORDING, current_mode
-from gradlite.errors import DivergedError, NonFiniteError
+from gradlite.compiler.compiled import kind_of
+from gradlite.compiler.defined import Retrace
+from gradlite.errors import CompileError, DivergedError, NonFiniteError
 from gradlite.nn.module import Module
 from gradlite.optim import Optimizer, clip_grad_norm
 from gradlite.training.data import Rows, all_finite
-from gradlite.training.replay import NotStaticError, Replay
+from gradlite.training.program import GradientProgram
+
+MOST = 8
+"""So many ways through network and loss get a program, for each kind of batch."""
+PAYS = 16
+"""Batches of a kind that take the tape: tracing takes as long as a hundred steps."""
 
 Loss = Callable[[Any, Any, Any], Any]
 """``loss(output, target, sample_weight or None)``: the weighted mean, a 0-d Tensor."""
@@ -69,10 +76,15 @@ class Trainer:
         Added to the loss.
     max_grad_norm : float, optional
         Gradients with a larger norm are scaled down to it.
-    static : bool, default False
-        Whether module and loss do the same operations for all batches of a shape: they are then
-        recorded for the first such batch, and replayed. After a change to the module,
-        `forget` the records.
+    compiled : bool, default False
+        Whether to compile the loss and its gradient, once for each kind of batch, where that can
+        be done. After a change to the module, `forget` the programs.
+    programs : dict
+        For each kind of batch a program for each way through network and loss.
+    seen : dict
+        How many batches of each kind there were.
+    why : str
+        Why the tape is taken, if it is.
     """
 
     module: Module
@@ -80,8 +92,10 @@ class Trainer:
     optimizer: Optimizer
     penalties: Sequence[L2] = ()
     max_grad_norm: float | None = None
-    static: bool = False
-    records: dict[Any, Replay | None] = field(default_factory=dict)
+    compiled: bool = False
+    programs: dict[Any, list[GradientProgram]] = field(default_factory=dict)
+    seen: dict[Any, int] = field(default_factory=dict)
+    why: str = ""
 
     def step(self, x: Any, y: Any, w: Any = None) -> float:
         """Take a step on a batch, and return its loss, penalties included.
@@ -98,28 +112,46 @@ class Trainer:
 
     def gradient(self, x: Any, y: Any, w: Any = None) -> float:
         """Compute the loss of a batch, and leave its gradient in the optimiser's vectors."""
-        replay = self.records.get(x.shape) if w is None and current_mode() is RECORDING else None
-        value = self._recorded(x, y, w) if replay is None else float(replay(x, y))
+        value = None
+        if self.compiled and current_mode() is RECORDING and type(x) is np.ndarray is type(y):
+            value = self._by_program(x, y, w)
+        if value is None:
+            loss = self.loss(self.module(x), y, w)
+            loss.backward()
+            value = float(loss.data)
         if self.penalties:
             total = len(y) if w is None else float(w.sum())
             for penalty in self.penalties:
                 value += penalty.add(total)
         return value
 
-    def _recorded(self, x: Any, y: Any, w: Any) -> float:
-        """Compute the loss of a batch and its gradient on the tape; record it, if it is static."""
-        loss = self.loss(self.module(x), y, w)
-        if self.static and w is None and x.shape not in self.records:
+    def _by_program(self, x: Any, y: Any, w: Any) -> float | None:
+        """Compute the loss of a batch and its gradient by a program; None if there is none."""
+        key = kind_of((x, y, w is None))
+        self.seen[key] = self.seen.get(key, 0) + 1
+        if self.seen[key] <= PAYS:
+            return None
+        programs = self.programs.setdefault(key, [])
+        for program in programs:
             try:
-                self.records[x.shape] = Replay(loss, (x, y))
-            except NotStaticError:
-                self.records[x.shape] = None
-        loss.backward()
-        return float(loss.data)
+                return program(x, y, w)
+            except Retrace:
+                continue
+        if self.why or len(programs) >= MOST:
+            return None
+        try:
+            program = GradientProgram(self.module, self.loss, self.optimizer, (x, y, w))
+        except CompileError as error:
+            self.why = str(error)
+            return None
+        programs.append(program)
+        return program(x, y, w)
 
     def forget(self) -> None:
-        """Drop the records: module or loss may have been changed."""
-        self.records.clear()
+        """Drop the programs: module or loss may have been changed."""
+        self.programs.clear()
+        self.seen.clear()
+        self.why = ""
 
     def epoch(self, rows: Rows, batch_size: int, order: np.ndarray | None = None) -> float:
         """Take a step on each batch of `rows`, and return the mean loss of a row.

@@ -414,7 +414,7 @@ def cross_entropy(logits: Any, target: Any) -> tuple[Any, Any]:
     against = _of_classes if are_classes(logits, target) else _of_probabilities
     z = wide(flat(logits))
     if z.shape[1] <= 64:  # rows are many and short, so along the long axis
-        top = np.maximum.reduce(np.copy(z.T, order="C"), axis=0)
+        top = np.maximum.reduce(z.T.copy(), axis=0)
     else:
         top = np.maximum.reduce(z, axis=1)
     # Whatever the layout of the logits, rows of C order: `_of_classes` writes to its entries.

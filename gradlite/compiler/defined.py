@@ -1,0 +1,92 @@
+"""A program as a function: its text, what that defines, and a module that needs NumPy alone."""
+
+from __future__ import annotations
+
+import base64
+import builtins
+
+import numpy as np
+
+from gradlite.compiler.source import Text, align
+from gradlite.errors import CompileError
+
+
+class Retrace(Exception):
+    """A program met numbers for which the function takes another way."""
+
+
+class Defined:
+    """The function that a program is written as.
+
+    Parameters
+    ----------
+    signature : str
+        Its name and parameters, as after ``def``.
+    unpack : list of (str, str)
+        Code that takes the parameters apart, and its comments.
+    text : Text
+        The program.
+    returned : str
+        What it returns.
+    quiet : bool
+        Whether it warns of nothing, as the walk back does.
+
+    Attributes
+    ----------
+    source : str
+        The text.
+    run : callable
+        The function.
+    """
+
+    def __init__(
+        self, signature: str, unpack: list[tuple[str, str]], text: Text, returned: str, quiet: bool
+    ) -> None:
+        self.name = signature.partition("(")[0]
+        self.text = text
+        lines = align([*unpack, *text.body], "        " if quiet else "    ")
+        if quiet:
+            ignore = 'divide="ignore", invalid="ignore", over="ignore"'
+            lines.insert(0, f"    with np.errstate({ignore}):")
+        self.function = "\n".join([f"def {signature}:", *lines, f"    return {returned}", ""])
+        head = ["import numpy as np"]
+        for path, names in sorted(text.imports.items()):
+            head.append(f"from {path} import {', '.join(sorted(names))}")
+        self.head, self.allocations = "\n".join(head), "\n".join(text.header)
+        parts = [self.head, self.allocations, "\n" + self.function]
+        self.source = "\n\n".join(filter(None, parts))
+        namespace = {"np": np, "Retrace": Retrace, **text.namespace}
+        exec(builtins.compile(self.function, f"<{self.name}, compiled>", "exec"), namespace)
+        self.run = namespace[self.name]
+
+    def module(self) -> str:
+        """Return the text of a module that defines the function and needs NumPy alone."""
+        if self.text.foreign:
+            raise CompileError.here(
+                f"{self.name} calls {', '.join(sorted(set(self.text.foreign)))}, which a file that "
+                f"needs NumPy alone cannot have."
+            )
+        lines = [f'"""{self.name}, written by gradlite as a NumPy program."""', "", self.head]
+        if "Retrace" in self.function:
+            lines += ["", "", RETRACE]
+        if "constant(" in self.allocations:
+            lines[2] = f"import base64\n\n{lines[2]}"
+            data = {
+                name: (x.shape, x.dtype.str, np.ascontiguousarray(x))
+                for name, x in self.text.namespace.items()
+                if f"constant({name!r})" in self.allocations
+            }
+            entries = "".join(
+                f"    {name!r}: ({shape}, {dtype!r}, {base64.b85encode(x.tobytes()).decode()!r}),\n"
+                for name, (shape, dtype, x) in data.items()
+            )
+            lines += ["", f"DATA = {{\n{entries}}}", "", "", CONSTANT]
+        return "\n".join([*lines, "", self.allocations, "", "", self.function])
+
+
+RETRACE = '''class Retrace(ValueError):
+    """The numbers ask for another way through the function than the one written here."""'''
+CONSTANT = '''def constant(name):
+    """Return a constant array."""
+    shape, dtype, text = DATA[name]
+    return np.frombuffer(base64.b85decode(text), dtype).reshape(shape)'''
