@@ -14,16 +14,14 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 OWN_SCOPE = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
-def source_of(spec: ModuleSpec | None) -> tuple[str, ast.Module]:
-    """Return the file of a module and its syntax tree; '' and an empty tree if unreadable."""
+def tree_of(spec: ModuleSpec | None) -> ast.Module:
+    """Return the syntax tree of a module's file, an empty one if it is missing or unreadable."""
     tree = None
     if spec is not None and spec.origin is not None and spec.origin.endswith(".py"):
         loader: Any = spec.loader
         with suppress(OSError, AttributeError):
             tree = parse(loader.get_data(spec.origin))
-        if tree is not None:
-            return spec.origin, tree
-    return "", ast.Module([], [])
+    return tree or ast.Module([], [])
 
 
 def parse(source: bytes) -> ast.Module | None:
@@ -61,9 +59,9 @@ def classes(tree: ast.Module) -> dict[str, ast.ClassDef]:
     return {name: node for name, node in definitions(tree) if isinstance(node, ast.ClassDef)}
 
 
-def has_nonlin(tree: ast.Module) -> bool:
-    """Return whether neurons take ``nonlin``: micrograd's do, the two-file version's do not."""
-    return any(isinstance(node, ast.arg) and node.arg == "nonlin" for node in ast.walk(tree))
+def parameters(tree: ast.AST) -> set[str]:
+    """Return the names of all parameters of functions in a file."""
+    return {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
 
 
 def activations(tree: ast.Module, known: Container[str]) -> set[str]:
