@@ -21,7 +21,7 @@ from typing import Any
 
 from gradlite.scalar import engine, neural_net, nn
 from gradlite.scalar.ops import FUNCTIONS
-from gradlite.scalar.sources import activations, classes, definitions, lacking, parameters, tree_of
+from gradlite.scalar.sources import classes, definitions, lacking, tree_of, used_names
 
 VALUE = {"Value": engine.Value}
 MICROGRAD = {**VALUE, **{name: getattr(nn, name) for name in ("Module", "Neuron", "Layer", "MLP")}}
@@ -165,16 +165,16 @@ def version(name: str, tree: ast.Module) -> dict[str, Any]:
     """
     if "Neuron" not in classes(tree) or OFFERED[name] is VALUE:
         return OFFERED[name]
-    return NETWORKS if "nonlin" in parameters(tree) else TWO_FILE
+    return NETWORKS if "nonlin" in used_names(tree) else TWO_FILE
 
 
 def additions(name: str, tree: ast.Module) -> list[str]:
     """List what the classes of a file have that ours in their place would not have."""
     names = version(name, tree)
-    found = list(lacking(tree, names))
-    if names is not VALUE and not {"Neuron", "MLP"}.isdisjoint(classes(tree)):
-        usual = {"tanh"} if names is TWO_FILE else {"relu"}
-        if activations(tree, FUNCTIONS) != usual:
+    found, own = list(lacking(tree, names)), classes(tree)
+    if names is not VALUE and not own.keys().isdisjoint(("Neuron", "MLP")):
+        activations = FUNCTIONS.keys() & used_names(own.get("Neuron", ast.Pass()))
+        if activations != ({"tanh"} if names is TWO_FILE else {"relu"}):
             found.append("another Neuron")
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import warnings
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from importlib.machinery import ModuleSpec
 from typing import Any
@@ -59,16 +59,10 @@ def classes(tree: ast.Module) -> dict[str, ast.ClassDef]:
     return {name: node for name, node in definitions(tree) if isinstance(node, ast.ClassDef)}
 
 
-def parameters(tree: ast.AST) -> set[str]:
-    """Return the names of all parameters of functions in a file."""
-    return {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
-
-
-def activations(tree: ast.Module, known: Container[str]) -> set[str]:
-    """Return the functions of a Value, of those `known`, that a file's Neuron uses."""
-    neuron = classes(tree).get("Neuron", ast.Pass())
-    used = [node.attr for node in ast.walk(neuron) if isinstance(node, ast.Attribute)]
-    return {name for name in used if name in known}
+def used_names(tree: ast.AST) -> set[str]:
+    """Return the names of attributes that a piece of code uses, and of its parameters."""
+    parts = [getattr(node, "attr", None) or getattr(node, "arg", None) for node in ast.walk(tree)]
+    return {part for part in parts if part}
 
 
 def lacking(tree: ast.Module, names: Mapping[str, Any]) -> Iterator[str]:
