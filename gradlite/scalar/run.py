@@ -46,6 +46,7 @@ def run(program: str, args: Sequence[str], module: bool = False) -> int:
     redirect_children(directory)
     # If this process is a command with `gradlite run` in it, do the same command without that.
     is_ours = sys.argv[1:2] == ["run"] and sys.argv[0] != "-c"
+    is_ours = is_ours and sys.argv[-1 - len(args) :] == [program, *args]
     options = sys.orig_argv[1 : -len(sys.argv)] if is_ours else []
     if options and re.fullmatch("-[A-Za-z]*m", options[-1]):  # -m gradlite, or -Bm gradlite
         options[-1:] = [options[-1][:-1]] if options[-1] != "-m" else []

@@ -482,12 +482,14 @@ def test_options_of_python_that_forbid_a_redirection_get_one_line(folder, option
     assert errors.count("\n") == 1
 
 
-def test_a_start_up_file_of_the_users_own_runs_as_well(folder):
+@pytest.mark.parametrize("fault", ["", "1 / 0"])
+def test_a_start_up_file_of_the_users_own_runs_as_well(folder, fault):
     elsewhere = folder.parent / "elsewhere"
-    write(elsewhere, {"sitecustomize.py": "print('started')"})
-    write(folder, {"s.py": "import sitecustomize, engine; print(sitecustomize.__file__)"})
-    expected = f"started\nstarted\n{elsewhere / 'sitecustomize.py'}\n"  # gradlite's, the program's
-    assert run(folder, "s.py", path=[elsewhere]) == (0, expected, line("engine"))
+    write(elsewhere, {"sitecustomize.py": f"print(__name__, __file__)\n{fault}"})
+    write(folder, {"s.py": "import engine, sys\nprint('sitecustomize' in sys.modules)"})
+    _, output, errors = plain(folder, "-c", "", path=[elsewhere])
+    expected = 2 * output + f"{not fault}\n", 2 * errors + line("engine")  # gradlite, the program
+    assert run(folder, "s.py", path=[elsewhere])[1:] == expected
 
 
 def test_another_python_is_left_alone(folder):

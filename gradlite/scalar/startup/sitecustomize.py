@@ -11,11 +11,6 @@ def start() -> None:
     here = os.path.dirname(__file__)
     root = os.path.dirname(os.path.dirname(os.path.dirname(here)))
     sys.path.remove(here)
-    this = sys.modules.pop(__name__)
-    try:
-        import_module(__name__)  # there may be another one
-    except ImportError:
-        sys.modules[__name__] = this
     state = json.loads(os.environ.get("GRADLITE_RUN", "{}"))
     if state.pop("prefix", None) == sys.prefix:  # no other Python, which may lack NumPy
         sys.path.insert(0, root)
@@ -23,6 +18,13 @@ def start() -> None:
 
         sys.path.remove(root)
         install(**state)
+    this = sys.modules.pop(__name__)
+    try:
+        import_module(__name__)  # another one, which Python would have run
+    except ModuleNotFoundError as error:
+        if error.name != __name__:
+            raise
+        sys.modules[__name__] = this
 
 
 if __name__ == "sitecustomize":
