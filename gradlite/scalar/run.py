@@ -48,8 +48,10 @@ def run(program: str, args: Sequence[str], module: bool = False) -> int:
     is_ours = sys.argv[1:2] == ["run"] and sys.argv[0] != "-c"
     is_ours = is_ours and sys.argv[-1 - len(args) :] == [program, *args]
     options = sys.orig_argv[1 : -len(sys.argv)] if is_ours else []
-    if options and re.fullmatch("-[A-Za-z]*m", options[-1]):  # -m gradlite, or -Bm gradlite
-        options[-1:] = [options[-1][:-1]] if options[-1] != "-m" else []
+    if options and options[-1] in ("-m", "--module"):  # as other programs have it
+        del options[-1]
+    elif options and re.fullmatch("-[A-Za-z]+m", options[-1]):  # -Bm gradlite
+        options[-1] = options[-1].removesuffix("m")
     command = [sys.executable, *options, *(["-m"] if module else []), program, *args]
     if is_ours and os.name != "nt":
         os.execv(sys.executable, command)

@@ -466,11 +466,14 @@ def test_gradlite_is_taken_out_of_the_command(folder, way):
     assert python(folder, *flags, "s.py", "x") == (0, expected, line("engine"))
 
 
-def test_a_program_can_be_profiled(folder):
+@pytest.mark.parametrize(
+    "way", ["-m cProfile -m", "-m trace --trackcalls --module", "-m pdb -c l -c c -m"]
+)
+def test_a_program_can_be_profiled_traced_and_debugged(folder, way):
     write(folder, {"s.py": "import engine\ndef chosen(): pass\nchosen()"})
-    status, output, errors = plain(folder, "-m", "cProfile", "-m", "gradlite", "run", "s.py")
+    status, output, errors = plain(folder, *way.split(), "gradlite", "run", "s.py")
     assert (status, errors) == (0, line("engine"))
-    assert "(chosen)" in output
+    assert "chosen" in output
 
 
 @pytest.mark.parametrize("option", ["-E", "-I"])
