@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         is_module = argv[1:2] == ["-m"]
         program = argv[2:] if is_module else argv[1:]
         if program and not program[0].startswith("-"):
-            from gradlite.scalar.run import run  # the program finds nothing loaded but what it uses
+            from gradlite.scalar.run import run  # sooner, and without click
 
             return run(program[0], program[1:], is_module)
     try:

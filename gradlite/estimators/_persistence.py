@@ -204,8 +204,6 @@ class PersistenceMixin:
                 setattr(est, name, value)
         training, rate = state["_training"], state["_training"]["rate"]
         check_loaded(state["learned"], training)
-        if training["dtype"] not in ("float32", "float64"):
-            raise PersistError(f"A network of {persist.shortened(training['dtype'])} is unknown.")
         if training["split_state"] is not None:
             random_state(training["split_state"])
         training = {

@@ -58,19 +58,12 @@ class TrainingState:
 
 def check_loaded(learned: dict[str, Any], training: dict[str, Any]) -> None:
     """Raise PersistError if a fit could not go on from the attributes and the state of a file."""
-    known = {"loss_": None, "feature_names_in_": None, **learned, **training["monitor"]}
-    known["order"] = training["order"]
+    optional = {"loss_": None, "feature_names_in_": None}
+    known = {**optional, **learned, **training["monitor"], **training}
     for name, fits in FIELDS.items():
         if name not in known or not fits(known[name]):
             said = shortened(known.get(name, "it is missing"))
             raise PersistError(f"It has a {name} that makes no sense: {said}.")
-    resume = training["resume"]
-    if resume is not None and not (
-        resume.keys() == {"last", "best", "best_epoch"}
-        and _is_count(resume["best_epoch"])
-        and all(map(_is_numeric, resume["last"] + resume["best"]))
-    ):
-        raise PersistError(f"It has a resume that makes no sense: {shortened(resume)}.")
 
 
 def _is_count(value: Any) -> bool:
@@ -92,6 +85,13 @@ def _is_curve(value: Any) -> bool:
 
 def _is_optional_curve(value: Any) -> bool:
     return value is None or _is_curve(value)
+
+
+def _is_resume(value: Any) -> bool:
+    if value is None:
+        return True
+    fits = value.keys() == {"last", "best", "best_epoch"} and _is_count(value["best_epoch"])
+    return fits and all(map(_is_numeric, value["last"] + value["best"]))
 
 
 def _is_numeric(value: Any) -> bool:
@@ -125,4 +125,6 @@ FIELDS: dict[str, Callable[[Any], bool]] = {
     "bad_epochs": _is_count,
     "seen": _is_count,
     "order": _is_order,
+    "resume": _is_resume,
+    "dtype": lambda value: value in ("float32", "float64"),
 }

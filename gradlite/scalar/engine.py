@@ -281,9 +281,7 @@ class Value(Traced):
         """The function that adds this Value's contribution to the inputs' ``grad``."""
         self._prev  # noqa: B018  # neurons that ran as arrays become Values
         op = self._made_by
-        if op is None:
-            return lambda: None
-        return op.closure or (lambda: op.pull(self))
+        return (lambda: None) if op is None else (lambda: op.pull(self))
 
     @_backward.setter
     def _backward(self, closure: Callable[[], Any]) -> None:
@@ -291,18 +289,17 @@ class Value(Traced):
             closure()
 
         op = self._own_op()
-        op.closure, op.pull, op.rule, op.source = closure, pull, None, None
+        op.pull, op.rule, op.source = pull, None, None
 
     def _own_op(self) -> Op:
         """Give this Value an Op of its own, to be changed, and return it."""
         self._prev  # noqa: B018  # what can be expanded is, before it has another Op
-        if self._made_by is None:
+        op = self._made_by
+        if op is None:
             self._serial = serial()
             self._made_by = Op("", lambda value: None)
         else:
-            op = self._made_by
             self._made_by = Op(self._op, op.pull, op.rule, op.source)
-            self._made_by.closure = op.closure
         return self._made_by
 
     prev, op = _prev, _op

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
@@ -165,11 +166,10 @@ class Network:
                 passed.append(x)
         results = [Value(y) for y in x.tolist()]
         if current_mode().record:
-            behind: list[list[Any]] = [[] for _ in results]
-            call, age = Call(self, weights[0], inputs, passed, behind), serial()
+            call = Call(self, weights[0], inputs, passed, list(map(ref, results)))
+            op, age = OPS[layer.activation], serial()
             for i, value in enumerate(results):
-                value._made_by, value._extra = OPS[layer.activation], (call, i)
-                value._inputs, value._serial = behind[i], age
+                value._made_by, value._extra, value._serial = op, (call, i), age
         return results
 
     @np.errstate(all="ignore")
@@ -242,9 +242,8 @@ class Call:
         Floats and Values.
     passed : list of array
         The numbers of the inputs, and what each layer made of them.
-    behind : list of list of Value
-        For each result its ``_inputs``: empty until the call is unfolded, and then what the
-        result is in the graph of single operations.
+    results : list of weak reference
+        To the results.
     arrived : (list of float, list of float) or None
         Of the last backward pass: the numbers of the parameters, and the cotangents of the results.
     """
@@ -253,13 +252,13 @@ class Call:
     numbers: list[float]
     inputs: list[Any]
     passed: list[np.ndarray]
-    behind: list[list[Any]]
+    results: list[ref[Any]]
     arrived: tuple[list[float], list[float]] | None = None
 
     def unfold(self, age: float) -> None:
-        """Build the graph of single operations that the original would have built.
+        """Turn the results into those of the single operations that the original would have built.
 
-        It has the numbers of the call, and the gradients of the last backward pass.
+        These have the numbers of the call, and the gradients of the last backward pass.
         """
         parameters = self.network.parameters
         # Twins hold the numbers of that time; parameters and inputs keep theirs.
@@ -283,29 +282,22 @@ class Call:
         for k, value in enumerate(order, 1):  # younger than the inputs, older than the results
             value._serial = age - k / (len(order) + 1)
             value._inputs = tuple([originals.get(x, x) for x in value._inputs])
-        for behind, out in zip(self.behind, outs, strict=True):
-            behind.append(out)
+        for result, out in zip(self.results, outs, strict=True):
+            if (value := result()) is not None:
+                value._made_by, value._inputs = out._made_by, out._inputs
 
 
-def pull(value: Any) -> Any:
-    """Leave the gradient of a result to the network, or to the graph if the call is unfolded."""
-    call, i = value._extra
-    if not call.behind[i]:
-        return call.network
-    call.behind[i][0].grad += value.grad
-    return None
+def network_of(value: Any) -> Any:
+    """Return the network that a result is of: it takes the gradients of all results back."""
+    return value._extra[0].network
 
 
 def expand(value: Any) -> None:
-    """Turn a result of a call into a result of single operations."""
-    call, i = value._extra
-    if not call.behind[i]:
-        call.unfold(value._serial)
-    out = call.behind[i][0]
-    value._made_by, value._inputs = out._made_by, out._inputs
+    """Turn a result of a call, and the others of that call, into results of single operations."""
+    value._extra[0].unfold(value._serial)
 
 
 OPS = {
-    activation: Op(op.name, pull, expand=expand)
+    activation: Op(op.name, network_of, expand=expand)
     for activation, op in {"": ADD, "relu": unary_op("relu"), "tanh": unary_op("tanh")}.items()
 }

@@ -191,22 +191,19 @@ class Neuron(Module):
     def __init__(self, nin: int, nonlin: bool = True, *, dialect: str | None = None) -> None:
         if dialect is not None:
             self.dialect = dialect
-        _, _, random_bias = self._dialect()
-        self.w = [Parameter(random.uniform(-1, 1)) for _ in range(count(nin, "nin"))]
-        self.b = Parameter(random.uniform(-1, 1) if random_bias else 0.0)
-        self.nonlin = nonlin
-
-    def _dialect(self) -> tuple[str, str, bool]:
         if self.dialect not in DIALECTS:
             raise ValueError(
                 f"dialect must be {' or '.join(map(repr, DIALECTS))}, not {short(self.dialect)}."
             )
-        return DIALECTS[self.dialect]
+        _, _, random_bias = DIALECTS[self.dialect]
+        self.w = [Parameter(random.uniform(-1, 1)) for _ in range(count(nin, "nin"))]
+        self.b = Parameter(random.uniform(-1, 1) if random_bias else 0.0)
+        self.nonlin = nonlin
 
     @property
     def activation(self) -> str:
         """The activation: 'relu', 'tanh' or '' for none."""
-        hidden, output, _ = self._dialect()
+        hidden, output, _ = DIALECTS[self.dialect]
         return hidden if self.nonlin else output
 
     def _parts(self) -> tuple[Sequence[Any], Sequence[Sequence[Any]]]:

@@ -36,8 +36,6 @@ class Op:
         ``source(value)`` is the node of the Tensor that the Value was taken from.
     expand : callable or None
         ``expand(value)`` turns the Value into the result of operations on single numbers.
-    closure : callable or None
-        A ``_backward`` that the user wrote.
     """
 
     name: str
@@ -45,7 +43,6 @@ class Op:
     rule: Rule | None = None
     source: Callable[[Any], Any] | None = None
     expand: Callable[[Any], None] | None = None
-    closure: Callable[[], Any] | None = None
 
 
 # name: the function on floats, the function whose rule serves, whether that rule is made of

@@ -1,48 +1,41 @@
 """Imports of micrograd find gradlite's scalar API.
 
 ``python -m gradlite run script.py`` (see gradlite.scalar.run) and, in a notebook,
-``%load_ext gradlite.scalar`` put a `Finder` on ``sys.meta_path``. A package of the program's own
-that is more than the original is left as it is.
+``%load_ext gradlite.scalar`` put a `Finder` on ``sys.meta_path``, and one on that of the Python
+processes that are started from there: the environment leads them to gradlite.scalar.startup. A
+package of the program's own that is more than the original is left as it is.
 """
 
 from __future__ import annotations
 
 import ast
+import json
 import os
 import random
 import sys
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from importlib.machinery import ModuleSpec, SourceFileLoader
-from importlib.util import spec_from_file_location
 from pkgutil import iter_modules
 from types import CodeType, ModuleType
 from typing import Any
 
 from gradlite.scalar import engine, neural_net, nn
 from gradlite.scalar.ops import FUNCTIONS
-from gradlite.scalar.sources import (
-    activations,
-    classes,
-    definitions,
-    has_nonlin,
-    lacking,
-    source_of,
-)
+from gradlite.scalar.sources import classes, definitions, lacking, tree_of, used_names
 
 VALUE = {"Value": engine.Value}
 MICROGRAD = {**VALUE, **{name: getattr(nn, name) for name in ("Module", "Neuron", "Layer", "MLP")}}
 NETWORKS = MICROGRAD | {"random": random}  # the original imports it: `nn.random.seed(1)`
 TWO_FILE = {name: getattr(neural_net, name) for name in neural_net.__all__} | {"random": random}
 
-# What each redirected module offers, and the file that shows it.
-OFFERED: dict[str, tuple[dict[str, Any], str]] = {
-    "micrograd": (MICROGRAD, "__init__.py"),
-    "micrograd.engine": (VALUE, "engine.py"),
-    "micrograd.nn": (NETWORKS, "nn.py"),
-    "engine": (VALUE, "engine.py"),
-    "nn": (TWO_FILE, "neural_net.py"),
-    "neural_net": (TWO_FILE, "neural_net.py"),
+# What each redirected module offers.
+OFFERED: dict[str, dict[str, Any]] = {
+    "micrograd": MICROGRAD,
+    "micrograd.engine": VALUE,
+    "micrograd.nn": NETWORKS,
+    "engine": VALUE,
+    "nn": TWO_FILE,
+    "neural_net": TWO_FILE,
 }
 PACKAGE = ("micrograd", "micrograd.engine", "micrograd.nn")
 # A file of the program is replaced if it defines one of these classes.
@@ -65,16 +58,10 @@ class Finder:
         self.directory = os.path.realpath(directory)
         self.said = list(said)
 
-    def __reduce__(self) -> Any:
-        # A process that unpickles it has its imports redirected from then on.
-        return install, (self.directory, self.said)
-
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Find what replaces a module; None leaves the module to the other finders."""
-        if name.rpartition(".")[2] in STARTERS:
-            follow(name)
         if name not in OFFERED:
             return None
         spec, own = self.look_up(name, path)
@@ -87,11 +74,11 @@ class Finder:
         self, name: str, path: Sequence[str] | None = None
     ) -> tuple[ModuleSpec | None, list[str]]:
         """Find what replaces a module, or what the program's own has that forbids it."""
-        original = find_original(name, path)
-        file, tree = source_of(original)
+        spec = find_original(name, path)
+        tree = tree_of(spec)
         if name in PACKAGE:
             own = additions_of_package()
-        elif original is None or self.is_replaceable(name, file, tree):
+        elif spec is None or self.is_replaceable(spec, tree):
             own = additions(name, tree)
             if name != "engine":  # what replaces it computes with our Values
                 own += self.look_up("engine")[1]
@@ -99,26 +86,22 @@ class Finder:
             return None, []
         if own:
             return None, own
-        names, shown = version(name, tree)
-        file = file or os.path.join(os.path.dirname(__file__), shown)
-        loader = RedirectLoader(self, name, file, ClassRemover(names).visit(tree), names)
-        spec = spec_from_file_location(name, file, loader=loader)
-        if spec is not None:
-            places = original.submodule_search_locations if original else None
-            spec.submodule_search_locations = places or ([] if name == "micrograd" else None)
+        spec = spec or ModuleSpec(name, None, is_package=name == "micrograd")
+        spec.loader = RedirectLoader(self, spec, tree)
         return spec, []
 
-    def is_replaceable(self, name: str, file: str, tree: ast.Module) -> bool:
+    def is_replaceable(self, spec: ModuleSpec, tree: ast.Module) -> bool:
         """Return whether a file is the program's, and defines a class of the original's."""
-        directory, base = os.path.split(os.path.realpath(file))
+        directory, base = os.path.split(os.path.realpath(spec.origin or ""))
         if base == "__init__.py":  # a package counts by it
             directory = os.path.dirname(directory)
-        return directory == self.directory and not MARKS[name].isdisjoint(classes(tree))
+        return directory == self.directory and not MARKS[spec.name].isdisjoint(classes(tree))
 
     def say(self, topic: str, name: str, what: str) -> None:
         """Write to stderr, once for each topic, what a top-level module is."""
         if topic not in self.said:
             self.said.append(topic)
+            redirect_children(self.directory, self.said)
             if sys.stderr is not None:
                 print(f"gradlite: {name.partition('.')[0]} is {what}", file=sys.stderr)
 
@@ -126,11 +109,9 @@ class Finder:
 class RedirectLoader(SourceFileLoader):
     """Makes a module of gradlite's names; what else the replaced file does, it does too."""
 
-    def __init__(
-        self, finder: Finder, name: str, file: str, tree: ast.Module, names: Mapping[str, Any]
-    ) -> None:
-        super().__init__(name, file)
-        self.finder, self.tree, self.names = finder, tree, names
+    def __init__(self, finder: Finder, spec: ModuleSpec, tree: ast.Module) -> None:
+        super().__init__(spec.name, spec.origin or "")
+        self.finder, self.tree, self.names = finder, tree, version(spec.name, tree)
         self.is_import = False
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
@@ -145,7 +126,8 @@ class RedirectLoader(SourceFileLoader):
         """Return the code of the replaced file without the classes that gradlite has."""
         if not self.is_import:  # but ``python -m engine``
             return super().get_code(fullname)
-        code: CodeType = compile(self.tree, self.path, "exec", dont_inherit=True)
+        tree = ClassRemover(self.names).visit(self.tree)
+        code: CodeType = compile(tree, self.path or self.name, "exec", dont_inherit=True)
         return code
 
 
@@ -176,20 +158,23 @@ def find_original(name: str, path: Sequence[str] | None = None) -> ModuleSpec | 
     return None
 
 
-def version(name: str, tree: ast.Module) -> tuple[dict[str, Any], str]:
-    """Return what is offered in place of a file: by its neurons, it may be the other version."""
-    if "Neuron" in classes(tree) and OFFERED[name][0] is not VALUE:
-        name = "micrograd.nn" if has_nonlin(tree) else "neural_net"
-    return OFFERED[name]
+def version(name: str, tree: ast.Module) -> dict[str, Any]:
+    """Return what is offered in place of a file: by its neurons, it may be the other version.
+
+    Those of micrograd take ``nonlin``, those of the two-file version do not.
+    """
+    if "Neuron" not in classes(tree) or OFFERED[name] is VALUE:
+        return OFFERED[name]
+    return NETWORKS if "nonlin" in used_names(tree) else TWO_FILE
 
 
 def additions(name: str, tree: ast.Module) -> list[str]:
     """List what the classes of a file have that ours in their place would not have."""
-    names, _ = version(name, tree)
-    found = list(lacking(tree, names))
-    if names is not VALUE and not {"Neuron", "MLP"}.isdisjoint(classes(tree)):
-        usual = {"tanh"} if names is TWO_FILE else {"relu"}
-        if activations(tree, FUNCTIONS) != usual:
+    names = version(name, tree)
+    found, own = list(lacking(tree, names)), classes(tree)
+    if names is not VALUE and not own.keys().isdisjoint(("Neuron", "MLP")):
+        activations = FUNCTIONS.keys() & used_names(own.get("Neuron", ast.Pass()))
+        if activations != ({"tanh"} if names is TWO_FILE else {"relu"}):
             found.append("another Neuron")
     return found
 
@@ -205,10 +190,20 @@ def additions_of_package() -> list[str]:
         return []  # no package: the folder of its repository, say
     found = [name for name in inside if name not in ("engine", "nn", "tests") and name[0] != "_"]
     for name in PACKAGE:
-        _, tree = source_of(find_original(name, places) if "." in name else package)
+        tree = tree_of(find_original(name, places) if "." in name else package)
         found += [n for n, _ in definitions(tree) if n not in MICROGRAD and n[0] != "_"]
         found += additions(name, tree)
     return found
+
+
+def redirect_children(directory: str, said: Sequence[str] = ()) -> None:
+    """Redirect imports in the Python processes that are started from now on."""
+    state = {"prefix": sys.prefix, "directory": os.path.realpath(directory), "said": said}
+    os.environ["GRADLITE_RUN"] = json.dumps(state)
+    startup = os.path.join(os.path.dirname(__file__), "startup")
+    path = os.environ.get("PYTHONPATH", "")
+    if startup not in path.split(os.pathsep):
+        os.environ["PYTHONPATH"] = startup + (os.pathsep + path if path else "")
 
 
 def install(directory: str, said: Sequence[str] = ()) -> None:
@@ -216,39 +211,13 @@ def install(directory: str, said: Sequence[str] = ()) -> None:
     if any(isinstance(finder, Finder) for finder in sys.meta_path):
         return
     finder = Finder(directory, said)
+    redirect_children(finder.directory, finder.said)
     sys.meta_path.insert(0, finder)
-    loaded = [name for name in OFFERED if name in sys.modules]
-    places = [
-        getattr(sys.modules.get(name.rpartition(".")[0]), "__path__", None) for name in loaded
-    ]
-    for name, path in zip(loaded, places, strict=True):
+    for name in [name for name in reversed(OFFERED) if name in sys.modules]:
+        path = getattr(sys.modules.get(name.rpartition(".")[0]), "__path__", None)
         # What no finder finds was made by hand, and stays.
         if (name in PACKAGE or find_original(name)) and finder.look_up(name, path)[0]:
             del sys.modules[name]
-    for name in [name for name in sys.modules if name.rpartition(".")[2] in STARTERS]:
-        follow(name)
-
-
-# The modules of multiprocessing and joblib that start worker processes with nothing loaded.
-STARTERS = frozenset(
-    {"popen_spawn_posix", "popen_spawn_win32", "popen_forkserver"}
-    | {"popen_loky_posix", "popen_loky_win32"}
-)
-
-
-def follow(starter: str) -> None:
-    """Send finders to worker processes, which unpickle them before they import the program."""
-    package, _, last = starter.rpartition(".")
-    spawn: Any = import_module(f"{package}.spawn")
-    prepare = spawn.get_preparation_data
-
-    def get_preparation_data(*args: Any, **kwargs: Any) -> dict[str, Any]:
-        finders = [finder for finder in sys.meta_path if isinstance(finder, Finder)]
-        return {**prepare(*args, **kwargs), "gradlite": finders}
-
-    spawn.get_preparation_data = get_preparation_data
-    if last == "popen_forkserver":  # it would import the program before
-        import_module(f"{package}.forkserver").set_forkserver_preload([])
 
 
 def load_ipython_extension(ipython: object) -> None:
@@ -258,6 +227,7 @@ def load_ipython_extension(ipython: object) -> None:
 
 def unload_ipython_extension(ipython: object) -> None:
     """Let imports find what they found before: ``%unload_ext gradlite.scalar``."""
+    os.environ.pop("GRADLITE_RUN", None)
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, Finder)]
     for name in OFFERED.keys() & sys.modules.keys():
         if isinstance(getattr(sys.modules[name].__spec__, "loader", None), RedirectLoader):

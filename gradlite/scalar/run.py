@@ -3,129 +3,86 @@
 from __future__ import annotations
 
 import os
-import runpy
+import re
 import sys
-from collections.abc import Callable, Sequence
-from importlib.machinery import BuiltinImporter, SourceFileLoader
+from collections.abc import Sequence
 from pkgutil import get_importer
-from types import ModuleType, TracebackType
-from typing import Any
 
 from gradlite.errors import printable
-from gradlite.scalar.redirect import install
+from gradlite.scalar.redirect import redirect_children
 from gradlite.scalar.sources import parse
 
 DATA = frozenset({".csv", ".tsv", ".json", ".txt", ".md"})  # Python can often parse it
 
 
 def run(program: str, args: Sequence[str], module: bool = False) -> int:
-    """Run a program as Python does, with its imports redirected, and return the exit code.
+    """Run a program in a Python whose imports are redirected.
 
-    `program` is the path of a script, of a folder or of a zip file with a ``__main__.py``; if
-    `module` is true, the name of a module, as after ``python -m``. `args` are its arguments. The
-    exit code is 2, with a line on stderr, if there is no such program. What the program raises,
-    if not caught, ends the process as under plain Python, with the program's own traceback.
-    For the command line: ``sys`` is left as the program leaves it.
+    Python starts again in this process, with the same options and without ``-m gradlite run``, so
+    this does not return. On Windows, or if ``gradlite run`` is not what this process was started
+    for, it is another process.
+
+    Parameters
+    ----------
+    program : str
+        The path of a script, of a folder or of a zip file with a ``__main__.py``; if `module` is
+        true, the name of a module, as after ``python -m``.
+    args : sequence of str
+        Its arguments.
+
+    Returns
+    -------
+    int
+        The exit code: that of the program, or 2, after a line on stderr, if there is none.
     """
-    if module and printable(program) != program:  # Python would show it as it is
-        return refuse(f"a module's name cannot have control characters: {program!r}")
-    importer = get_importer(program) if program and not module else None
-    if not module and importer is None:
-        return run_script(program, args)
-    if importer is not None and importer.find_spec("__main__") is None:
-        return refuse(f"there is no __main__.py in {program!r}: name a script")
-    place = os.getcwd() if module or program == "." else os.path.join(os.getcwd(), program)
-    if not sys.flags.safe_path:
-        sys.path[0] = place
-    elif not module:
-        sys.path.insert(0, place)
-    sys.argv = ["-m" if module else program, *args]
-    sys.modules["__main__"] = main_module(None)
-    start = runpy._run_module_as_main  # type: ignore[attr-defined]  # as Python itself does
-    name = program if module else "__main__"
-    return redirected(place, lambda: start(name, alter_argv=module))
+    fault = fault_of(program, module)
+    if fault:
+        print(f"gradlite: error: {fault}", file=sys.stderr)
+        return 2
+    directory = os.getcwd()
+    if not module:
+        is_script = get_importer(program) is None
+        directory = os.path.dirname(os.path.realpath(program)) if is_script else program
+    redirect_children(directory)
+    # If this process is a command with `gradlite run` in it, do the same command without that.
+    is_ours = sys.argv[1:2] == ["run"] and sys.argv[0] != "-c"
+    is_ours = is_ours and sys.argv[-1 - len(args) :] == [program, *args]
+    options = sys.orig_argv[1 : -len(sys.argv)] if is_ours else []
+    if options and options[-1] in ("-m", "--module"):  # as other programs have it
+        del options[-1]
+    elif options and re.fullmatch("-[A-Za-z]+m", options[-1]):  # -Bm gradlite
+        options[-1] = options[-1].removesuffix("m")
+    command = [sys.executable, *options, *(["-m"] if module else []), program, *args]
+    if is_ours and os.name != "nt":
+        os.execv(sys.executable, command)
+    import subprocess
+
+    return subprocess.call(command)
 
 
-def run_script(script: str, args: Sequence[str]) -> int:
-    """Run a file."""
+def fault_of(path: str, module: bool) -> str:
+    """Return why there is nothing to run by this path or name of a module; '' if there is."""
+    if sys.flags.ignore_environment or sys.flags.no_site:
+        return "imports cannot be redirected under Python's options -E, -I and -S: omit them"
+    if module:
+        unsafe = printable(path) != path  # Python would show it as it is
+        return f"a module's name cannot have control characters: {path!r}" if unsafe else ""
+    importer = get_importer(path) if path else None
+    if importer is not None:
+        is_empty = importer.find_spec("__main__") is None
+        return f"there is no __main__.py in {path!r}: name a script" if is_empty else ""
     try:
-        with open(script, "rb") as file:
+        with open(path, "rb") as file:
             source = file.read()
     except OSError as error:
-        return refuse(f"cannot read {script!r}: {error.strerror}")
-    suffix = os.path.splitext(script)[1].lower()
+        return f"cannot read {path!r}: {error.strerror}"
+    suffix = os.path.splitext(path)[1].lower()
     if suffix == ".ipynb":
-        return refuse(
-            f"{script!r} is a notebook: run it in Jupyter, with `%load_ext gradlite.scalar` in its "
+        return (
+            f"{path!r} is a notebook: run it in Jupyter, with `%load_ext gradlite.scalar` in its "
             f"first cell, or make a script of it: jupyter nbconvert --to script"
         )
-    is_python = parse(source) is not None
     is_script = suffix in (".py", ".pyw") or (not suffix and b"\0" not in source)
-    if suffix in DATA or not (is_python or is_script):
-        return refuse(f"{script!r} is not a Python script")
-    if not is_python:  # Python says what is wrong
-        import subprocess
-
-        flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
-        return subprocess.call([sys.executable, *flags, script, *args])
-    directory = os.path.dirname(os.path.realpath(script))
-    if not sys.flags.safe_path:
-        sys.path[0] = directory
-    sys.argv = [script, *args]
-    path = os.path.join(os.getcwd(), script)
-    main = sys.modules["__main__"] = main_module(path)
-
-    def start() -> None:
-        exec(compile(source, path, "exec", dont_inherit=True), vars(main))
-
-    return redirected(directory, start)
-
-
-def redirected(directory: str, start: Callable[[], object]) -> int:
-    """Start a program with its imports redirected."""
-    install(directory)
-    try:
-        start()
-    except SystemExit:
-        raise
-    except BaseException:
-        sys.excepthook = without_our_frames(getattr(sys, "excepthook", sys.__excepthook__))
-        raise
-    return 0
-
-
-def main_module(script: str | None) -> ModuleType:
-    """Make the ``__main__`` that Python makes, for a script or for what it finds by a name."""
-    module = ModuleType("__main__")
-    vars(module).update(
-        __loader__=SourceFileLoader("__main__", script) if script else BuiltinImporter,
-        __annotations__={},
-        __builtins__=sys.modules["builtins"],
-    )
-    if script:
-        vars(module).update(__file__=script, __cached__=None)
-    return module
-
-
-def refuse(what: str) -> int:
-    """Say in one line why there is nothing to run."""
-    print(f"gradlite: error: {what}", file=sys.stderr)
-    return 2
-
-
-Hook = Callable[[type[BaseException], BaseException, TracebackType | None], Any]
-
-
-def without_our_frames(shown: Hook) -> Hook:
-    """Make the ``sys.excepthook`` that shows an exception as if plain Python ran the program."""
-
-    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        sys.excepthook = shown
-        while trace is not None and trace.tb_frame.f_code is not redirected.__code__:
-            trace = trace.tb_next
-        for _ in range(2):  # `redirected`, and what it starts
-            trace = trace and trace.tb_next
-        error.__traceback__ = sys.last_traceback = trace
-        shown(kind, error, trace)
-
-    return hook
+    if suffix in DATA or not (is_script or parse(source) is not None):
+        return f"{path!r} is not a Python script"
+    return ""

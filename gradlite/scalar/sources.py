@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import warnings
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from importlib.machinery import ModuleSpec
 from typing import Any
@@ -14,16 +14,14 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 OWN_SCOPE = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
-def source_of(spec: ModuleSpec | None) -> tuple[str, ast.Module]:
-    """Return the file of a module and its syntax tree; '' and an empty tree if unreadable."""
+def tree_of(spec: ModuleSpec | None) -> ast.Module:
+    """Return the syntax tree of a module's file, an empty one if it is missing or unreadable."""
     tree = None
     if spec is not None and spec.origin is not None and spec.origin.endswith(".py"):
         loader: Any = spec.loader
         with suppress(OSError, AttributeError):
             tree = parse(loader.get_data(spec.origin))
-        if tree is not None:
-            return spec.origin, tree
-    return "", ast.Module([], [])
+    return tree or ast.Module([], [])
 
 
 def parse(source: bytes) -> ast.Module | None:
@@ -61,16 +59,10 @@ def classes(tree: ast.Module) -> dict[str, ast.ClassDef]:
     return {name: node for name, node in definitions(tree) if isinstance(node, ast.ClassDef)}
 
 
-def has_nonlin(tree: ast.Module) -> bool:
-    """Return whether neurons take ``nonlin``: micrograd's do, the two-file version's do not."""
-    return any(isinstance(node, ast.arg) and node.arg == "nonlin" for node in ast.walk(tree))
-
-
-def activations(tree: ast.Module, known: Container[str]) -> set[str]:
-    """Return the functions of a Value, of those `known`, that a file's Neuron uses."""
-    neuron = classes(tree).get("Neuron", ast.Pass())
-    used = [node.attr for node in ast.walk(neuron) if isinstance(node, ast.Attribute)]
-    return {name for name in used if name in known}
+def used_names(tree: ast.AST) -> set[str]:
+    """Return the names of attributes that a piece of code uses, and of its parameters."""
+    parts = [getattr(node, "attr", None) or getattr(node, "arg", None) for node in ast.walk(tree)]
+    return {part for part in parts if part}
 
 
 def lacking(tree: ast.Module, names: Mapping[str, Any]) -> Iterator[str]:

@@ -456,6 +456,65 @@ def test_options_of_python_hold(folder, flags):
 
 
 @pytest.mark.parametrize(
+    "way", ["-m gradlite run", "-Bm gradlite run", "-mgradlite run", "-B {} run", "-B {} run --"]
+)
+def test_gradlite_is_taken_out_of_the_command(folder, way):
+    write(folder, {"s.py": "import sys\nprint(sys.argv, sys.flags, sys.orig_argv)\nimport engine"})
+    flags = way.format(ROOT / "gradlite" / "__main__.py").split()
+    before = flags[: 1 if "B" in way else 0]
+    expected = plain(folder, "s.py", "x", flags=[f.replace("m", "") for f in before])[1]
+    assert python(folder, *flags, "s.py", "x") == (0, expected, line("engine"))
+
+
+@pytest.mark.parametrize(
+    "way", ["-m cProfile -m", "-m trace --trackcalls --module", "-m pdb -c l -c c -m"]
+)
+def test_a_program_can_be_profiled_traced_and_debugged(folder, way):
+    write(folder, {"s.py": "import engine\ndef chosen(): pass\nchosen()"})
+    status, output, errors = plain(folder, *way.split(), "gradlite", "run", "s.py")
+    assert (status, errors) == (0, line("engine"))
+    assert "chosen" in output
+
+
+@pytest.mark.parametrize("option", ["-E", "-I"])
+def test_options_of_python_that_forbid_a_redirection_get_one_line(folder, option):
+    write(folder, {"s.py": "1 / 0"})
+    code = f"import sys; sys.path.append({str(ROOT)!r}); from gradlite.__main__ import main; main()"
+    errors = python(folder, option, "-c", code, "run", "s.py")[2]
+    assert errors.startswith("gradlite: error: imports cannot be redirected under Python's options")
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize("fault", ["", "1 / 0"])
+def test_a_start_up_file_of_the_users_own_runs_as_well(folder, fault):
+    elsewhere = folder.parent / "elsewhere"
+    write(elsewhere, {"sitecustomize.py": f"print(__name__, __file__)\n{fault}"})
+    write(folder, {"s.py": "import engine, sys\nprint('sitecustomize' in sys.modules)"})
+    _, output, errors = plain(folder, "-c", "", path=[elsewhere])
+    expected = 2 * output + f"{not fault}\n", 2 * errors + line("engine")  # gradlite, the program
+    assert run(folder, "s.py", path=[elsewhere])[1:] == expected
+
+
+def test_another_python_is_left_alone(folder):
+    code = """
+        import os, subprocess, sys
+        import micrograd.engine
+        state = os.environ["GRADLITE_RUN"]
+        os.environ["GRADLITE_RUN"] = state.replace(sys.prefix, "/another")
+        subprocess.run([sys.executable, "child.py"], check=True)
+        os.environ["GRADLITE_RUN"] = state
+        subprocess.run([sys.executable, "child.py"], check=True)
+        """
+    write(
+        folder,
+        {"s.py": code, "child.py": "import micrograd.engine as e; print(e.Value.__module__)"},
+    )
+    write(folder, MICROGRAD)
+    expected = "micrograd.engine\ngradlite.scalar.engine\n"
+    assert run(folder, "s.py") == (0, expected, line("micrograd"))
+
+
+@pytest.mark.parametrize(
     "way", ["./sub/script.py", "sub/../sub/script.py", "link.py", "{}/link.py"]
 )
 def test_the_script_may_lie_anywhere(folder, way):

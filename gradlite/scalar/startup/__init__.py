@@ -1,0 +1,1 @@
+"""Where the PYTHONPATH of redirected programs leads: Python runs `sitecustomize` at its start."""
