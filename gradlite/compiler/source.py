@@ -47,7 +47,7 @@ class Text:
     names : sequence of str
         What may not be used as a name: the parameters of the function.
     targets : dict of Line to (str, array), optional
-        Results that belong into given arrays, and how these are called.
+        Results that may be written to given arrays at once, and how these are called.
     """
 
     def __init__(
@@ -88,9 +88,6 @@ class Text:
             for holds in guards.get(line, ()):
                 test = f"not {self._word[line]}" if holds else self._word[line]
                 self.body.append((f"if {test}: raise Retrace", ""))
-        for line, (name, _) in self.targets.items():
-            if line not in self.plan.direct:
-                self.body.append((f"np.copyto({name}, {self._word[line]})", ""))
         for line, tests in guards.items():
             if line.fn is None:
                 self.body[:0] = [

@@ -18,7 +18,7 @@ from gradlite.autodiff.precision import wide
 from gradlite.autodiff.tape import walk
 from gradlite.autodiff.tensor import Tensor
 from gradlite.compiler.defined import Defined, Retrace
-from gradlite.compiler.program import Program
+from gradlite.compiler.program import Line, Program
 from gradlite.compiler.simplify import simplified
 from gradlite.compiler.source import Text
 from gradlite.compiler.symbols import Draws, Symbol, as_symbols, to_lines
@@ -147,30 +147,33 @@ class GradientProgram:
         self, value: Any, gradients: Any, leaves: Any, buffers: Any, batch: list[Any]
     ) -> None:
         program = self._program
-        stored = [(old.name, s.line, array) for s, old, array in buffers if s.line is not old]
-        results = [to_lines(value._data), *(line for _, line, _ in stored)]
-        found = [
-            (leaves[node], to_lines(g.astype(leaves[node].grad.dtype, copy=False)))
-            for node, g in gradients.items()
-        ]
-        results += [line for _, line in found]
+        stored = [(old.name, array, s.line) for s, old, array in buffers if s.line is not old]
+        for node, g in gradients.items():
+            view = leaves[node]
+            name = f"grad_{'_'.join(reversed(view.name.split('.')))}_"
+            stored.append((name, view.grad, to_lines(g.astype(view.grad.dtype, copy=False))))
+        results = [to_lines(value._data), *(result for _, _, result in stored)]
         program, results = simplified(program, results)
         program, results = simplified(program, results)
-        lines = results[1 + len(stored) :]
-        targets = {
-            line: (f"grad_{'_'.join(reversed(view.name.split('.')))}_", view.grad)
-            for (view, _), line in zip(found, lines, strict=True)
-        }
-        text = Text(program, results[: 1 + len(stored)], [*self._taken], targets)
-        inputs = {line.name: line.value for line in program.lines if line.fn is None}
+        targets: dict[Line, tuple[str, np.ndarray]] = {}
+        for (name, array, _), result in zip(stored, results[1:], strict=True):
+            # Buffers are written last: a run that meets other numbers must leave them as they are.
+            if isinstance(result, Line) and name.startswith("grad_"):
+                targets.setdefault(result, (name, array))
+        text = Text(program, results, [*self._taken], targets)
         parameters = ["x", "target", "weight_of_rows"][: len(batch)]
+        inputs = {line.name: line.value for line in program.lines if line.fn is None}
         text.namespace.update((n, a) for n, a in inputs.items() if n not in parameters)
-        for (name, _, _), line in zip(stored, results[1:], strict=False):
-            text.body.append((f"np.copyto({name}, {text.word(line)})", ""))
+        for (name, array, _), result in zip(stored, results[1:], strict=True):
+            text.namespace[name] = array
+            written = isinstance(result, Line) and result in text.plan.direct
+            if not written or targets[result][0] != name:
+                text.body.append((f"np.copyto({name}, {text.word(result)})", ""))
         signature = f"step({', '.join(parameters)})"
         self.defined = Defined(signature, [], text, text.word(results[0]), quiet=True)
         self.run = self.defined.run
-        self.sinks = [(view.sink, view.grad) for view, _ in found]
+        views = [leaves[node] for node in gradients]
+        self.sinks = [(view.sink, view.grad) for view in views]
         draws = any(line.is_draw for line in program.lines)
         self._restored = list(self._generators.values()) if draws and program.guards else []
 

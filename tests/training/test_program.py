@@ -269,6 +269,31 @@ def test_parameters_are_read_and_gradients_written_where_they_are(dtype):
         optimizer.zero_grad()
 
 
+def test_parameters_with_one_gradient_and_with_a_constant_one():
+    class Twice(nn.Module):
+        def __init__(self):
+            self.a, self.b = nn.Linear(3, 2), nn.Linear(3, 2)
+            self.offset = nn.Parameter(np.zeros(2))
+
+        def forward(self, x):
+            return self.a(x) + self.b(x) + self.offset
+
+    def total(z, t, w):
+        return np.sum(z)
+
+    net = Twice()
+    optimizer = SGD(net.parameters())
+    x, y = np.ones((5, 3), np.float32), np.zeros((5, 2), np.float32)
+    for loss in (squared, total):
+        GradientProgram(net, loss, optimizer, (x, y, None))(x, y, None)
+        gradients = [p.grad.copy() for p in net.parameters()]
+        optimizer.zero_grad()
+        loss(net(x), y, None).backward()
+        for p, g in zip(net.parameters(), gradients, strict=True):
+            np.testing.assert_array_equal(p.grad, g)
+        optimizer.zero_grad()
+
+
 class Reversed(nn.Linear):
     """Whose gradient is put together of parts."""
 
