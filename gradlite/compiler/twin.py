@@ -1,0 +1,118 @@
+"""Twins: a network is traced through a copy, whose parameters and buffers are symbols.
+
+So nothing of the network itself changes, in this thread or for others. What the trace draws and
+counts is taken back: the first run draws and counts it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from gradlite.autodiff.node import GradAccumulator, Node
+from gradlite.compiler.memory import Memory, parts_of
+from gradlite.compiler.program import Program
+from gradlite.compiler.symbols import Draws, Symbol, as_symbols
+from gradlite.errors import CompileError
+
+
+def is_network(fn: Any) -> bool:
+    """Return whether a function is an object with parameters and buffers."""
+    return hasattr(fn, "named_parameters") and hasattr(fn, "named_buffers")
+
+
+class Twin:
+    """A copy of a network for a program.
+
+    Parameters
+    ----------
+    program : Program
+        Gets parameters and buffers as inputs.
+    network : Module
+        The network; only read.
+    taken : set of str
+        Names in use, to which those of the inputs are added.
+
+    Attributes
+    ----------
+    network : Module
+        The copy.
+    arrays : dict
+        The arrays of the inputs, by name.
+    parameters : list of (str, Tensor, array)
+        The parameters of the network, and the arrays that they had.
+    leaves : dict of Node to (str, Tensor)
+        The parameters that are trained, by the node of their copy.
+    generators : list of Generator
+        What the network draws from.
+    """
+
+    def __init__(self, program: Program, network: Any, taken: set[str]) -> None:
+        self._program = program
+        self._taken = taken
+        self._memo: dict[int, Any] = {}
+        self._buffers: list[tuple[str, np.ndarray, Symbol, Any]] = []
+        self.arrays: dict[str, np.ndarray] = {}
+        self.parameters: list[tuple[str, Any, np.ndarray]] = []
+        self.leaves: dict[Node, tuple[str, Any]] = {}
+        for name, p in network.named_parameters():
+            word, symbol = self._input(name, p.data)
+            self.parameters.append((word, p, p.data))
+            twin = object.__new__(type(p))
+            twin._data, twin._node = symbol, None
+            if p.requires_grad:
+                twin._node = Node(None, (), (), symbol, symbol.shape)
+                twin._node.sink = GradAccumulator(p.dtype)
+                self.leaves[twin._node] = word, p
+            self._memo[id(p)] = twin
+        for name, array in network.named_buffers():
+            word, symbol = self._input(name, array)
+            self._buffers.append((word, array, symbol, symbol.line))
+            self._memo[id(array)] = symbol
+        attributes = [x for part in network.modules() for x in vars(part).values()]
+        self.generators = [x for x in attributes if isinstance(x, np.random.Generator)]
+        self._memo.update((id(x), Draws(program, x)) for x in self.generators)
+        self.network = copy.deepcopy(network, self._memo)
+
+    def _input(self, name: str, array: np.ndarray) -> tuple[str, Symbol]:
+        word = "_".join(reversed(name.split(".")))
+        while word in self._taken:
+            word += "_"
+        self._taken.add(word)
+        self.arrays[word] = array
+        return word, as_symbols(self._program, self._program.input(word, array))
+
+    def stored(self) -> list[tuple[str, np.ndarray, Any]]:
+        """Return the buffers that the trace has changed: name, array, and the line of the new."""
+        return [(n, array, s.line) for n, array, s, old in self._buffers if s.line is not old]
+
+    @contextmanager
+    def watched(self, *others: Any) -> Iterator[None]:
+        """Take back what the trace draws and counts, in the network and in other functions.
+
+        Raises
+        ------
+        CompileError
+            If they remember something from call to call, which a program does not.
+        """
+        states = [generator.bit_generator.state for generator in self.generators]
+        holders = [*self.network.modules(), *(part for fn in others for part in parts_of(fn))]
+        memories = [Memory(holder) for holder in holders]
+        try:
+            yield
+        finally:
+            for generator, state in zip(self.generators, states, strict=True):
+                generator.bit_generator.state = state
+            changed = [name for memory in memories for name in memory.restore()]
+        if changed:
+            raise CompileError.here(
+                f"Network or loss change what they refer to when they are called: "
+                f"{', '.join(changed)}."
+            )
+        # Copies were made of generators inside lists and the like: what they draw is constant.
+        if any(isinstance(x, np.random.Generator) for x in self._memo.values()):
+            raise CompileError.here("The network has generators that are not attributes.")
