@@ -274,7 +274,9 @@ def test_the_page_opens_without_a_request(show, browser):
     screen = show(neuron()[0])
     assert browser.title == f"The graph of out = {neuron()[0].data:.4f}"
     assert screen.text("#counter") == "step 0 of 7"
-    assert screen.text("#said") == "out from x, w, b. Step on to compute it."
+    assert screen.text("#said") == (
+        "out is computed from x, w and b. Step through the computation, then back through it."
+    )
     assert requests(browser) == [screen.url]
 
 
@@ -348,9 +350,11 @@ def test_gradients_add_up_in_their_boxes(show):
 def test_the_box_of_a_tensor_has_a_place_for_its_gradient(show):
     loss, (W1, *_) = network()
     screen = show(loss)
+    id = screen.box(W1).get_attribute("id")
+    screen.run("zoom(1 / view.k); bring(arguments[0])", id)
     field = screen.box(W1).find_element("css selector", ".gradient")
     assert field.text == "grad"
-    screen.press(KEYS["end"], "0")
+    screen.run("stepTo(last); bring(arguments[0])", id)
     loss.backward()
     assert field.text == f"grad norm {np.linalg.norm(W1.grad):.4f}"
     inside, box = field.rect, screen.box(W1).find_element("css selector", "path").rect
@@ -529,9 +533,9 @@ def test_what_a_box_is_called_tells_its_numbers_and_whether_it_has_its_turn(show
 
 def test_a_leaf_has_nothing_behind_it(show):
     screen = show(Value(3.0, label="x"))
-    assert screen.text("#said") == "x. Step on to compute it."
+    assert screen.text("#said") == "x is given, not computed."
     screen.press(KEYS["end"])
-    told = "The gradient of x with respect to itself is 1. It has no inputs."
+    told = "The gradient of x with respect to itself is 1. There is nothing to pass it back to."
     assert screen.text("#said").endswith(told)
     assert not screen.find("#next").is_enabled()
 
@@ -620,7 +624,7 @@ def test_the_steps_begin_with_the_forward_pass(show):
     screen = show(out)
     assert screen.run("return document.querySelectorAll('.pending').length") == 0
     screen.press(KEYS["right"])
-    assert screen.text("#said") == "Forward t1 = x * w = 2 * -3 = -6.0000"
+    assert screen.text("#said") == "Forward t1 = x * w = 2 * -3 = -6"
     assert screen.run("return document.querySelectorAll('[role=button].pending').length") == 2
     hidden = "[...document.querySelectorAll('.pending .figure')]"
     seen = f"return {hidden}.every((x) => getComputedStyle(x).visibility === 'hidden')"
@@ -642,6 +646,42 @@ def test_the_panel_says_the_chain_rule_with_the_numbers_once_they_are_known(show
     assert screen.run("return document.querySelectorAll('#rule .numbers math').length") == 2
     screen.choose(w)
     assert "w.grad += t1.grad * x = 0.7864 * 2 = 1.573" in screen.text("#gradient")
+
+
+def test_of_arrays_the_panel_says_the_first_element_and_the_size_of_all(show):
+    x, W = leaves(np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]]))
+    screen = show((np.einsum("ij,jk->ik", x, W) @ np.array([[5.0, 6.0, 7.0]])).sum())
+    codes = "return [...document.querySelectorAll('#rule .derivative pre')].map((x) => x.innerText)"
+    screen.press(KEYS["end"])
+    assert [text.replace("\u00a0", " ") for text in screen.run(codes)] == [
+        "p1.grad += einsum('ik,jk->ij', t1.grad, p2)  # (1, 2), norm 90.0000",
+        "p2.grad += einsum('ik,ij->jk', t1.grad, p1)  # (2, 1), norm 40.2492",
+    ]
+    shown = "return [...document.querySelectorAll('#rule .numbers')].map((x) => x.innerText)"
+    assert ["".join(text.split()) for text in screen.run(shown)] == ["54=18·3", "18=18·1"]
+    assert screen.text("#said").startswith(
+        "Backward t1 passes back a gradient to p1 (norm 90.0000) and p2 (norm 40.2492)."
+    )
+    made = screen.text("#forward pre").replace("\u00a0", " ")
+    assert made == "t1 = einsum('ij,jk->ik', p1, p2) = 11"
+    screen.run("choose(data.forward[1])")
+    made = screen.text("#forward pre").replace("\u00a0", " ")
+    assert made == "t2 = t1 @ c1  # (1, 3), norm 115.3690"
+
+
+def test_of_many_parameters_the_start_says_the_number(show):
+    screen = show(mlp())
+    assert screen.text("#said").startswith("t74 is computed from 41 parameters")
+    screen.run("stepTo(turn)")
+    assert "with respect to itself is 1. Next, it is passed back." in screen.text("#said")
+
+
+def test_an_array_starts_from_ones_and_the_page_says_so(show):
+    (x,) = leaves(np.array([1.0, 2.0]))
+    screen = show(np.exp(x))
+    screen.run("stepTo(turn)")
+    told = "It starts with an array of ones, for the gradient of the sum of t1."
+    assert told in screen.text("#said")
 
 
 def test_a_constant_is_asked_for_no_derivative(show):
@@ -703,6 +743,69 @@ def test_of_a_large_graph_the_result_is_seen_first_and_a_map_of_all(show, browse
     assert screen.find(".chosen.node").rect["y"] > canvas["y"] + canvas["height"]
     screen.press("0")
     assert screen.run(OUTSIDE) == 0
+
+
+NAMES = """
+    const shown = [...graph.querySelectorAll('.node text')].filter((text) => {
+        const { display, visibility } = getComputedStyle(text);
+        return display !== 'none' && visibility !== 'hidden';
+    });
+    return shown.map((text) => {
+        const box = text.closest('.node');
+        const [inside, around] = [text, box].map((part) => part.getBoundingClientRect());
+        const fits = inside.left >= around.left && inside.right <= around.right
+            && inside.top >= around.top - 1 && inside.bottom <= around.bottom + 1;
+        const size = parseFloat(getComputedStyle(text).fontSize) * view.k;
+        return [text.textContent, box.id, fits, size];
+    });
+"""
+
+
+def test_from_afar_each_box_shows_its_name_large_enough_to_read(show, browser):
+    screen = show(network()[0])
+    resize(browser, 390, 844)
+    browser.refresh()
+    assert screen.run("return view.k") < 0.6
+    names = screen.run(NAMES)
+    assert all(fits for _, _, fits, _ in names)
+    assert len(names) == screen.run("return drawing.querySelectorAll('.node').length")
+    boxes = {text: size for text, id, _, size in names if not id.endswith("-op")}
+    assert set(boxes) == {"p1", "p2", "p3", "p4", "c1", "c2", *(f"t{i}" for i in range(1, 9))}
+    assert min(size for text, size in boxes.items() if text[0] != "c") >= 9
+    assert {"affine", "relu", "cross_entropy"} <= {text for text, *_ in names}
+    assert not screen.run("return [...drawing.querySelectorAll('.node polyline')]"
+                          ".some((line) => getComputedStyle(line).display !== 'none')")  # fmt: skip
+    screen.press(KEYS["right"])
+    assert screen.run("return view.k") >= 0.9
+    near = [text for text, *_ in screen.run(NAMES)]
+    assert "gl.affine" in near
+    assert "affine" not in near
+
+
+def test_from_afar_a_path_is_told_by_its_end(show):
+    screen = show(neuron()[0])
+    names = {
+        "layers.0.neurons.1.w.0": "w.0", "0.weight": "weight", "np.linalg.cholesky": "cholesky",
+        "a b.c": "a b.c", "**2": "**2", "3.5": "3.5", "… 12 more times: 5 each": "… 12 more times",
+    }  # fmt: skip
+    assert screen.run("return arguments[0].map(brevity)", [*names]) == [*names.values()]
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (390, 844), (844, 390)])
+def test_the_legend_lies_beside_the_graph(show, browser, size):
+    screen = show(network()[0])
+    resize(browser, *size)
+    legend, canvas = screen.find("#legend").rect, screen.find("#canvas").rect
+    assert legend["y"] + legend["height"] <= canvas["y"]
+    assert legend["height"] < 30  # one line
+
+
+def test_on_a_phone_the_panel_has_no_line_on_its_left(show, browser):
+    screen = show(neuron()[0])
+    width = "return getComputedStyle(panel).borderLeftWidth"
+    assert screen.run(width) == "1px"
+    resize(browser, 390, 844)
+    assert screen.run(width) == "0px"
 
 
 def test_a_graph_is_laid_out_the_way_in_which_it_is_seen_larger(graphviz, tmp_path):
@@ -799,6 +902,26 @@ def test_text_is_legible_on_every_box_on_light_and_dark_pages():
     for fill in [match[1] for match in fills] + ["#dfe8f2", "#fdf1d6"]:
         for text in ("#000000", "#555555", "#8a4200", "#00573f"):
             assert contrast(text, fill) >= 4.5
+
+
+def test_a_page_that_is_out_of_sight_at_first_is_drawn_once_it_is_seen(browser, tmp_path, graphviz):
+    shown = draw_dot(neuron()[0])._repr_html_().replace('loading="lazy"', "")
+    path = tmp_path / "notebook.html"
+    path.write_text(f"<!DOCTYPE html><body><div hidden>{shown}</div>{shown}</body>")
+    resize(browser, 1280, 1400)
+    complaints(browser)
+    browser.get(f"file://{path}")
+    views = []
+    for frame in browser.find_elements("css selector", "iframe"):
+        browser.execute_script("document.querySelector('div').hidden = false")
+        browser.switch_to.frame(frame)
+        browser.execute_async_script("requestAnimationFrame(() => setTimeout(arguments[0], 50))")
+        field = "graph.querySelector('.gradient').getBBox()"
+        views.append(browser.execute_script(f"return [view.k, {field}.x]"))
+        browser.switch_to.default_content()
+    assert views[0] == views[1]
+    assert views[0][0] > 0.5
+    assert complaints(browser) == []
 
 
 def test_two_pages_in_one_notebook_do_not_meet(browser, tmp_path, graphviz):
