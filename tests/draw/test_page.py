@@ -596,6 +596,19 @@ def test_a_phone_shows_everything_within_its_width(show, browser, dark):
     assert (max(map(int, re.findall(r"\d+", background))) < 60) == dark
 
 
+@pytest.mark.parametrize("width", [390, 667, 801, 844, 960, 1025, 1280])
+def test_nothing_in_the_bar_is_cut_off(show, browser, width):
+    screen = show(mlp())
+    resize(browser, width, 700)
+    screen.press(KEYS["end"])
+    canvas = screen.find("#canvas").rect
+    for part in ("counter", "scrub", "speed", "said"):
+        rect = screen.find(f"#{part}").rect
+        assert canvas["x"] <= rect["x"]
+        assert rect["x"] + rect["width"] <= canvas["x"] + canvas["width"]
+        assert screen.run(f"return $('{part}').scrollWidth <= $('{part}').clientWidth")
+
+
 @pytest.mark.parametrize("size", [(740, 360), (667, 375)])
 def test_a_small_phone_that_lies_has_room_for_graph_and_panel(show, browser, size):
     screen = show(network()[0])
