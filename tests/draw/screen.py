@@ -47,7 +47,7 @@ def mlp():
 
 def layers():
     """Make a graph that leads down to the right, so that its result is far from its middle."""
-    parts = [(nn.Linear(4, 4), nn.ReLU(), nn.LayerNorm(4)) for _ in range(6)]
+    parts = [(nn.Linear(4, 4), nn.ReLU(), nn.LayerNorm(4)) for _ in range(8)]
     return nn.Sequential(*(layer for block in parts for layer in block))(np.ones((3, 4))).sum()
 
 

@@ -146,7 +146,15 @@ def test_at_first_the_whole_of_a_small_graph_is_seen(show, browser, make, size):
     assert not screen.find("#map").is_displayed()
 
 
-@pytest.mark.parametrize("size", [(1280, 900), (390, 844), (360, 640), (844, 390)])
+def test_at_first_the_whole_of_a_large_graph_is_seen_where_names_can_be_read(show, browser):
+    screen = show(mlp())
+    resize(browser, 1280, 900)
+    browser.refresh()
+    assert screen.run(OUTSIDE) == 0
+    assert min(size for _, id, _, size in screen.run(NAMES) if not id.endswith("-op")) > 8
+
+
+@pytest.mark.parametrize("size", [(1024, 600), (390, 844), (360, 640), (844, 390)])
 @pytest.mark.parametrize("make", [mlp, layers])
 def test_of_a_large_graph_the_result_is_seen_first_and_a_map_of_all(show, browser, make, size):
     screen = show(make())

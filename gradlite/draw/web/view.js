@@ -3,8 +3,7 @@
 const { width: fullWidth, height: fullHeight } = drawing.viewBox.baseVal;
 const LEGIBLE = 0.9; // the scale at which a step is shown, at least
 const OVERVIEW = 0.7; // below this, boxes show their names alone
-const SMALL = 40; // boxes: so many are shown as a whole at first, others if they are legible
-const WHOLE = 0.4;
+const WHOLE = 0.2; // below this, names are too small to read
 const view = { x: 0, y: 0, k: 1 };
 const paper = shape("g", {}, drawing);
 paper.append(graph);
@@ -42,10 +41,10 @@ function fit() {
   look();
 }
 
-// At first, all is shown; of a graph too large for that, the result, beside the map of all.
+// At first, all is shown; if that cannot be read, the result, beside the map of all.
 function begin() {
   fit();
-  if (view.k >= WHOLE || order.length <= SMALL) return;
+  if (view.k >= WHOLE) return;
   zoom(LEGIBLE / view.k);
   const { left, width } = groups[data.root].getBoundingClientRect();
   view.x += (canvas.clientWidth - width) / 2 - left;
