@@ -45,6 +45,7 @@ NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 
 MOST_CLASSES_SHOWN = 12
 OTHERS = "all others"
+NEWLINE = "\n"
 MOST_UNITS = 24
 LINE = 16  # characters of a class beside the matrix, in two lines at most
 
@@ -100,7 +101,9 @@ def confusion(y: np.ndarray, prediction: np.ndarray, classes: list[Any]) -> Draw
         ax.tick_params(length=0)
         ax.spines[:].set_visible(False)
 
-    return make_svg("confusion", paint), caption
+    lines = max(len(name.splitlines()) for name in names)
+    side = 1.2 + len(names) * (0.14 + 0.13 * lines)  # a name runs into no other
+    return make_svg("confusion", paint, (max(4.0, side + 0.6), max(3.2, side))), caption
 
 
 def distinct(names: list[str], classes: list[Any]) -> list[str]:
@@ -114,7 +117,7 @@ def distinct(names: list[str], classes: list[Any]) -> list[str]:
     """
     ends = [legible(str(name)[-LINE:].strip()) for name in classes]
     written = [
-        f"{name[: LINE - 1]}…\n{end}" if names.count(name) > 1 else name
+        f"{name[: LINE - 1].replace(NEWLINE, ' ')}…\n{end}" if names.count(name) > 1 else name
         for name, end in zip(names, ends, strict=True)
     ]
     before = [written[:i].count(name) for i, name in enumerate(written)]
@@ -183,7 +186,9 @@ def thumbnail(image: np.ndarray, colours: str, limit: float | None = None) -> st
 # -- SVG --------------------------------------------------------------------------------------
 
 
-def make_svg(name: str, paint: Callable[[Axes], None]) -> str:
+def make_svg(
+    name: str, paint: Callable[[Axes], None], inches: tuple[float, float] = (4.0, 3.2)
+) -> str:
     """Call `paint` on new axes, and return the SVG; `name` makes its ids unique on the page."""
     try:
         from matplotlib import rc_context
@@ -197,7 +202,7 @@ def make_svg(name: str, paint: Callable[[Axes], None]) -> str:
     with rc_context(STYLE), warnings.catch_warnings():
         # The browser has the letters that matplotlib's font lacks.
         warnings.filterwarnings("ignore", "Glyph")
-        canvas = Figure(figsize=(4, 3.2), layout="constrained")
+        canvas = Figure(figsize=inches, layout="constrained")
         paint(canvas.add_subplot())
         canvas.savefig(svg, format="svg", bbox_inches="tight", metadata=NO_METADATA)
     return embedded(svg.getvalue(), name)

@@ -164,6 +164,8 @@ def small(x: Any) -> str:
         return f"{x.shape} {x.dtype}" if x.ndim else small(x.item())
     if is_sparse(x):
         return f"{x.shape} {x.dtype}, sparse"
+    if x is Ellipsis:
+        return "..."
     if isinstance(x, slice):
         bounds = ["" if part is None else str(part) for part in (x.start, x.stop)]
         return ":".join(bounds) + (f":{x.step}" if x.step is not None else "")

@@ -7,7 +7,8 @@ numbers, for arrays those of the first element.
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,11 +19,17 @@ from gradlite.draw.boxes import operands, small
 from gradlite.draw.formulas import mathml
 from gradlite.draw.latex import decimal, latex, latex_number
 from gradlite.draw.mathematics import Arraywise, Elementwise, Entry, entry_of
+from gradlite.draw.mathematics.terms import TERMS, einsum_code, einsum_spelled, einsum_terms
+from gradlite.draw.names import call
 from gradlite.errors import GraphError
 from gradlite.scalar import Value
 
 Texts = dict[str, str]
 Numbers = dict[str, float]
+Term = tuple[str, Numbers]  # an expression, and the numbers of its symbols
+Shape = tuple[int, ...]
+
+SHOWN = 2  # terms of a sum
 
 
 class Chain(NamedTuple):
@@ -31,11 +38,11 @@ class Chain(NamedTuple):
     Attributes
     ----------
     code : str
-        A Python statement with names.
+        A Python statement with names; '' if there is no short one.
     numbers : str
-        Its right-hand side with numbers; '' if they are unknown, or a sum of many.
+        Its right-hand side with numbers; '' if they are unknown.
     mathml : str
-        The same as an equation; '' likewise.
+        The same as an equation.
     where : str
         The index of the element that the numbers are of, '' for a single number.
     """
@@ -82,61 +89,170 @@ def forward_text(item: Any, known: Known) -> str:
         numbers = symbol_numbers(item, entry, known, ())
         put = f" = {with_numbers(entry.definition, numbers)}" if numbers else ""
     else:
-        op = getattr(rule_of(item), "name", "").removeprefix("np.").removeprefix("gl.")
         parts = [known.names.get(id(x)) or small(x) for x in operands(item) if x is not None]
-        code, put = f"{op}({', '.join(parts)})" if op else "", ""
+        if "subscripts" in params_of(item):
+            parts.insert(0, repr(params_of(item)["subscripts"]))
+        code, put = call(getattr(rule_of(item), "name", ""), parts), ""
     return f"{code}{put}" if code in ("", name) else f"{name} = {code}{put}"
 
 
 def chain_at(item: Any, x: Any, g: Any, amount: Any, known: Known) -> Chain | None:
     """Write what a result of gradient `g` passes back to `x`, an input of it."""
     entry, rule = formula_of(item), rule_of(item)
-    if entry is None or rule is None or rule.variadic is not None:
+    if entry is None or rule is None:
         return None
-    derivatives = entry.derivatives if isinstance(entry, Elementwise) else entry.code
-    used = zip(entry.arguments, operands(item), strict=False)
-    terms = [derivatives.get(symbol, "") for symbol, operand in used if operand is x]
-    if not terms or not all(terms):
-        return None
-    texts = symbol_names(item, entry, known)
-    written = " + ".join(with_names(term, texts) for term in terms)
-    code = f"{attribute(known.names[id(x)])}.grad += {written}"
+    given = [i for i, operand in enumerate(operands(item)) if operand is x]
     if isinstance(entry, Elementwise):
-        return with_amount(code, terms, amount, elements(item, entry, amount, g, known))
-    return Chain(code) if fits(item, entry, g) else None
+        codes, terms = elementwise(item, entry, given, g, amount, known)
+    elif rule.name == "np.einsum":
+        codes, terms = of_einsum(item, given, g, known)
+    elif rule.variadic is None and are_matrices(item, entry):
+        codes, terms = arraywise(item, entry, given, g, known)
+    else:
+        codes, terms = [], []
+    code = f"{attribute(known.names[id(x)])}.grad += {' + '.join(codes)}"
+    symbol = entry.arguments[min(given[0], len(entry.arguments) - 1)] if given else ""
+    return with_amount(code if codes and all(codes) else "", terms, amount, symbol)
 
 
-def elements(item: Any, entry: Elementwise, amount: Any, g: Any, known: Known) -> Numbers:
-    """Map the symbols to the numbers of the first element of `amount`; none if it is a sum."""
-    shape = np.shape(amount)
-    one = np.size(amount) == 1 or bool(entry.reduction) or np.shape(g) == shape
-    return symbol_numbers(item, entry, known, shape, g) if one else {}
+def elementwise(
+    item: Any, entry: Elementwise, given: Sequence[int], g: Any, amount: Any, known: Known
+) -> tuple[list[str], list[Term]]:
+    """Write the derivatives in arguments of indices `given`, and the terms of the first element."""
+    symbols = [symbol for i, symbol in enumerate(entry.arguments) if i in given]
+    derivatives = [entry.derivatives.get(symbol, "") for symbol in symbols]
+    if not all(derivatives):
+        return [], []
+    texts, wanted = symbol_names(item, entry, known), np.shape(amount)
+    shape = wanted if entry.reduction else np.shape(g)
+    codes = [summed(with_names(text, texts), wanted, shape) for text in derivatives]
+    terms = []
+    for place in islice(np.ndindex(summed_over(wanted, shape)), SHOWN + 1):
+        numbers = symbol_numbers(item, entry, known, shape, g, place)
+        terms += [(text, numbers) for text in derivatives if numbers]
+    return codes, terms
 
 
-def with_amount(code: str, terms: list[str], amount: Any, numbers: Numbers) -> Chain:
-    """Add to a statement the numbers of its terms, and what they come to."""
-    if not numbers:
-        return Chain(code)
+def arraywise(
+    item: Any, entry: Arraywise, given: Sequence[int], g: Any, known: Known
+) -> tuple[list[str], list[Term]]:
+    """Write the same of a function of whole arrays."""
+    texts, args = symbol_names(item, entry, known), arguments(item, known)
+    ans = known.values.get(id(item))
+    params = {k: v for k, v in (item.params or {}).items() if k != "residuals"}
+    table = TERMS.get(item.rule.name, {})
+    codes: list[str] = []
+    terms: list[Term] = []
+    for symbol in [symbol for i, symbol in enumerate(entry.arguments) if i in given]:
+        code = entry.code.get(symbol, "") if entry.result.isupper() or not np.ndim(g) else ""
+        codes.append(with_names(code, texts) if code else "")
+        if symbol in table and args and ans is not None:
+            text, found = table[symbol]
+            terms += each_term(text, found(g, ans, *args, **params))
+    return codes, terms
+
+
+def of_einsum(
+    item: Any, given: Sequence[int], g: Any, known: Known
+) -> tuple[list[str], list[Term]]:
+    """Write the same of an einsum."""
+    names = [attribute(known.names.get(id(x)) or small(x)) for x in operands(item)]
+    args = arguments(item, known)
+    codes: list[str] = []
+    terms: list[Term] = []
+    for i in given:
+        spelled = einsum_spelled(i, args, item.params["subscripts"]) if args else None
+        if spelled is None:
+            return [], []
+        codes.append(einsum_code(i, names, f"{attribute(known.names[id(item)])}.grad", *spelled))
+        found = einsum_terms(i, g, args, *spelled)
+        terms += each_term(" * ".join(found), found)
+    return codes, terms
+
+
+def arguments(item: Any, known: Known) -> list[Any]:
+    """Return the arrays that an operation was carried out on; none if one is unknown."""
+    given = operands(item)
+    args = [known.values.get(id(x), None if isinstance(x, Node) else x) for x in given]
+    lost = any(arg is None and x is not None for arg, x in zip(args, given, strict=True))
+    return [] if lost else args
+
+
+def each_term(text: str, found: Mapping[str, Any]) -> list[Term]:
+    """Return the terms of a sum, given for each symbol a number, or one of each term."""
+    counts = [len(x) for x in found.values() if np.ndim(x)]
+    return [
+        (text, {symbol: float(x[k] if np.ndim(x) else x) for symbol, x in found.items()})
+        for k in range(min(*counts, SHOWN + 1) if counts else bool(found))
+    ]
+
+
+def summed_over(wanted: Shape, shape: Shape) -> Shape:
+    """Return how many elements of each axis of `shape` are summed into the first of `wanted`."""
+    padded = (1,) * (len(shape) - len(wanted)) + tuple(wanted)
+    return tuple(n if m == 1 else 1 for m, n in zip(padded, shape, strict=True))
+
+
+def summed(code: str, wanted: Shape, shape: Shape) -> str:
+    """Write the sum over the axes of `shape` that `wanted` was broadcast along.
+
+    Examples
+    --------
+    >>> summed("g * x", (3, 1), (2, 3, 4)), summed("g", (), (5,)), summed("g", (5,), (5,))
+    ('(g * x).sum(0).sum(1, keepdims=True)', 'g.sum()', 'g')
+    """
+    lead = len(shape) - len(wanted)
+    ones = tuple(i for i, m in enumerate(wanted) if m == 1 != shape[lead + i])
+    if not lead and not ones:
+        return code
+    axes = ", ".join(map(str, range(lead)))
+    code = attribute(code)
+    if lead:
+        code += ".sum()" if not wanted else f".sum({axes})" if lead == 1 else f".sum(({axes}))"
+    if ones:
+        code += f".sum({ones[0] if len(ones) == 1 else ones}, keepdims=True)"
+    return code
+
+
+def with_amount(code: str, terms: Sequence[Term], amount: Any, symbol: str) -> Chain | None:
+    """Add to a statement the terms of the first element with numbers, and what they come to.
+
+    If they are unknown, what they come to is an equation for the gradient of the symbol.
+    """
+    if not isinstance(amount, (np.ndarray, np.generic, float)) or not np.size(amount):
+        return Chain(code) if code else None
     shape = np.shape(amount)
     total = first(amount, shape)
     where = "" if np.size(amount) == 1 else f"[{', '.join('0' * len(shape))}]"
-    put = " + ".join(with_numbers(term, numbers) for term in terms)
+    if not terms:
+        name = rf"\frac{{dL}}{{d{symbol}}}"
+        return Chain(code, "", mathml(f"{name} = {latex_number(total)}") if where else "", where)
+    shown, more = terms[:SHOWN], len(terms) > SHOWN
+    put = joined([with_numbers(*term) for term in shown]) + " + ..." * more
     if put == decimal(total):  # as it is
         return Chain(code, put, where=where)
-    written = f"{latex_number(total)} = {' + '.join(latex(term, numbers) for term in terms)}"
-    return Chain(code, f"{put} = {decimal(total)}", mathml(written), where)
+    written = joined([latex(*term) for term in shown]) + r" + \cdots" * more
+    return Chain(
+        code, f"{put} = {decimal(total)}", mathml(f"{latex_number(total)} = {written}"), where
+    )
 
 
-def fits(item: Any, entry: Arraywise, g: Any) -> bool:
+def joined(terms: Sequence[str]) -> str:
+    """Write a sum: ``1 - 2`` rather than ``1 + -2``."""
+    return " + ".join(terms).replace("+ -", "- ")
+
+
+def are_matrices(item: Any, entry: Arraywise) -> bool:
     """Return whether the capitals of an entry stand for matrices in this call."""
     symbols = zip(entry.arguments, operands(item), strict=False)
-    matrices = all(getattr(x, "ndim", 0) == 2 for symbol, x in symbols if symbol.isupper())
-    return matrices and np.ndim(g) == (2 if entry.result.isupper() else 0)
+    return all(getattr(x, "ndim", 0) == 2 for symbol, x in symbols if symbol.isupper())
 
 
-def first(x: Any, shape: tuple[int, ...]) -> float:
-    """Return the first element of `x` broadcast to a shape."""
-    return float(np.broadcast_to(np.asarray(x, float), shape).flat[0] if np.ndim(x) else x)
+def first(x: Any, shape: Shape, place: Shape | None = None) -> float:
+    """Return an element of `x` broadcast to a shape, by default the first."""
+    if not np.ndim(x):
+        return float(x)
+    return float(np.broadcast_to(np.asarray(x, float), shape)[place or (0,) * len(shape)])
 
 
 # -- symbols and what they stand for ------------------------------------------------------------
@@ -161,9 +277,14 @@ def attribute(name: str) -> str:
 
 
 def symbol_numbers(
-    item: Any, entry: Elementwise, known: Known, shape: tuple[int, ...], g: Any = 0.0
+    item: Any,
+    entry: Elementwise,
+    known: Known,
+    shape: Shape,
+    g: Any = 0.0,
+    place: Shape | None = None,
 ) -> Numbers:
-    """Map the symbols of a formula to numbers of the first element; to none if one is unknown."""
+    """Map the symbols of a formula to numbers of an element; to none if one is unknown."""
     parts = operands(item)
     given: dict[str, Any] = dict(zip(entry.arguments, parts, strict=False))
     given = {symbol: known.values.get(id(x), x) for symbol, x in given.items()}
@@ -180,7 +301,7 @@ def symbol_numbers(
         if isinstance(node, ast.Name)
     }
     try:
-        return {symbol: first(x, shape) for symbol, x in given.items() if symbol in used}
+        return {symbol: first(x, shape, place) for symbol, x in given.items() if symbol in used}
     except (ValueError, TypeError, OverflowError, IndexError, GraphError):  # not kept
         return {}
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from gradlite.autodiff.rule import Function, Rule
 from gradlite.draw.boxes import argument_name
-from gradlite.draw.latex import latex
+from gradlite.draw.latex import latex, parenthesized
 from gradlite.draw.mathematics import Elementwise, Entry, entry_of
 from gradlite.errors import MissingExtraError
 
@@ -139,8 +139,15 @@ def equation(entry: Entry, symbol: str) -> str:
 def defined(entry: Entry) -> str:
     """Write the definition of the result in MathML."""
     if isinstance(entry, Elementwise):
-        return mathml(f"{entry.result} = {entry.reduction}{latex(entry.definition)}")
+        return mathml(f"{entry.result} = {entry.reduction}{summand(entry)}")
     return mathml(entry.definition)
+
+
+def summand(entry: Elementwise) -> str:
+    """Write what is summed in LaTeX, or the whole definition if nothing is."""
+    text, body = latex(entry.definition), ast.parse(entry.definition, mode="eval").body
+    is_sum = isinstance(body, ast.BinOp) and isinstance(body.op, (ast.Add, ast.Sub))
+    return parenthesized(text) if entry.reduction and is_sum else text
 
 
 def explained(entry: Entry) -> list[str]:

@@ -58,8 +58,21 @@ def expression(box: Box, names: Mapping[int, str]) -> str:
     parts = [names.get(id(x)) or small(x) for x in operands(box.item) if x is not None]
     if not box.op or not parts or not all(re.fullmatch(r"-?[\w.]+", part) for part in parts):
         return ""
-    name = box.op[0].removeprefix("np.").removeprefix("gl.")
-    name = "**" if name.startswith("**") else name
-    infix = len(parts) == 2 and name in INFIX
-    text = INFIX[name].join(parts) if infix else f"{name}({', '.join(parts)})"
+    text = call(box.op[0], parts)
     return text if len(text) <= LONGEST_TITLE else ""
+
+
+def call(op: str, parts: list[str]) -> str:
+    """Write an operation on parts, ``n + b`` or ``tanh(n)``.
+
+    Examples
+    --------
+    >>> call("np.matmul", ["x", "w"]), call("np.tanh", ["x"]), call("", ["x"])
+    ('x @ w', 'tanh(x)', '')
+    """
+    name = "**" if op.startswith("**") else op.removeprefix("np.").removeprefix("gl.")
+    if len(parts) == 2 and name in INFIX:
+        return INFIX[name].join(parts)
+    if name == "getitem":
+        return f"{parts[0]}[index]"
+    return f"{name}({', '.join(parts)})" if name else ""

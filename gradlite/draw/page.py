@@ -34,7 +34,7 @@ from gradlite.errors import GradliteError
 from gradlite.scalar import Value
 
 SCRIPTS = ("state.js", "graph.js", "panel.js", "view.js", "steps.js")
-STYLES = ("page.css", "graph.css", "panel.css")
+STYLES = ("graph.css", "panel.css", "page.css")  # what depends on the width comes last
 ENTRIES = 6  # rows and columns of an array that are shown
 DIGITS = 12
 HARMLESS = str.maketrans({c: f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"})
@@ -97,9 +97,10 @@ def page_data(scene: Scene) -> Json:
     for stand_in, boxes in scene.repeats.items():
         shown.update((id(box.item), stand_in) for box in boxes)
     names = names_of(scene)
+    folded = [box for boxes in scene.repeats.values() for box in boxes]
     known = Known(
-        {id(box.item): names[box.id] for box in scene.boxes.values()},
-        {id(box.item): box.value for box in scene.boxes.values()},
+        {id(box.item): names.get(box.id, "…") for box in (*scene.boxes.values(), *folded)},
+        {id(box.item): box.value for box in (*scene.boxes.values(), *folded)},
     )
     root = scene.boxes[scene.root]
     seed = seed_of(root)

@@ -22,7 +22,7 @@ from gradlite.scalar.ops import short
 FORMATS = ("svg", "png", "pdf", "html", "dot", "eps", "gif", "jpeg", "jpg", "ps", "svgz")
 LIMIT = 700  # boxes and ovals; beyond, Graphviz may take minutes
 WINDOW = (880, 640)  # the space for the graph in a page of 1280 x 900
-FRAME = 620  # the height of a page in a notebook
+FRAME = "max(620px, 1200px - 100vw)"  # the height of a page in a notebook: more on a phone
 
 
 class PictureError(GradliteError, ValueError):
@@ -116,7 +116,7 @@ class Picture:
         text = escape(self._drawn("html").decode()).replace("\n", "&#10;")
         return (
             f'<iframe srcdoc="{text}" title="{escape(repr(self))}" loading="lazy" '
-            f'sandbox="allow-scripts" style="width: 100%; height: {FRAME}px; border: 0"></iframe>'
+            f'sandbox="allow-scripts" style="width: 100%; height: {FRAME}; border: 0"></iframe>'
         )
 
     def __repr__(self) -> str:

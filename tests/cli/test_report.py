@@ -271,6 +271,25 @@ def browser(tmp_path_factory):
         yield started
 
 
+@pytest.mark.parametrize("count", [2, 12, 40])
+def test_no_name_in_the_confusion_matrix_runs_into_another(browser, tmp_path, count):
+    classes = [f"a class with a rather long name, number {i}" for i in range(count)]
+    y = np.repeat(classes, 150)
+    svg, _ = confusion(y, np.roll(y, 7), classes)
+    path = tmp_path / "matrix.html"
+    path.write_text(f"<!DOCTYPE html><meta charset='utf-8'>{svg}")
+    browser.get(f"file://{path}")
+    met = browser.execute_script("""
+        const texts = [...document.querySelectorAll('svg text')].filter((x) => x.textContent);
+        const box = (x) => x.getBoundingClientRect();
+        return texts.flatMap((a, i) => texts.slice(i + 1).filter((b) =>
+            box(a).left < box(b).right - 1 && box(b).left < box(a).right - 1 &&
+            box(a).top < box(b).bottom - 3 && box(b).top < box(a).bottom - 3  // the leading
+        ).map((b) => `${a.textContent} / ${b.textContent}`));
+    """)
+    assert met == []
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 def test_a_browser_shows_it_without_scrolling_sideways(browser, tmp_path, width):
     long = "a_rather_long_name_of_a_column_or_class_without_any_space_in_it" * 2

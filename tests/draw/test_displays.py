@@ -193,6 +193,14 @@ def test_weights_as_heat_maps(cls):
         assert image.get_clim() == (-np.abs(W).max(), np.abs(W).max())
     assert display.axes_[0].get_xlabel() == "4 inputs"
     assert display.axes_[0].get_ylabel() == "6 units"
+    assert display.axes_[-1].get_ylabel() == "3 units"
+
+
+def test_one_unit_is_no_units():
+    display = WeightsDisplay(weights=[np.ones((1, 1))]).plot()
+    assert (display.axes_[0].get_xlabel(), display.axes_[0].get_ylabel()) == ("1 input", "1 unit")
+    display = ActivationsDisplay(activations=[np.ones((3, 1))]).plot()
+    assert display.axes_[0].get_title(loc="left").endswith("1 unit")
 
 
 def test_weights_as_histograms():

@@ -311,6 +311,7 @@ def test_numbers_say_something_whatever_their_size(x, text):
         (csr_array(np.eye(2)), "(2, 2) float64, sparse"),
         ((slice(None), 0, None), "(:, 0, None)"),
         ((slice(1, None, 2),), "(1::2,)"),
+        ((..., 0), "(..., 0)"),
         (np.dtype("f4"), "float32"),
         ("mean", "mean"),
         ([1] * 100, "[1, 1, 1, 1, 1, 1, 1,..."),

@@ -11,7 +11,7 @@ import pytest
 
 import gradlite as gl
 from gradlite.autodiff.rule import RULES, Rule
-from gradlite.autodiff.rules.losses import bce_with_logits, mse
+from gradlite.autodiff.rules.losses import bce_with_logits, mse, poisson_nll
 from gradlite.autodiff.rules.shape import concat
 from gradlite.autodiff.rules.sparse import embedding
 from gradlite.draw.formulas import defined, explained, formulas, with_gradients
@@ -94,6 +94,21 @@ def test_every_formula_is_mathematics_throughout(rule):
 )
 def test_what_formulas_say(fn, params, expected):
     assert [read(f.mathml) for f in formulas(RULES[fn], params)] == expected
+
+
+@pytest.mark.parametrize(
+    ("fn", "params", "expected"),
+    [
+        (bce_with_logits, {}, "y=1n∑(ln(1+ex)−t·x)"),
+        (bce_with_logits, {"reduction": "none"}, "y=ln(1+ex)−t·x"),
+        (bce_with_logits, {"reduction": "none", "factor": 1.0}, "y=w·(ln(1+ex)−t·x)"),
+        (poisson_nll, {"reduction": "sum"}, "y=∑(ex−t·x)"),
+        (mse, {}, "y=1n∑(x−t)2"),
+    ],
+    ids=str,
+)
+def test_what_is_summed_stands_in_parentheses(fn, params, expected):
+    assert read(defined(entry_of(RULES[fn], params))) == expected
 
 
 def test_what_each_argument_is_called():

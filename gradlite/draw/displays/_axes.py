@@ -18,6 +18,17 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Safe for the colour-blind. Okabe and Ito, Color Universal Design, 2008."""
 
 
+def counted(n: int, what: str) -> str:
+    """Write a number of things.
+
+    Examples
+    --------
+    >>> counted(1, "unit"), counted(8, "unit")
+    ('1 unit', '8 units')
+    """
+    return f"{n} {what}{'s' * (n != 1)}"
+
+
 def pyplot(wanted_by: str) -> Any:
     """Return matplotlib's pyplot. Raise MissingExtraError if it is not installed."""
     try:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.draw.displays._axes import COLORS, layer_names, network_in, panels, unfit
+from gradlite.draw.displays._axes import COLORS, counted, layer_names, network_in, panels, unfit
 from gradlite.errors import ShapeError
 
 BINS = 50
@@ -125,7 +125,7 @@ class ActivationsDisplay:
             finite = a[np.isfinite(a)]
             shares = np.full(finite.size, 1 / a.size)
             self.bars_.append(panel.hist(finite, BINS, weights=shares, color=COLORS[0])[2])
-            panel.set_title(f"{name}: {a.shape[1]} units", loc="left", fontsize="medium")
+            panel.set_title(f"{name}: {counted(a.shape[1], 'unit')}", loc="left", fontsize="medium")
             panel.set_title(f"{dead:.0%} dead", loc="right", fontsize="medium")
             panel.set(ylabel="Share")
         self.axes_[-1].set(xlabel="Activation")

@@ -10,6 +10,7 @@ import numpy as np
 
 from gradlite.draw.displays._axes import (
     COLORS,
+    counted,
     integer_ticks,
     layer_names,
     network_in,
@@ -149,7 +150,7 @@ class WeightsDisplay:
 
     def _draw_map(self, panel: Any, w: np.ndarray) -> None:
         image = self._draw_image(panel, w.T, largest(w), aspect="auto")
-        panel.set(xlabel=f"{w.shape[0]} inputs", ylabel=f"{w.shape[1]} units")
+        panel.set(xlabel=counted(w.shape[0], "input"), ylabel=counted(w.shape[1], "unit"))
         for axis in (panel.xaxis, panel.yaxis):
             integer_ticks(axis)
         panel.figure.colorbar(image, ax=panel)

@@ -19,6 +19,21 @@ function makeRings(id, below) {
   }
 }
 
+// The name of a box or an oval, to be read from afar. --most is the size at which it fits in.
+function addName(part, name) {
+  const { x, y, width, height } = part.getBBox();
+  const place = { x: x + width / 2, y: y + height / 2 };
+  const text = shape("text", { style: "font-size: 10px", ...place }, part);
+  text.textContent = name;
+  const most = Math.min((9 * width) / text.getComputedTextLength(), 0.8 * height);
+  text.setAttribute("style", `--most: ${most}px`);
+  text.setAttribute("class", "afar");
+}
+
+// What is essential of a name: w.0 of layers.0.neurons.1.w.0, matmul of np.matmul.
+const brevity = (name) =>
+  (/^[\w.]+$/.test(name) && name.match(/[a-z_]\w*(\.\d+)*$/i)?.[0]) || name.split(": ")[0];
+
 // Where the gradient of a box is written: in the field that it has for that.
 const slots = {};
 
@@ -47,6 +62,8 @@ function prepare() {
     for (const text of group.querySelectorAll("text")) {
       text.classList.toggle("figure", /^(data|norm|grad)\b/.test(text.textContent));
     }
+    addName(group, brevity(boxes[id].name));
+    if (drawn(`${id}-op`)) addName(drawn(`${id}-op`), brevity(boxes[id].op[0]));
     if (arrivals[id].some(({ total }) => total)) slots[id] = makeSlot(id);
     group.setAttribute("role", "button");
     for (const part of [group, drawn(`${id}-op`)]) {

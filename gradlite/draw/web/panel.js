@@ -44,7 +44,7 @@ function forwardOf(id) {
   const box = boxes[id];
   if (!box.op.length) return [];
   const rule = data.rules[box.rule];
-  const known = !isPending(id) && box.value ? ` = ${brief(box.value)}` : "";
+  const known = !isPending(id) && box.value ? outcome(box.value) : "";
   const parts = [element("h3", {}, "Forward", element("small", {}, box.op.join(", ")))];
   if (rule?.definition) parts.push(math(rule.definition));
   if (box.made) parts.push(element("pre", {}, box.made + known));
@@ -73,13 +73,16 @@ function chainOf(id) {
   return [section];
 }
 
+// The boxes that an argument stands for, x1 and x2 for x of any number, if a gradient reaches them.
+function takers(id, { symbol }, given) {
+  const name = new RegExp(`^${symbol}\\d*$`);
+  const ids = given.filter((argument) => name.test(argument.name)).map(({ box }) => box);
+  return [...new Set(ids)].filter((box) => arrivals[box]?.some(({ from }) => from === id));
+}
+
 // The formulas of the arguments that get a gradient here; all, if none does.
 function wanted(id, formulas, given) {
-  const gets = ({ symbol }) => {
-    const to = given.find(({ name }) => name === symbol)?.box;
-    return arrivals[to]?.some(({ from }) => from === id);
-  };
-  const found = formulas.filter(gets);
+  const found = formulas.filter((formula) => takers(id, formula, given).length);
   return found.length ? found : formulas;
 }
 
@@ -87,23 +90,23 @@ function wanted(id, formulas, given) {
 function derivativeOf(id, formula, given) {
   const made = element("div", { class: "derivative" });
   if (formula.mathml) made.append(math(formula.mathml));
-  const to = given.find(({ name }) => name === formula.symbol)?.box;
-  const arrival = arrivals[to]?.find(({ from }) => from === id);
-  if (!arrival?.chain) return made;
-  if (arrival.at <= at && arrival.chain.mathml) {
-    const { where, mathml } = arrival.chain;
-    if (where) made.append(element("p", { class: "quiet" }, `At ${where}:`));
-    made.append(math(mathml, "numbers"));
+  for (const to of takers(id, formula, given)) {
+    const arrival = arrivals[to].find(({ from }) => from === id);
+    if (!arrival.chain) continue;
+    const { where, mathml, code } = arrival.chain;
+    if (arrival.at <= at && mathml) {
+      if (where) made.append(element("p", { class: "quiet" }, `At ${where}:`));
+      made.append(math(mathml, "numbers"));
+    }
+    if (code) made.append(element("pre", {}, statement(arrival)));
   }
-  made.append(element("pre", {}, statement(arrival)));
   return made;
 }
 
 function statement({ at: when, chain, amount }) {
-  if (!chain) return "";
+  if (!chain?.code) return "";
   if (when > at) return chain.code;
-  if (chain.where) return chain.code;
-  return chain.numbers ? `${chain.code} = ${chain.numbers}` : `${chain.code} = ${brief(amount)}`;
+  return chain.numbers && !chain.where ? `${chain.code} = ${chain.numbers}` : chain.code + outcome(amount);
 }
 
 function pythonOf(formulas) {
@@ -126,7 +129,7 @@ function gradientOf(id) {
   const now = arrived(id);
   if (!all.length) return element("p", { class: "quiet" }, "No gradient reaches this box.");
   const known = {
-    "": `${all.length} to come`,
+    "": all.length === 1 ? "yet to arrive" : `0 of ${all.length} have arrived`,
     arriving: `${now.length} of ${all.length} have arrived`,
     complete: "complete",
   }[state(id)];

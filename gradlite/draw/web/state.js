@@ -51,14 +51,21 @@ const short = (x) => {
   if (typeof x === "string") return x; // nan, inf
   return isPlain(x) ? x.toFixed(4) : x.toExponential(3);
 };
-const rounded = (x) => {
+const rounded = (x, digits = 6) => {
   if (typeof x === "string") return x;
-  const six = Number(x.toPrecision(6));
-  return isPlain(x) ? String(six) : six.toExponential();
+  const short = Number(x.toPrecision(digits));
+  return isPlain(x) ? String(short) : short.toExponential();
 };
 const brief = ({ number, norm, shape }) => {
   if (number !== undefined) return short(number);
   return norm === undefined ? shape : `norm ${short(norm)}`;
+};
+// What a line of Python comes to: a number, or of an array a comment on it.
+const outcome = (summary) => {
+  const { number, shape, norm } = summary;
+  if (number !== undefined) return ` = ${rounded(number, Math.abs(number) < 1e4 ? 4 : 6)}`;
+  const facts = norm === undefined ? shape : `${shape}, ${brief(summary)}`;
+  return `  # ${facts}`.replace(/(?<=#.*) /g, "\u00a0"); // on one line
 };
 
 // -- building elements --------------------------------------------------------------------

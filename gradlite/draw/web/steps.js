@@ -9,28 +9,44 @@ function sentence() {
   const { kind, box, arrivals: given } = moments[at];
   if (kind === "start") {
     if (data.problem && !data.forward.length) return [data.problem];
-    const leaves = order.filter((id) => ["an input", "a parameter"].includes(boxes[id].kind));
-    const from = leaves.slice(0, 8).flatMap((id, i) => [i ? ", " : " from ", named(id)]);
-    const more = leaves.length > 8 ? [" and others"] : [];
-    return [named(data.root), ...from, ...more, ". Step on to compute it."];
+    if (!data.forward.length) return [named(data.root), " is given, not computed."];
+    const leaves = [...leavesOf("an input", "inputs"), ...leavesOf("a parameter", "parameters")];
+    const from = leaves.length ? [" is computed from ", ...listed(leaves)] : [];
+    return [named(data.root), ...from, ". Step through the computation, then back through it."];
   }
   if (kind === "forward") {
     const { made, value, name } = boxes[box];
-    const told = (made || name) + (value ? ` = ${brief(value)}` : "");
+    const told = (made || name) + (value ? outcome(value) : "");
     return [phase("Forward"), " ", element("code", {}, told), ...problemAtEnd()];
   }
   if (kind === "seed") {
-    const seed = "number" in data.seed ? "is 1" : "is ones, as for the sum";
-    const next = steps.length ? "Step on to pass it back." : "It has no inputs.";
+    const start = "number" in data.seed
+      ? [" The gradient of ", named(box), " with respect to itself is 1."]
+      : [" It starts with an array of ones, for the gradient of the sum of ", named(box), "."];
+    const next = steps.length ? "Next, it is passed back." : "There is nothing to pass it back to.";
     const problem = data.problem ? ` ${data.problem}` : ` ${next}`;
-    return [phase("Backward"), " The gradient of ", named(box), ` with respect to itself ${seed}.`,
-      problem];
+    return [phase("Backward"), ...start, problem];
   }
-  const to = given.map(({ box: id, amount }, i) => {
-    return [i ? " and " : " passes back ", `${brief(amount)} to `, named(id)];
-  });
+  const numbers = given.every(({ amount }) => "number" in amount);
+  const to = given.map(({ box: id, amount }) =>
+    numbers ? [`${brief(amount)} to `, named(id)] : [named(id), ` (${brief(amount)})`],
+  );
+  const what = numbers ? " passes back " : " passes back a gradient to ";
   const end = at === last ? ". Every gradient is complete now." : ".";
-  return [phase("Backward"), " ", named(box), ...to.flat(), end];
+  return [phase("Backward"), " ", named(box), what, ...listed(to), end];
+}
+
+// a, b and c.
+function listed(items) {
+  return items.flatMap((item, i) => {
+    if (!i) return item;
+    return [i === items.length - 1 ? " and " : ", ", item].flat();
+  });
+}
+
+function leavesOf(kind, plural) {
+  const ids = order.filter((id) => boxes[id].kind === kind);
+  return ids.length > 4 ? [`${ids.length} ${plural}`] : ids.map(named);
 }
 
 function problemAtEnd() {
@@ -115,12 +131,6 @@ const keys = {
   " ": "play",
 };
 
-// A phone is turned, a window gets another size.
-addEventListener("resize", () => {
-  if (at === 0) begin();
-  else reveal(chosen);
-  shrink();
-});
 
 addEventListener("keydown", (event) => {
   const action = keys[event.key];
@@ -131,10 +141,24 @@ addEventListener("keydown", (event) => {
   buttons[action]();
 });
 
-$("start").textContent = data.seed
-  ? "Forward, then backward, one node at a time."
-  : "Forward, one node at a time.";
-prepare();
-drawMap();
-show();
-begin();
+
+// A page has no size while it is out of sight in a notebook, and texts have none then: it begins
+// once it is seen. Later, a phone is turned, or a window gets another size.
+let size = "";
+
+function resized() {
+  const { clientWidth: width, clientHeight: height } = canvas;
+  if (!width || !height || size === `${width} ${height}`) return;
+  if (!size) {
+    prepare();
+    drawMap();
+    show();
+  }
+  size = `${width} ${height}`;
+  if (at === 0) begin();
+  else bring(chosen);
+  shrink();
+}
+
+resized();
+new ResizeObserver(resized).observe(canvas);

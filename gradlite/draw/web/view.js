@@ -1,9 +1,9 @@
 // Zoom and pan, and the small map of a graph that is larger than its window.
 
 const { width: fullWidth, height: fullHeight } = drawing.viewBox.baseVal;
-const LEGIBLE = 0.75; // the scale at which a step is shown, at least
-const SMALL = 40; // boxes: so many are shown as a whole at first, others if they are legible
-const WHOLE = 0.4;
+const LEGIBLE = 0.9; // the scale at which a step is shown, at least
+const OVERVIEW = 0.7; // below this, boxes show their names alone
+const WHOLE = 0.2; // below this, names are too small to read
 const view = { x: 0, y: 0, k: 1 };
 const paper = shape("g", {}, drawing);
 paper.append(graph);
@@ -11,6 +11,8 @@ for (const name of ["viewBox", "width", "height"]) drawing.removeAttribute(name)
 
 function look() {
   paper.setAttribute("transform", `translate(${view.x} ${view.y}) scale(${view.k})`);
+  drawing.classList.toggle("overview", view.k < OVERVIEW);
+  drawing.style.setProperty("--afar", `${10 / view.k}px`);
   showWindow();
 }
 
@@ -22,10 +24,9 @@ function zoom(factor, x = canvas.clientWidth / 2, y = canvas.clientHeight / 2) {
   look();
 }
 
-// Where a graph is to be seen: below the legend, above the buttons.
+// Where a graph is to be seen: above the buttons.
 function room() {
-  const { left, right, width } = canvas.getBoundingClientRect();
-  const { bottom: top } = $("legend").getBoundingClientRect();
+  const { left, right, top, width } = canvas.getBoundingClientRect();
   const covers = $("map").hidden ? [$("zoom")] : [$("zoom"), $("map")];
   const bottom = Math.min(...covers.map((part) => part.getBoundingClientRect().top));
   return { left, right, top, bottom, width, height: bottom - top };
@@ -33,17 +34,17 @@ function room() {
 
 function fit() {
   $("map").hidden = true;
-  const { top, width, height } = room();
+  const { width, height } = room();
   view.k = Math.max(0.02, Math.min((width - 16) / fullWidth, (height - 16) / fullHeight, 1.8));
   view.x = (width - fullWidth * view.k) / 2;
-  view.y = top - canvas.getBoundingClientRect().top + (height - fullHeight * view.k) / 2;
+  view.y = (height - fullHeight * view.k) / 2;
   look();
 }
 
-// At first, all is shown; of a graph too large for that, the result, beside the map of all.
+// At first, all is shown; if that cannot be read, the result, beside the map of all.
 function begin() {
   fit();
-  if (view.k >= WHOLE || order.length <= SMALL) return;
+  if (view.k >= WHOLE) return;
   zoom(LEGIBLE / view.k);
   const { left, width } = groups[data.root].getBoundingClientRect();
   view.x += (canvas.clientWidth - width) / 2 - left;
@@ -51,9 +52,14 @@ function begin() {
   reveal(data.root);
 }
 
-// Brings boxes into sight, if they are out of it, by the shortest way: the first at least.
+// Shows boxes of a step so that they can be read.
 function reveal(...ids) {
   if (view.k < LEGIBLE && at > 0) zoom(LEGIBLE / view.k);
+  bring(...ids);
+}
+
+// Brings boxes into sight, if they are out of it, by the shortest way: the first at least.
+function bring(...ids) {
   const { left, right, top, bottom, width, height } = room();
   const places = ids.map((id) => groups[id].getBoundingClientRect());
   const all = {
