@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from gradlite.compiler.simplify import simplified
 from gradlite.compiler.source import Text, literal
 from gradlite.compiler.symbols import Symbol, to_lines
 from gradlite.compiler.tracing import names_of, no_global_draws, symbols_of, tracing
+from gradlite.compiler.twin import Twin, is_network
 from gradlite.errors import CompileError, function_name
 
 Function = Callable[..., Any]
@@ -37,8 +39,9 @@ def compile(fn: Function) -> Compiled:
     ----------
     fn : callable
         Any function of arrays, numbers and tuples, lists and dicts of them, which may use
-        `gl.grad` and the other transforms. Python floats may differ from call to call; ints,
-        bools, strings and None are constants, each of which has a program of its own.
+        `gl.grad` and the other transforms; or a module, whose parameters and buffers are read in
+        each call. Python floats may differ from call to call; ints, bools, strings and None are
+        constants, each of which has a program of its own.
 
     Returns
     -------
@@ -101,6 +104,9 @@ class Compiled:
 
     def _run(self, key: Any, programs: Any, args: Any, kwargs: Any) -> Any:
         for program in programs or ():
+            if not program.is_current():
+                programs.clear()
+                break
             try:
                 ans = program.run(*args, **kwargs)
             except Retrace:
@@ -177,31 +183,60 @@ def kind_of(x: Any) -> Any:
 def write(fn: Function, args: Any, kwargs: Any) -> Defined:
     """Trace a call of a function, and write its program."""
     name = getattr(fn, "__name__", "function")
-    parameters = names_of(fn, len(args))
+    parameters = names_of(getattr(fn, "forward", fn), len(args))
     program = Program()
     unpack: list[tuple[str, str]] = []
-    taken = {*parameters, *kwargs}
+    taken = {*parameters, *kwargs, "network"}
+    twin = Twin(program, fn, taken) if is_network(fn) else None
     traced = {
         name: symbols_of(program, x, name, name, unpack, taken)
         for name, x in zip((*parameters, *kwargs), (*args, *kwargs.values()), strict=True)
     }
-    with tracing(program) as inspector, no_global_draws(fn):
-        made = fn(*(traced[name] for name in parameters), **{name: traced[name] for name in kwargs})
+    call: Any = fn if twin is None else twin.network
+    with (
+        nullcontext() if twin is None else twin.watched(),
+        tracing(program) as inspector,
+        no_global_draws(fn),
+    ):
+        made = call(
+            *(traced[name] for name in parameters), **{name: traced[name] for name in kwargs}
+        )
     leaves, rebuild = flatten(made)
     results = [to_lines(x._data if isinstance(x, Traced) else x) for x in leaves]
+    stored = [] if twin is None else twin.stored()
     inspector.name_lines()
-    program, results = simplified(program, results)
-    program, results = simplified(program, results)
+    program, made_lines = simplified(program, [*results, *(line for _, _, line in stored)])
+    program, made_lines = simplified(program, made_lines)
+    results = made_lines[: len(results)]
+    if twin is not None:
+        name = "forward"
     name = name if name.isidentifier() else "function"
-    text = Text(program, results, [*taken, name])
+    text = Text(program, made_lines, [*taken, name])
     words = text.results(results)
-    words = [
-        f"{text.word(Tensor)}({word})" if isinstance(leaf, Tensor) else word
-        for word, leaf in zip(words, leaves, strict=True)
-    ]
+    if twin is not None:
+        for array_name, array in twin.arrays.items():
+            text.namespace[array_name] = array
+            text.header.append(f"{array_name} = constant({array_name!r})  # {array.shape}")
+        for (array_name, _, _), line in zip(stored, made_lines[len(results) :], strict=True):
+            text.body.append((f"np.copyto({array_name}, {text.word(line)})", ""))
     returned = tree_text(made, iter(words)) or f"{text.word(rebuild)}([{', '.join(words)}])"
     signature = ", ".join([*parameters, *(["*", *kwargs] if kwargs else [])])
-    return Defined(f"{name}({signature})", unpack, text, returned, quiet=inspector.walked)
+    written = Defined(f"{name}({signature})", unpack, text, returned, inspector.walked, twin)
+    wrapped = [isinstance(leaf, Tensor) for leaf in leaves]
+    if any(wrapped):
+        written.run = with_tensors(written.run, wrapped)
+    return written
+
+
+def with_tensors(run: Function, wrapped: list[bool]) -> Function:
+    """Return Tensors where the function itself does."""
+
+    def run_and_wrap(*args: Any, **kwargs: Any) -> Any:
+        leaves, rebuild = flatten(run(*args, **kwargs))
+        pairs = zip(leaves, wrapped, strict=True)
+        return rebuild([Tensor._make(x, None) if is_tensor else x for x, is_tensor in pairs])
+
+    return run_and_wrap
 
 
 def tree_text(tree: Any, words: Any) -> str | None:

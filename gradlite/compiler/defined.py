@@ -8,6 +8,7 @@ import builtins
 import numpy as np
 
 from gradlite.compiler.source import Text, align
+from gradlite.compiler.twin import Twin
 from gradlite.errors import CompileError
 
 
@@ -30,6 +31,8 @@ class Defined:
         What it returns.
     quiet : bool
         Whether it warns of nothing, as the walk back does.
+    twin : Twin, optional
+        Of the network that it was traced from.
 
     Attributes
     ----------
@@ -37,11 +40,20 @@ class Defined:
         The text.
     run : callable
         The function.
+    is_current : callable
+        Tells whether the network still has the arrays, and the mode, that it was traced with.
     """
 
     def __init__(
-        self, signature: str, unpack: list[tuple[str, str]], text: Text, returned: str, quiet: bool
+        self,
+        signature: str,
+        unpack: list[tuple[str, str]],
+        text: Text,
+        returned: str,
+        quiet: bool,
+        twin: Twin | None = None,
     ) -> None:
+        self.is_current = twin.is_current if twin is not None else lambda: True
         self.name = signature.partition("(")[0]
         self.text = text
         lines = align([*unpack, *text.body], "        " if quiet else "    ")

@@ -76,7 +76,14 @@ class Twin:
         attributes = [x for part in network.modules() for x in vars(part).values()]
         self.generators = [x for x in attributes if isinstance(x, np.random.Generator)]
         self._memo.update((id(x), Draws(program, x)) for x in self.generators)
+        self._modes = [(part, part.training) for part in network.modules()]
         self.network = copy.deepcopy(network, self._memo)
+
+    def is_current(self) -> bool:
+        """Return whether parameters are still in the same arrays, and modules in the same mode."""
+        return all(p._data is array for _, p, array in self.parameters) and all(
+            part.training is mode for part, mode in self._modes
+        )
 
     def _input(self, name: str, array: np.ndarray) -> tuple[str, Symbol]:
         word = "_".join(reversed(name.split(".")))

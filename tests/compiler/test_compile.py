@@ -365,3 +365,68 @@ def test_what_calls_other_packages_cannot_be_saved(tmp_path):
     fast(X)
     with pytest.raises(CompileError, match=r"scipy.special.expit"):
         fast.save(tmp_path / "step.py")
+
+
+# -- modules ----------------------------------------------------------------------------------
+
+
+def network():
+    rng = np.random.default_rng(0)
+    return gl.nn.Sequential(
+        gl.nn.Linear(4, 16, rng=rng),
+        gl.nn.BatchNorm1d(16),
+        gl.nn.ReLU(),
+        gl.nn.Dropout(0.5, rng=np.random.default_rng(1)),
+        gl.nn.Linear(16, 3, rng=rng),
+    )
+
+
+def step_in_place(net):
+    with gl.no_grad():
+        for p in net.parameters():
+            p *= 1.5
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        step_in_place,
+        lambda net: net.load_state_dict({k: v * 2 for k, v in net.state_dict().items()}),
+        lambda net: setattr(net[0].weight, "data", np.ones((16, 4), np.float32)),
+        lambda net: net.train(),
+        lambda net: net.astype(np.float64),
+    ],
+)
+def test_a_module_is_read_in_each_call(change):
+    net, twin = network().eval(), network().eval()
+    fast, x = gl.compile(net), X.astype("f")
+    for _ in range(2):
+        ours, theirs = fast(x), twin(x)
+        assert isinstance(ours, gl.Tensor)
+        assert not ours.requires_grad
+        np.testing.assert_array_equal(ours.data, theirs.data)
+        change(net)
+        change(twin)
+
+
+def test_a_module_in_training_draws_and_keeps_statistics():
+    net, twin = network(), network()
+    fast = gl.compile(net)
+    for _ in range(3):
+        np.testing.assert_array_equal(fast(X.astype("f")).data, twin(X.astype("f")).data)
+    for (name, ours), (_, theirs) in zip(net.named_buffers(), twin.named_buffers(), strict=True):
+        np.testing.assert_array_equal(ours, theirs, err_msg=name)
+    assert net[3].rng.bit_generator.state == twin[3].rng.bit_generator.state
+
+
+def test_a_saved_module_has_its_parameters(tmp_path):
+    net = network().eval()
+    fast = gl.compile(net)
+    ans = fast(X.astype("f"))
+    fast.save(tmp_path / "net.py")
+    code = (
+        "import numpy as np, net\n"
+        "x = np.linspace(-1.0, 1.0, 12).reshape(3, 4).astype('f')\n"
+        "print(net.forward(x).tolist())"
+    )
+    assert in_numpy_alone(tmp_path, code).strip() == str(ans.data.tolist())
