@@ -49,6 +49,7 @@ from gradlite.nn.losses import (
 
 if TYPE_CHECKING:
     from gradlite.estimators import MLPClassifier, MLPRegressor, NetClassifier, NetRegressor
+    from gradlite.training.step import compile_step
 
 __version__ = "0.1.0"
 
@@ -79,6 +80,7 @@ __all__ = [
     "bce_with_logits",
     "check_grads",
     "compile",
+    "compile_step",
     "cross_entropy",
     "debug",
     "defvjp",
@@ -123,7 +125,9 @@ numpy.empty(2**23, numpy.uint8)
 
 def __getattr__(name: str) -> Any:
     """Load submodules, and the estimators with scikit-learn, on first access."""
-    if name in ESTIMATORS:
+    if name == "compile_step":
+        value = import_module("gradlite.training.step").compile_step
+    elif name in ESTIMATORS:
         value = getattr(import_module("gradlite.estimators"), name)
     elif name in SUBMODULES:
         value = import_module(f"gradlite.{SUBMODULES[name]}")
@@ -134,4 +138,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *SUBMODULES, *ESTIMATORS})
+    return sorted({*globals(), *SUBMODULES, *ESTIMATORS, "compile_step"})

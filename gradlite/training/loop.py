@@ -25,8 +25,6 @@ from gradlite.training.program import GradientProgram
 
 MOST = 8
 """So many ways through network and loss get a program, for each kind of batch."""
-PAYS = 16
-"""Batches of a kind that take the tape: tracing takes as long as a hundred steps."""
 
 Loss = Callable[[Any, Any, Any], Any]
 """``loss(output, target, sample_weight or None)``: the weighted mean, a 0-d Tensor."""
@@ -79,6 +77,8 @@ class Trainer:
     compiled : bool, default False
         Whether to compile the loss and its gradient, once for each kind of batch, where that can
         be done. After a change to the module, `forget` the programs.
+    patience : int, default 16
+        So many batches of each kind take the tape: tracing takes as long as a hundred steps.
     programs : dict
         For each kind of batch a program for each way through network and loss.
     seen : dict
@@ -93,6 +93,7 @@ class Trainer:
     penalties: Sequence[L2] = ()
     max_grad_norm: float | None = None
     compiled: bool = False
+    patience: int = 16
     programs: dict[Any, list[GradientProgram]] = field(default_factory=dict)
     seen: dict[Any, int] = field(default_factory=dict)
     why: str = ""
@@ -129,7 +130,7 @@ class Trainer:
         """Compute the loss of a batch and its gradient by a program; None if there is none."""
         key = kind_of((x, y, w is None))
         self.seen[key] = self.seen.get(key, 0) + 1
-        if self.seen[key] <= PAYS:
+        if self.seen[key] <= self.patience:
             return None
         programs = self.programs.setdefault(key, [])
         for program in programs:

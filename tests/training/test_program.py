@@ -8,7 +8,6 @@ import gradlite as gl
 from gradlite import MLPClassifier, MLPRegressor, NetClassifier, nn
 from gradlite.estimators import _fitting
 from gradlite.optim import SGD, Adam
-from gradlite.training import loop
 from gradlite.training.loop import Trainer
 from gradlite.training.program import GradientProgram
 from tests.helpers import unaddressed
@@ -25,11 +24,12 @@ def trainers(monkeypatch):
 
     class Kept(Trainer):
         def __init__(self, *args, **kwargs):
-            super().__init__(*args, **kwargs)
+            super().__init__(*args, **kwargs, patience=self.batches)
             kept.append(self)
 
+        batches = 0
+
     monkeypatch.setattr(_fitting, "Trainer", Kept)
-    monkeypatch.setattr(loop, "PAYS", 0)
     return kept
 
 
@@ -197,7 +197,7 @@ def test_a_loss_that_counts_stays_on_the_tape(make, trainers, monkeypatch):
 
 
 def test_a_program_is_traced_once_it_pays(trainers, monkeypatch):
-    monkeypatch.setattr(loop, "PAYS", 3)
+    monkeypatch.setattr(_fitting.Trainer, "batches", 3)
     fitted(MLPClassifier, LABELS, {"max_iter": 3})
     assert len(trainers[0].programs) == 1  # six batches of 32 rows, three of 6
 
@@ -342,3 +342,38 @@ def test_tracing_changes_nothing():
     for name, array in net.state_dict().items():
         np.testing.assert_array_equal(array, state[name])
     assert all(p.grad is None for p in net.parameters())
+
+
+# -- compile_step -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("weights", [None, np.linspace(0.5, 1, 8).astype(np.float32)])
+def test_a_compiled_step_moves_the_parameters_as_the_tape_does(weights):
+    def make():
+        rng = np.random.default_rng(0)
+        net = nn.Sequential(nn.Linear(2, 4, rng=rng), nn.ReLU(), nn.Linear(4, 3, rng=rng))
+        return net, Adam(net.parameters(), lr=0.1)
+
+    (net, optimizer), (twin, other) = make(), make()
+    step = gl.compile_step(net, gl.cross_entropy, optimizer)
+    rng = np.random.default_rng(1)
+    for _ in range(4):
+        x, y = rng.normal(size=(8, 2)).astype(np.float32), rng.integers(0, 3, 8)
+        loss = gl.cross_entropy(twin(x), y, sample_weight=weights)
+        loss.backward()
+        other.step()
+        other.zero_grad()
+        assert step(x, y, weights) == float(loss.data)
+    for p, q in zip(net.parameters(), twin.parameters(), strict=True):
+        np.testing.assert_array_equal(p.data, q.data)
+    assert not step.why
+    assert "def step(x, target" in step.source
+
+
+def test_a_step_that_no_program_can_do_says_why():
+    net = Reading(nn.Linear(2, 1))
+    step = gl.compile_step(net, gl.mse, SGD(net.parameters()))
+    with pytest.raises(gl.GradliteError, match="before the first batch"):
+        _ = step.source
+    step(np.ones((3, 2), np.float32), np.ones((3, 1), np.float32))
+    assert "float()" in step.why
