@@ -94,11 +94,11 @@ class Optimizer:
         t : int
             The number of this step, from 1.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define update().")
 
     def state_names(self, group: Group) -> tuple[str, ...]:
-        """Name the arrays of the state, given the hyperparameters."""
-        raise NotImplementedError
+        """Return the names of the state's arrays, given the hyperparameters; () if it has none."""
+        raise NotImplementedError(f"{type(self).__name__} must define state_names().")
 
     def step(self) -> None:
         """Take a step: update every parameter that has a gradient."""
