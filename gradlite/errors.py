@@ -256,8 +256,9 @@ def function_name(fn: Callable[..., Any]) -> str:
     name = getattr(fn, "__name__", repr(fn))
     module = getattr(fn, "__module__", None) or _home(fn, name)
     if module.startswith("numpy"):
-        room = module.partition(".")[2].partition(".")[0]
-        return f"np.{room}.{name}" if room in ("linalg", "fft", "random") else f"np.{name}"
+        submodule = module.partition(".")[2].partition(".")[0]
+        public = submodule in ("linalg", "fft", "random")
+        return f"np.{submodule}.{name}" if public else f"np.{name}"
     if module.startswith("gradlite"):
         return f"gl.{name}"
     return f"{module}.{name}" if module not in ("", "__main__") else name
