@@ -1,9 +1,9 @@
 """Replay: the operations of a training step, recorded once and repeated for each batch.
 
-Batches of one shape make the same graph, if the network and its loss are *static*: what they do
-does not depend on numbers, and nothing is drawn at random. What later steps need of the graph is
-the list of its functions and rules. They are called in the same order on the same kinds of arrays,
-so the numbers are the same, bit for bit, without modules, Tensors and nodes.
+Batches of one shape make the same graph if the network and its loss are *static*: which operations
+they perform does not depend on the numbers, and nothing is drawn at random. Of the graph, later
+steps need only the list of its functions and rules. These are called in the same order on the same
+kinds of arrays, so the results are the same, bit for bit, without modules, Tensors and nodes.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ STATIC = frozenset(
         nn.ELU, nn.Softmax, nn.LogSoftmax, nn.Sequential, nn.Residual,
     )
 )  # fmt: skip
-"""What the modules compute that do the same operations whatever the numbers."""
+"""The forward methods of modules that perform the same operations whatever the numbers."""
 
 SETTINGS = (type(None), bool, int, float, str)
 
 
 def is_static(module: nn.Module) -> bool:
-    """Return whether a network surely does the same operations for all batches of one shape.
+    """Return whether a network certainly performs the same operations for all batches of a shape.
 
     Examples
     --------
@@ -53,7 +53,7 @@ def is_static(module: nn.Module) -> bool:
 
 
 class NotStaticError(Exception):
-    """A graph holds something that may differ for the next batch."""
+    """Raised if a graph contains something that may differ for the next batch."""
 
 
 class Replay:
@@ -64,13 +64,13 @@ class Replay:
     loss : Tensor
         A single number. Its graph must not have been freed.
     inputs : sequence of arrays
-        Those that will be replaced.
+        The arrays that each call replaces.
 
     Raises
     ------
     NotStaticError
-        If the graph has arrays that are neither parameters nor `inputs` (they may have been
-        computed from these), hooks, or operations with several results.
+        If the graph has arrays that are neither parameters nor `inputs` (they might be computed
+        from these), hooks, or operations with several results.
 
     Examples
     --------
@@ -101,7 +101,7 @@ class Replay:
         self.values[: self.inputs] = [None] * self.inputs
 
     def _add(self, node: Node, unread: list[Node], places: dict[Node, int]) -> None:
-        """Turn a node writes what is done forward, and what is done backward."""
+        """Append what a node does forward and what it does backward."""
         rule: Any = node.rule
         params = {k: v for k, v in (node.params or {}).items() if k != "residuals"}
         if rule.multiple_outputs or rule is ITEM or not all(map(is_setting, params.values())):
@@ -110,7 +110,7 @@ class Replay:
         args = [self._place(*pair, places) for pair in zip(node.args, parents, strict=True)]
         take = itemgetter(*args) if len(args) > 1 else lambda values, i=args[0]: (values[i],)
         place = places[node] = self._new(None)
-        known = dict(params)  # and what the function saves
+        known = dict(params)  # and the residuals of the function
         unused = [(places[parent], parent) for parent in unread]
         self.forward.append(
             (rule.fn, take, params, place, known if rule.has_residuals else None, unused)
@@ -125,7 +125,7 @@ class Replay:
         self.backward.append((place, take, known, rule, pulls))
 
     def _place(self, arg: Any, parent: Node | None, places: dict[Node, int]) -> int:
-        """Return the place of an argument among the values."""
+        """Return the index of an argument in `values`."""
         if parent is not None:
             if parent.rule is not None and parent.sink is not None:  # with hooks, or retains grad
                 raise NotStaticError
@@ -145,7 +145,7 @@ class Replay:
         return len(self.values) - 1
 
     def __call__(self, *inputs: Any) -> Any:
-        """Compute the loss of other inputs, a 0-d array, and add the gradient to the leaves'."""
+        """Return the loss of other inputs, a 0-d array, and add its gradient to the leaves'."""
         values = self.values
         values[: self.inputs] = inputs
         for place, leaf in self.leaves:
@@ -156,13 +156,13 @@ class Replay:
                 ans, kept["residuals"] = ans
             values[place] = ans
             for unread, node in unused:
-                values[unread] = node  # which has the shape, all that a rule may ask for
+                values[unread] = node  # it has the shape, which is all that a rule may read
         self._walk(values)
         values[: self.inputs] = [None] * self.inputs
         return ans
 
     def _walk(self, values: list[Any]) -> None:
-        """Do what the walk back through the graph does, and free the outputs."""
+        """Repeat what the walk back through the graph does, and free the outputs."""
         cotangents = {self.backward[0][0]: self.seed}
         masked: set[int] = set()
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -203,7 +203,7 @@ def _is_copy(arg: Any, value: Any) -> bool:
 
 
 def last_uses(nodes: Sequence[Node]) -> list[list[Node]]:
-    """List for each node the arguments that no later node and no rule needs."""
+    """Return for each node the arguments that no later node and no rule needs."""
     last: dict[Node, int] = {}
     read: set[Node] = set()
     for i, node in enumerate(nodes):
@@ -220,7 +220,7 @@ def last_uses(nodes: Sequence[Node]) -> list[list[Node]]:
 
 
 def is_setting(value: Any) -> bool:
-    """Return whether an argument says how an operation works, and holds no data."""
+    """Return whether an argument is a setting of an operation rather than data."""
     if isinstance(value, tuple):
         return all(map(is_setting, value))
     if isinstance(value, slice):

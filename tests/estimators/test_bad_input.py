@@ -409,7 +409,7 @@ def test_bad_class_weights_are_refused(weights, match):
         ({"n_threads": 0}, "'n_threads' parameter of MLPClassifier must be"),
         ({"n_threads": 2**31}, "'n_threads' parameter of MLPClassifier must be"),
         ({"schedule": "cos"}, "'schedule' parameter of MLPClassifier must be"),
-        ({"schedule": lambda step: np.nan}, "epoch 1, batch 1: a step left 0.weight"),
+        ({"schedule": lambda step: np.nan}, r"epoch 1, batch 1: 0\.weight .* after a step"),
         ({"loss": "mse"}, "'loss' parameter of MLPClassifier must be"),
         ({"loss": lambda output, target: output}, r"The loss <lambda> gave shape \(40, 2\)"),
         ({"scoring": "acuracy"}, "'acuracy' is not a valid scoring value"),
