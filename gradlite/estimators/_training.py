@@ -1,4 +1,4 @@
-"""What a fit leaves for the next one, beside the network itself."""
+"""What a fit leaves for the next one, besides the network itself."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from gradlite.persist import shortened
 
 @dataclass
 class TrainingState:
-    """What `fit`, `partial_fit` and `save` go on from: plain values, but for three objects.
+    """The state from which `fit` and `partial_fit` continue, and which `save` saves.
 
     Attributes
     ----------
     fitted_with : dict
-        The parameters that describe the network and the loss, as they were at the first fit.
+        The parameters that describe the network and the loss, as of the first fit.
     dtype : str
         The type of the network's parameters.
     rng, dropout_rng : RandomState, Generator
-        Draw weights, the split and the order of samples; and what layers draw in training.
+        The sources of weights, split and order of samples; and of what layers draw in training.
     optimizer : Optimizer or None
-        With its moments; None before the first step and after divergence.
+        The optimiser with its moments; None before the first step and after divergence.
     settings, steps, rate : dict, int, float or schedule
-        The parameters that the optimiser was made from, the length of a schedule by name, the rate.
+        The parameters of the optimiser, the length of a named schedule, and the rate.
     monitor : dict
         The fields of a `PlateauDetector`.
     order : array or None
@@ -57,20 +57,20 @@ class TrainingState:
 
 
 def check_loaded(learned: dict[str, Any], training: dict[str, Any]) -> None:
-    """Raise PersistError if a fit could not go on from the attributes and the state of a file."""
+    """Raise PersistError if a fit could not continue from the attributes and state of a file."""
     known = {"loss_": None, "feature_names_in_": None, **learned, **training["monitor"]}
     known["order"] = training["order"]
     for name, fits in FIELDS.items():
         if name not in known or not fits(known[name]):
             said = shortened(known.get(name, "it is missing"))
-            raise PersistError(f"It has a {name} that makes no sense: {said}.")
+            raise PersistError(f"It has an invalid {name}: {said}.")
     resume = training["resume"]
     if resume is not None and not (
         resume.keys() == {"last", "best", "best_epoch"}
         and _is_count(resume["best_epoch"])
         and all(map(_is_numeric, resume["last"] + resume["best"]))
     ):
-        raise PersistError(f"It has a resume that makes no sense: {shortened(resume)}.")
+        raise PersistError(f"It has an invalid resume: {shortened(resume)}.")
 
 
 def _is_count(value: Any) -> bool:
