@@ -1,8 +1,8 @@
-"""Imports of micrograd find gradlite's scalar API.
+"""Redirect imports of micrograd to gradlite's scalar API.
 
 ``python -m gradlite run script.py`` (see gradlite.scalar.run) and, in a notebook,
-``%load_ext gradlite.scalar`` put a `Finder` on ``sys.meta_path``. A package of the program's own
-that is more than the original is left as it is.
+``%load_ext gradlite.scalar`` put a `Finder` on ``sys.meta_path``. The program's own package is left
+as it is if it has more than the original.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ class Finder:
     Parameters
     ----------
     directory : str
-        Where the program is. Of modules named ``engine``, ``nn`` and ``neural_net`` only those
-        in this directory are replaced, if they define the original's classes.
+        The program's directory. Modules named ``engine``, ``nn`` and ``neural_net`` are replaced
+        only if they are in this directory and define the original's classes.
     said : sequence of str
-        What lines on stderr have been about, maybe those of another process.
+        The topics of the lines already written to stderr, maybe by another process.
     """
 
     def __init__(self, directory: str, said: Sequence[str] = ()) -> None:
@@ -72,7 +72,7 @@ class Finder:
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Find what replaces a module; None leaves the module to the other finders."""
+        """Return the spec that replaces a module; None leaves it to the other finders."""
         if name.rpartition(".")[2] in STARTERS:
             follow(name)
         if name not in OFFERED:
@@ -86,7 +86,7 @@ class Finder:
     def look_up(
         self, name: str, path: Sequence[str] | None = None
     ) -> tuple[ModuleSpec | None, list[str]]:
-        """Find what replaces a module, or what the program's own has that forbids it."""
+        """Return what replaces a module, or what the program's own has that prevents it."""
         original = find_original(name, path)
         file, tree = source_of(original)
         if name in PACKAGE:
@@ -109,14 +109,14 @@ class Finder:
         return spec, []
 
     def is_replaceable(self, name: str, file: str, tree: ast.Module) -> bool:
-        """Return whether a file is the program's, and defines a class of the original's."""
+        """Return whether a file of the program defines one of the original's classes."""
         directory, base = os.path.split(os.path.realpath(file))
         if base == "__init__.py":  # a package counts by it
             directory = os.path.dirname(directory)
         return directory == self.directory and not MARKS[name].isdisjoint(classes(tree))
 
     def say(self, topic: str, name: str, what: str) -> None:
-        """Write to stderr, once for each topic, what a top-level module is."""
+        """Write a line to stderr about a top-level module, once for each topic."""
         if topic not in self.said:
             self.said.append(topic)
             if sys.stderr is not None:
@@ -124,7 +124,7 @@ class Finder:
 
 
 class RedirectLoader(SourceFileLoader):
-    """Makes a module of gradlite's names; what else the replaced file does, it does too."""
+    """Loads a module with gradlite's classes that also runs the rest of the replaced file."""
 
     def __init__(
         self, finder: Finder, name: str, file: str, tree: ast.Module, names: Mapping[str, Any]
@@ -134,7 +134,7 @@ class RedirectLoader(SourceFileLoader):
         self.is_import = False
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """Make the module, with gradlite's names in it, and say so."""
+        """Run the module with gradlite's classes in it, and report it."""
         self.finder.say(spec.name.partition(".")[0], spec.name, "gradlite.scalar here")
         self.is_import = True
         module = ModuleType(spec.name)
@@ -165,11 +165,11 @@ class ClassRemover(ast.NodeTransformer):
 
 
 def find_original(name: str, path: Sequence[str] | None = None) -> ModuleSpec | None:
-    """Find the module that would be imported without a `Finder`."""
+    """Return the spec of the module that would be imported without a `Finder`."""
     for finder in sys.meta_path:
         spec = None if isinstance(finder, Finder) else finder.find_spec(name, path)
         if spec is not None:
-            # A script called micrograd.py means the package all the same.
+            # In a script called micrograd.py, too, the name means the package.
             script = getattr(sys.modules["__main__"], "__file__", None)
             is_script = name == "micrograd" and script and spec.origin == os.path.realpath(script)
             return None if is_script else spec
@@ -177,14 +177,14 @@ def find_original(name: str, path: Sequence[str] | None = None) -> ModuleSpec | 
 
 
 def version(name: str, tree: ast.Module) -> tuple[dict[str, Any], str]:
-    """Return what is offered in place of a file: by its neurons, it may be the other version."""
+    """Return what replaces a file; its neurons tell which version of the original it is."""
     if "Neuron" in classes(tree) and OFFERED[name][0] is not VALUE:
         name = "micrograd.nn" if has_nonlin(tree) else "neural_net"
     return OFFERED[name]
 
 
 def additions(name: str, tree: ast.Module) -> list[str]:
-    """List what the classes of a file have that ours in their place would not have."""
+    """List what the classes of a file have that gradlite's lack."""
     names, _ = version(name, tree)
     found = list(lacking(tree, names))
     if names is not VALUE and not {"Neuron", "MLP"}.isdisjoint(classes(tree)):
@@ -195,7 +195,7 @@ def additions(name: str, tree: ast.Module) -> list[str]:
 
 
 def additions_of_package() -> list[str]:
-    """List what the package micrograd that would be imported has beyond the original."""
+    """List what the package micrograd that would be imported has and the original lacks."""
     package = find_original("micrograd")
     if package is None:
         return []
@@ -212,7 +212,7 @@ def additions_of_package() -> list[str]:
 
 
 def install(directory: str, said: Sequence[str] = ()) -> None:
-    """Redirect imports from now on; modules that are loaded already are loaded again."""
+    """Redirect imports from now on; modules that were loaded already are loaded again."""
     if any(isinstance(finder, Finder) for finder in sys.meta_path):
         return
     finder = Finder(directory, said)
@@ -257,7 +257,7 @@ def load_ipython_extension(ipython: object) -> None:
 
 
 def unload_ipython_extension(ipython: object) -> None:
-    """Let imports find what they found before: ``%unload_ext gradlite.scalar``."""
+    """Stop redirecting imports: ``%unload_ext gradlite.scalar``."""
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, Finder)]
     for name in OFFERED.keys() & sys.modules.keys():
         if isinstance(getattr(sys.modules[name].__spec__, "loader", None), RedirectLoader):

@@ -23,9 +23,9 @@ def run(program: str, args: Sequence[str], module: bool = False) -> int:
 
     `program` is the path of a script, of a folder or of a zip file with a ``__main__.py``; if
     `module` is true, the name of a module, as after ``python -m``. `args` are its arguments. The
-    exit code is 2, with a line on stderr, if there is no such program. What the program raises,
-    if not caught, ends the process as under plain Python, with the program's own traceback.
-    For the command line: ``sys`` is left as the program leaves it.
+    exit code is 2, after a line on stderr, if the program does not exist. An exception that it does
+    not catch ends the process as under plain Python, with the program's own traceback. This is for
+    the command line: ``sys`` is left as the program leaves it.
     """
     if module and printable(program) != program:  # Python would show it as it is
         return refuse(f"a module's name cannot have control characters: {program!r}")
@@ -95,7 +95,7 @@ def redirected(directory: str, start: Callable[[], object]) -> int:
 
 
 def main_module(script: str | None) -> ModuleType:
-    """Make the ``__main__`` that Python makes, for a script or for what it finds by a name."""
+    """Return the ``__main__`` module that Python would make for a script or a module."""
     module = ModuleType("__main__")
     vars(module).update(
         __loader__=SourceFileLoader("__main__", script) if script else BuiltinImporter,
@@ -108,7 +108,7 @@ def main_module(script: str | None) -> ModuleType:
 
 
 def refuse(what: str) -> int:
-    """Say in one line why there is nothing to run."""
+    """Print in one line why there is nothing to run, and return the exit code."""
     print(f"gradlite: error: {what}", file=sys.stderr)
     return 2
 
@@ -117,7 +117,7 @@ Hook = Callable[[type[BaseException], BaseException, TracebackType | None], Any]
 
 
 def without_our_frames(shown: Hook) -> Hook:
-    """Make the ``sys.excepthook`` that shows an exception as if plain Python ran the program."""
+    """Return a ``sys.excepthook`` that shows exceptions as if plain Python ran the program."""
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         sys.excepthook = shown
