@@ -375,7 +375,7 @@ class Value(Traced):
         return fn(*_as_tensors(args), **_as_tensors(kwargs))
 
     def __array_function__(self, fn: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        # Among Tensors, a Value is one. Otherwise NumPy makes arrays of objects, as ever.
+        # Among Tensors, a Value acts as one. Otherwise NumPy makes arrays of objects, as usual.
         if any(issubclass(kind, Tensor) for kind in types):
             return fn(*_as_tensors(args), **_as_tensors(kwargs))
         return fn._implementation(*args, **kwargs)
