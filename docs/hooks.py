@@ -146,7 +146,7 @@ def rule_table(_: object = None) -> str:
     modules: dict[str, list[Rule]] = {}
     for rule in RULES.values():
         home = next(vjp for vjp in (*rule.vjps, rule.variadic) if vjp is not None).__module__
-        if str(home).startswith("gradlite.autodiff.rules."):  # and not added by somebody else
+        if str(home).startswith("gradlite.autodiff.rules."):  # and not added elsewhere
             modules.setdefault(home, []).append(rule)
     order = list(RULE_MODULES)
     homes = sorted(modules, key=lambda home: order.index(home.rpartition(".")[2]))

@@ -21,10 +21,10 @@ class Tensor:
     def __init__(self, data, rule=None, args=(), params=None):
         self.data, self.grad = np.asarray(data, float), None
         self.rule, self.args, self.params = rule, args, params
-        self.made_at = now()  # a result is younger than all that went into it
+        self.made_at = now()  # a result is younger than its arguments
 
-    # Recording. Called on a Tensor, NumPy asks it what to do (by its protocols, NEP 13 and 18). We
-    # compute with the arrays inside, and note the rule of the function.
+    # Recording. NumPy's functions, called on a Tensor, ask it what to do (protocols of NEP 13 and
+    # 18). We compute with the arrays inside, and keep the rule of the function.
 
     def __array_ufunc__(self, ufunc, method, *args):
         return record(RULES[ufunc], args, {})
@@ -38,7 +38,7 @@ class Tensor:
     __matmul__ = lambda self, other: np.matmul(self, other)
 
     def backward(self):
-        """Walk back from this Tensor, and add to the ``grad`` of every leaf behind it."""
+        """Walk back from this Tensor, and add to the ``grad`` of every leaf it depends on."""
         # For each Tensor reached, the derivative of the result with respect to it, so far. The
         # youngest go first: by a Tensor's own turn, its sum is complete.
         cotangents = {self: np.ones_like(self.data)}  # the result with respect to itself: 1
@@ -56,17 +56,17 @@ class Tensor:
 
 
 def record(rule, args, params):
-    """Carry out a function on the arrays inside, and remember how to go back."""
+    """Call a function on the arrays inside, and remember its rule and its arguments."""
     return Tensor(rule.fn(*map(array, args), **params), rule, args, params)
 
 
 def array(x):
-    """Return the array inside a Tensor, and anything else as it is."""
+    """Return the array inside a Tensor; anything else is returned as it is."""
     return x.data if isinstance(x, Tensor) else x
 
 
 def ancestors(tensor):
-    """List a Tensor and all Tensors that it was made from, each once."""
+    """List a Tensor and all Tensors from which it was computed, each once."""
     found = [tensor]
     for t in found:
         new = {x for x in t.args if isinstance(x, Tensor)}
@@ -74,7 +74,7 @@ def ancestors(tensor):
     return found
 
 
-# That is all. y = x x, so dy/dx = 2 x; then a network, beside gradlite's own Tensors.
+# That is all. First y = x x, so dy/dx = 2 x; then a network, compared with gradlite's own Tensors.
 
 y = (x := Tensor(3.0)) * x
 y.backward()

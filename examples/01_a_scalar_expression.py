@@ -16,7 +16,7 @@ def expression(a, b):
     return s, t, f
 
 
-# A Value computes as a number does. Besides, every result knows its operation and its inputs.
+# A Value computes like a number. In addition, every result knows its operation and its inputs.
 
 a, b = Value(2.0), Value(-3.0)
 s, t, f = expression(a, b)
@@ -45,7 +45,7 @@ print(f"wiggling:   df/da = {by_a:.4f}, df/db = {by_b:.4f}")
 
 # The picture has a box for each number, with its data and its gradient, and an oval for each
 # operation. Read it from left to right for the computation, and back for the gradients. (Saved as
-# .html it is a page on which one goes through backward() step by step.)
+# .html, it is a page that goes through backward() step by step.)
 
 for name, value in {"a": a, "b": b, "s": s, "t": t, "f": f}.items():
     value.label = name

@@ -33,8 +33,8 @@ print(f"out = {out.data:.4f}; by w1 {w1.grad:.4f}, by w2 {w2.grad:.4f}, by b {b.
 picture = draw(out, rankdir="TB").save("02_a_neuron.svg")  # TB: from top to bottom
 print(f"{picture} shows the neuron.\n")
 
-# Now it shall learn to answer -0.8. The loss says how wrong it is; its gradient points uphill,
-# so each parameter goes a little the other way. That is gradient descent, and all of training.
+# Now let it learn to output -0.8. The loss says how wrong it is; its gradient points uphill, so
+# each parameter goes a little the other way. That is gradient descent, and all of training.
 
 target, rate = -0.8, 0.1
 for step in range(31):
@@ -48,7 +48,7 @@ for step in range(31):
     for parameter in (w1, w2, b):
         parameter.data -= rate * parameter.grad
 
-# The class Neuron is the same. Its weights are drawn at random; here it is given ours. (This
+# The class Neuron is the same. Its weights are drawn at random; here we set them to ours. (This
 # dialect squashes with tanh; by default a neuron keeps what is positive, as in example 03.)
 
 ready = Neuron(2, dialect="neural_net")

@@ -22,8 +22,8 @@ y = y * 2 - 1
 def loss_of_samples(model):
     """Compute the loss as in example 03: a call for each sample, Values throughout.
 
-    (Behind a score the network is computed with arrays here too, layer by layer. Its Values, one
-    for each product and sum, are built on first access, or when they are drawn.)
+    (Here too, the network computes a score with arrays, layer by layer. Its Values, one for each
+    product and sum, are built on first access, or when they are drawn.)
     """
     scores = [model(row) for row in X]
     losses = [(1 - yi * score).relu() for yi, score in zip(y, scores, strict=True)]
@@ -39,9 +39,9 @@ def loss_of_batch(model):
 
 
 def train(loss_of, steps=100):
-    """Train a network, and give the loss at each step and the milliseconds that a step took.
+    """Train a network; return the loss at each step, and the time of a step in milliseconds.
 
-    The loop is the same for both, and does not know which it is given.
+    The loop is the same for both losses.
     """
     random.seed(1337)
     model = MLP(2, [16, 16, 1])

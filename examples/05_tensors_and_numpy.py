@@ -15,10 +15,10 @@ def f(x):
     return (np.tanh(x) * np.exp(-(x**2)) + x[::-1] ** 3).sum()
 
 
-# 1. The data is an ordinary array. requires_grad=True says that we shall want its gradient.
+# 1. The data is an ordinary array. requires_grad=True says that we want its gradient.
 
 x = gl.Tensor(np.linspace(-1, 2, 5), requires_grad=True)
-y = f(x)  # functions, operators, slices, methods: they compute as ever, and are recorded
+y = f(x)  # functions, operators, slices, methods: they compute as usual, and are recorded
 y.backward()  # goes back through the record, and leaves dy/dx in x.grad
 print("f(x)  =", y.item(), "on a Tensor;", f(x.data), "on an array")
 print("x.grad     ", x.grad)
@@ -38,8 +38,8 @@ np.sum(2 * x).backward()
 np.sum(3 * x).backward()
 print("2 + 3 =", x.grad, "\n")
 
-# 2. gl.grad makes a function of a function: its gradient. That can be differentiated again, to any
-# order. Each entry of the sum depends on its own x alone, so its gradient is the derivative there.
+# 2. gl.grad turns a function into its gradient, which can be differentiated again, to any order.
+# Each term of the sum depends on its own x alone, so the gradient is the derivative at each x.
 
 
 def bump(x):
@@ -76,11 +76,11 @@ try:
 except gl.GradliteError as problem:
     print(f"\n{type(problem).__name__}: {problem}")
 
-# The logarithm of softmax is an operation of its own, which never forms that 0.
+# gl.log_softmax is a single operation, which never computes that 0.
 
 with gl.debug():
     log_p = gl.log_softmax(logits)
     entropy = -np.sum(np.exp(log_p) * log_p)
     entropy.backward()
-print(f"\nMended, the entropy is {entropy.item():.4f}, its gradient {logits.grad.round(4)}.")
+print(f"\nFixed, the entropy is {entropy.item():.4f}, its gradient {logits.grad.round(4)}.")
 print("05_tensors_and_numpy.png shows f, f' and f''.")

@@ -1,9 +1,9 @@
 """A derivative rule is one line, and you can write your own.
 
-You learn: to give a function of another library its derivative with `gl.defvjp`, to make a new
+You learn: to define the derivative of another library's function with `gl.defvjp`, to make a new
 operation with `gl.primitive`, and to check both with `gl.check_grads`.
 
-A rule is a function (g, ans, *arguments): g is the gradient with respect to the answer `ans`, and
+A rule is a function (g, ans, *arguments): g is the gradient with respect to the output `ans`, and
 the rule returns the gradient with respect to one of the arguments. By the chain rule that is g
 times the derivative.
 """
@@ -19,8 +19,8 @@ import gradlite as gl
 gl.defvjp(special.j0, lambda g, ans, x: -g * special.j1(x))
 gl.defvjp(special.j1, lambda g, ans, x: g * (special.j0(x) - ans / x))
 
-# These rules are made of functions that have rules. So the second derivative comes for free, and
-# the third. Bessel's equation,  x y'' + y' + x y = 0, tells whether they are right.
+# These rules use functions that have rules. So the second derivative comes for free, and the third.
+# Bessel's equation,  x y'' + y' + x y = 0, shows whether they are right.
 
 gl.check_grads(special.j0, (np.array([0.5, 1.0, 4.0]),), order=2)  # silent: it raises if wrong
 x = np.linspace(0.1, 12, 200)

@@ -1,6 +1,6 @@
 """A network as a Module, and the training loop in full.
 
-You learn: to write a `Module`; and the loop that all training is, with the parts that gradlite has
+You learn: to write a `Module`; and the loop behind all training, with the parts that gradlite has
 for it: layers (`nn`), batches (`data`), an optimiser (`optim`) and a schedule (`schedules`).
 """
 
@@ -59,7 +59,7 @@ for epoch in range(EPOCHS):
         optimizer.zero_grad()
         total += loss.item() * len(inputs)
     losses.append(total / len(X))
-    with gl.no_grad():  # to look at the result, nothing need be recorded
+    with gl.no_grad():  # nothing needs to be recorded to look at the result
         scores = network(X_new)
         new_losses.append(gl.cross_entropy(scores, y_new).item())
         accuracy = np.mean(scores.data.argmax(axis=1) == y_new)

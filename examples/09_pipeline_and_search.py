@@ -1,8 +1,8 @@
 """An estimator in a pipeline, with a search.
 
-You learn: that MLPRegressor is an estimator of scikit-learn like any other. It stands at the end of
-a Pipeline that turns words and gaps into numbers; a search varies its parameters (n_layers and
-width are the shape of the network); displays show how the training went and what came of it.
+You learn: that MLPRegressor is a scikit-learn estimator like any other. It is the last step of a
+Pipeline that turns words and missing values into numbers; a search varies its parameters (n_layers
+and width are the shape of the network); displays show the training and the predictions.
 """
 
 import matplotlib.pyplot as plt
@@ -39,7 +39,7 @@ X, X_test, y, y_test = train_test_split(
 
 
 def pipeline(regressor):
-    """Put the preparation of the columns before a regressor."""
+    """Return a pipeline of the preparation of columns and a regressor."""
     numbers = make_pipeline(SimpleImputer(add_indicator=True), StandardScaler())
     words = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
     return make_pipeline(make_column_transformer((numbers, [0, 1]), (words, [2])), regressor)

@@ -56,7 +56,7 @@ class StopBelow:
         """Do nothing when an epoch begins."""
 
     def on_fit_task_end(self, estimator, context):
-        """Look at an epoch that has ended: True stops the training."""
+        """Return whether to stop after the epoch that has ended."""
         return context.task_name == "epoch" and estimator.loss_ < self.loss
 
     def teardown(self, estimator, context):
@@ -67,7 +67,7 @@ model = NetClassifier(
     Images,
     module__channels=8,
     loss=focal,
-    class_weight="balanced",  # works, because the loss is one number a sample
+    class_weight="balanced",  # possible, as the loss is one number for each sample
     callbacks=[StopBelow(0.01)],
     batch_size=64,
     learning_rate_init=0.01,
@@ -78,7 +78,7 @@ print(model.module_)
 print(f"stopped by the callback after {model.n_iter_} epochs, at a loss of {model.loss_:.4f}")
 print(f"accuracy on images not seen before: {model.score(X_test, y_test):.3f}")
 
-# The network leaves the estimator as arrays, under the names that PyTorch gives them.
+# The network can leave the estimator as arrays, under PyTorch's names for them.
 
 for name, array in model.module_.state_dict().items():
     print(f"{name:15} {array.shape}")

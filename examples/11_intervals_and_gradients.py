@@ -1,8 +1,8 @@
 """Intervals around predictions, and their gradients.
 
 You learn: that with loss='gaussian_nll' or 'quantile' a regressor learns the spread of the target
-as well, and predict_interval gives bounds. predict_gradient tells how each prediction moves with
-each input: the slope that the network has learned.
+as well, and predict_interval returns bounds. predict_gradient shows how each prediction changes
+with each input: the slope that the network has learned.
 """
 
 import matplotlib.pyplot as plt
@@ -52,8 +52,8 @@ for loss, ax in (("gaussian_nll", left), ("quantile", middle)):
     ax.set(title=f"loss={loss!r}: {inside:.0%} inside", xlabel="$x$", ylim=(-2, 2))
     ax.legend(loc="lower left")
 
-# The gradient of each prediction by its inputs, (samples, inputs), by the rules that train the
-# network. In truth the slope is  d sin(2x) / dx = 2 cos(2x).
+# The gradient of each prediction with respect to its inputs, (samples, inputs), by the rules that
+# train the network. The true slope is  d sin(2x) / dx = 2 cos(2x).
 
 slopes = model.predict_gradient(x)
 for point in ([0.5], [1.5], [2.5]):

@@ -1,8 +1,8 @@
-"""Saving a model without pickle, going on with its training, and serving its predictions.
+"""Saving a model without pickle, continuing its training, and serving its predictions.
 
-You learn: that `save` writes arrays and JSON in one file, whole or not at all, and `load` runs no
-code; that with warm_start=True a loaded model goes on exactly where it was; and how little a server
-for predictions is.
+You learn: that `save` writes arrays and JSON in one file, completely or not at all, and `load` runs
+no code; that with warm_start=True a loaded model continues exactly where it was; and how short a
+server for predictions is.
 """
 
 import json
@@ -22,8 +22,8 @@ from gradlite import GradliteError, MLPClassifier
 warnings.filterwarnings("ignore", "Stochastic Optimizer")  # it stops early on purpose
 X, y = load_digits(return_X_y=True)
 
-# 1. 60 epochs; and 30, a file, and 30 more. The file holds the weights, and what training needs
-# besides: the state of the optimiser and of the random numbers.
+# 1. 60 epochs; and 30, a file, and 30 more. The file holds the weights, and what else training
+# needs: the state of the optimiser and of the random generators.
 
 settings = {"dropout": 0.1, "standardize": True, "n_iter_no_change": 60, "random_state": 0}
 whole = MLPClassifier((32,), max_iter=60, **settings).fit(X, y)
@@ -34,7 +34,7 @@ with tempfile.TemporaryDirectory() as folder:
     print(f"saved {path.stat().st_size:,} bytes after {first.n_iter_} epochs")
     again = MLPClassifier.load(path).fit(X, y)
 
-    # A file that was altered is refused, whichever byte it is.
+    # Loading a file that was altered is an error, whichever byte it is.
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
@@ -47,11 +47,11 @@ same = all(np.array_equal(a, b) for a, b in zip(whole.coefs_, again.coefs_, stri
 print(f"30 epochs and 30 more are {len(again.loss_curve_)}, bit for bit: {same}")
 
 
-# 2. A server: it takes an image as JSON, and gives the digit and how sure the model is.
+# 2. A server: it takes an image as JSON, and returns the digit and how sure the model is.
 
 
 class Answers(BaseHTTPRequestHandler):
-    """Answers a request with a prediction. A row takes some tens of microseconds."""
+    """Answers a request with a prediction. One row takes some tens of microseconds."""
 
     def do_POST(self):
         """Read the pixels, and write the answer."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line, and give its exit code.
+    """Run the command line, and return its exit code.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The scalar engine under micrograd's name for it: ``from gradlite.engine import Value``."""
+"""The scalar engine under micrograd's import path: ``from gradlite.engine import Value``."""
 
 from gradlite.scalar.engine import Value
 

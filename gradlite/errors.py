@@ -33,7 +33,7 @@ class DtypeError(GradliteError, TypeError):
 
 
 class GraphError(GradliteError, RuntimeError):
-    """A backward pass was asked for where there is no graph to walk, or no longer one."""
+    """A backward pass was requested, but there is no graph to walk, or it was freed already."""
 
 
 class DetachError(GradliteError, TypeError):
@@ -41,7 +41,7 @@ class DetachError(GradliteError, TypeError):
 
     @classmethod
     def to_array(cls, frame: FrameType | None) -> DetachError:
-        """Return the error of a Tensor that was to become an array in `frame`."""
+        """Return the error for converting a Tensor to an array in the code of `frame`."""
         return cls(
             f"A Tensor that requires a gradient cannot become an array silently: the gradient "
             f"would be lost. Say t.detach() (or t.data) if that is meant; "
@@ -50,7 +50,7 @@ class DetachError(GradliteError, TypeError):
 
 
 class DomainError(GradliteError, ValueError):
-    """A function of one number was asked where it has no value."""
+    """A function of one number was called outside its domain."""
 
 
 class DivisionError(GradliteError, ZeroDivisionError):
@@ -62,11 +62,11 @@ class RangeError(GradliteError, OverflowError):
 
 
 class NonFiniteError(GradliteError, FloatingPointError):
-    """Debug mode met the first NaN or Inf."""
+    """Debug mode found a NaN or Inf."""
 
 
 class DivergedError(GradliteError, ValueError):
-    """The loss of training is no longer finite."""
+    """The training loss is no longer finite."""
 
 
 class MutationError(GradliteError, RuntimeError):
@@ -74,23 +74,23 @@ class MutationError(GradliteError, RuntimeError):
 
 
 class StateError(GradliteError, ValueError):
-    """A saved state does not fit what it is loaded into."""
+    """A saved state does not fit the object that it is loaded into."""
 
 
 class PersistError(GradliteError, ValueError):
-    """A file is not what was saved, or not what was asked for."""
+    """A file is damaged, was not written by gradlite, or is not of the expected kind."""
 
 
 class FolderError(GradliteError, FileNotFoundError):
-    """A file was to be written to a folder that does not exist."""
+    """The folder in which to write a file does not exist."""
 
 
 class GradientError(GradliteError, AssertionError):
-    """`check_grads` found a derivative that finite differences contradict."""
+    """`check_grads` found a derivative that differs from finite differences."""
 
 
 class MissingExtraError(GradliteError, ImportError):
-    """A package that an optional part needs is not installed."""
+    """A package that an optional feature needs is not installed."""
 
 
 class CompileError(GradliteError, TypeError):
@@ -107,7 +107,7 @@ class MissingRuleError(GradliteError, TypeError):
 
     @classmethod
     def for_function(cls, fn: Callable[..., Any], method: str = "__call__") -> MissingRuleError:
-        """Return the error for a function without a rule, with how to add one."""
+        """Return the error for a function without a rule, which says how to add one."""
         name = function_name(fn)
         if method != "__call__":
             return cls(
@@ -179,7 +179,7 @@ NO_DERIVATIVE = {
 
 
 def _to_array_remedy(frame: FrameType | None) -> str:
-    """Return what to write in place of the call that asked for an array."""
+    """Return what to write in place of the call that converts to an array."""
     while frame is not None:
         module, name = frame.f_globals.get("__name__") or "", frame.f_code.co_name
         twin = TWINS.get(f"scipy.special.{name}")
@@ -223,11 +223,11 @@ def is_library(frame: FrameType) -> bool:
 
 
 def printable(text: str) -> str:
-    r"""Return the text with what a terminal would obey, rather than show, escaped.
+    r"""Return the text with everything escaped that would control a terminal.
 
-    Control characters and escape sequences, marks that turn the direction of writing, line breaks,
-    and bytes of a file's name that are no text. Blanks of every width stay, and so do the joiners
-    that Persian and Hindi are written with.
+    These are control characters and escape sequences, marks that change the writing direction, line
+    breaks, and bytes of a file's name that are not text. Spaces of every width stay, and so do the
+    joiners that Persian and Hindi are written with.
 
     Examples
     --------
@@ -256,15 +256,16 @@ def function_name(fn: Callable[..., Any]) -> str:
     name = getattr(fn, "__name__", repr(fn))
     module = getattr(fn, "__module__", None) or _home(fn, name)
     if module.startswith("numpy"):
-        room = module.partition(".")[2].partition(".")[0]
-        return f"np.{room}.{name}" if room in ("linalg", "fft", "random") else f"np.{name}"
+        submodule = module.partition(".")[2].partition(".")[0]
+        public = submodule in ("linalg", "fft", "random")
+        return f"np.{submodule}.{name}" if public else f"np.{name}"
     if module.startswith("gradlite"):
         return f"gl.{name}"
     return f"{module}.{name}" if module not in ("", "__main__") else name
 
 
 def _home(fn: Callable[..., Any], name: str) -> str:
-    """Find the module of a ufunc, which does not know it."""
+    """Return the module of a ufunc, which has no ``__module__``."""
     for module in ("numpy", "scipy.special"):
         if getattr(sys.modules.get(module), name, None) is fn:
             return module
@@ -272,7 +273,7 @@ def _home(fn: Callable[..., Any], name: str) -> str:
 
 
 def compare_names(own: Iterable[str], given: Iterable[str]) -> Iterator[str]:
-    """Yield which names are missing, and which are there instead.
+    """Yield which names are missing, and which are unexpected.
 
     Examples
     --------

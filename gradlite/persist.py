@@ -1,10 +1,10 @@
 """Saving trees of arrays and plain values in one file, without pickle.
 
-A file is a zip without compression: a manifest in JSON, which says what the tree is, and the arrays
-in NumPy's own format (``numpy.load`` reads them, too), each with a checksum. Loading makes arrays,
-numbers, strings and containers, no more of them than the file has bytes for, and runs nothing.
-Files named ``.safetensors`` have that format instead, which has no checksums, and the manifest as
-metadata. In the manifest, JSON's own null, true, numbers, strings and lists mean themselves, and
+A file is a zip without compression: a manifest in JSON, which describes the tree, and the arrays in
+NumPy's own format (``numpy.load`` reads them, too), each with a checksum. Loading creates arrays,
+numbers, strings and containers, no more of them than the file has bytes for, and runs no code.
+Files named ``.safetensors`` have that format instead, which has no checksums, with the manifest as
+metadata. In the manifest, null, booleans, numbers, strings and lists stand for themselves, and
 anything else is an object with one entry: ``{"tuple": [1, 2]}``, ``{"float": "inf"}``,
 ``{"array": "w"}``.
 
@@ -61,25 +61,26 @@ REMEDY = "save arrays, numbers, strings, None, and dicts, lists and tuples of th
 
 
 def save(path: Path, state: Any, kind: str) -> None:
-    """Save a tree in one file, which replaces an older one only when it is complete.
+    """Save a tree in one file, which replaces an existing one only once it is complete.
 
     Parameters
     ----------
     path : path
-        Ending in ``.safetensors`` for that format, which needs the package; otherwise a zip is
-        written. Symbolic links are followed, and an older file's permissions are kept.
+        A name ending in ``.safetensors`` selects that format, which needs the package; otherwise a
+        zip is written. Symbolic links are followed, and an existing file's permissions are kept.
     state : tree
         Dicts with str keys, lists and tuples of None, bool, int, float, str, NumPy scalars and
-        arrays: of bools, numbers, strings of fixed width, times, or objects that are such a tree.
+        arrays: of bools, numbers, fixed-width strings, times, or objects that are such trees.
     kind : str
-        What it is the state of; `load` asks for it.
+        What the state belongs to; `load` checks it.
 
     Raises
     ------
     TypeError, ValueError
-        If something in the tree cannot be saved; it says where. Nothing has been written then.
+        If something in the tree cannot be saved; the message says where. Nothing is written.
     PersistError, FolderError, MissingExtraError
-        If the path is not a file's, has no folder, or needs the package safetensors.
+        If the path is not a regular file, its folder does not exist, or the package safetensors is
+        missing.
     """
     name = os.fsdecode(path)
     arrays: Arrays = {}
@@ -102,26 +103,26 @@ def load(path: Path, kind: str | None = None) -> Any:
     Parameters
     ----------
     path : path
-        The file; its format shows in what it holds.
+        The file; its format is recognised from its contents.
     kind : str, optional
-        What it must be the state of.
+        The kind that the file must have.
 
     Returns
     -------
     tree
-        As it was saved, to the bit. Arrays are C-contiguous, writeable and in native byte order.
+        The saved tree, bit for bit. Arrays are C-contiguous, writeable and in native byte order.
 
     Raises
     ------
     PersistError
         If the file is not one that `save` wrote, is damaged, comes from a newer gradlite, or is of
-        another kind. (That there is no such file is an OSError, as everywhere.)
+        another kind. (A missing file is an OSError, as usual.)
     MissingExtraError
         If the package safetensors is needed and missing.
     """
     name = os.fsdecode(path)
-    if os.path.exists(name) and not os.path.isfile(name):  # a pipe would be waited for
-        raise PersistError(f"{printable(name)} is no regular file: load from another path.")
+    if os.path.exists(name) and not os.path.isfile(name):  # reading a pipe would block
+        raise PersistError(f"{printable(name)} is not a regular file: load from another path.")
     with open(name, "rb") as file:
         try:
             start = file.read(9)
@@ -140,13 +141,13 @@ def load(path: Path, kind: str | None = None) -> Any:
 
 
 def shortened(text: object, longest: int = 100) -> str:
-    """Return what a file says as an error can quote it: in one line, and not a long one."""
+    """Return a value from a file so that an error can quote it: in one line, not too long."""
     said = printable(str(text)[: longest + 1])
     return said if len(said) <= longest else f"{said[:longest]}..."
 
 
 def encode(x: Any, place: tuple[str | int, ...], arrays: Arrays) -> Any:
-    """Return the JSON of what is at `place` in a tree, and put its arrays into `arrays`."""
+    """Return the JSON of the part of a tree at `place`, and put its arrays into `arrays`."""
     kind = type(x)
     if len(place) > DEEPEST:
         raise _refusal(ValueError, place, f"nested deeper than {DEEPEST} levels, or in itself")
@@ -161,7 +162,7 @@ def encode(x: Any, place: tuple[str | int, ...], arrays: Arrays) -> Any:
         return parts if kind is list else {"tuple": parts}
     if kind is dict:
         if odd := [*filter(lambda key: type(key) is not str, x)]:
-            raise _refusal(TypeError, place, f"the key {odd[0]!r} is no str: {REMEDY}")
+            raise _refusal(TypeError, place, f"the key {odd[0]!r} is not a str: {REMEDY}")
         return {"dict": {key: encode(part, (*place, key), arrays) for key, part in x.items()}}
     if kind in ARRAY_TYPES or isinstance(x, np.generic):
         return _encode_array(x, place, arrays)
@@ -193,7 +194,7 @@ def _refusal(error: type[Exception], place: tuple[str | int, ...], what: str) ->
 
 
 def _decode(node: Any, arrays: Arrays, depth: int = 0) -> Any:
-    """Return the tree of a piece of JSON. Each array is there once: it is taken out of `arrays`."""
+    """Return the tree of a piece of JSON. An array occurs once, so it is removed from `arrays`."""
     if depth > DEEPEST:
         raise PersistError(f"is nested deeper than {DEEPEST} levels.")
     kind = type(node)
@@ -219,7 +220,7 @@ def _decode(node: Any, arrays: Arrays, depth: int = 0) -> Any:
 
 
 def _read(text: str, kind: str | None, read_arrays: Callable[[], Arrays]) -> Any:
-    """Return the tree of a manifest. The arrays are read once it is known to be the right kind."""
+    """Return the tree of a manifest. The arrays are read only after its kind has been checked."""
     manifest = json.loads(text)
     if type(manifest) is not dict or manifest.get("format") != "gradlite":
         raise PersistError(FOREIGN)
@@ -260,7 +261,7 @@ def _read_array(data: np.ndarray) -> np.ndarray:
 
 
 def _native(array: np.ndarray) -> np.ndarray:
-    """Return an array in native byte order; refuse bytes that are not bools or characters."""
+    """Return an array in native byte order; raise PersistError for invalid bools or characters."""
     flat, largest = array.reshape(-1), {"U": sys.maxunicode, "b": 1}.get(array.dtype.kind, 0)
     if largest and array.nbytes and flat.view("<u4" if largest > 1 else "u1").max() > largest:
         raise PersistError(f"is damaged: bytes that are not a {array.dtype}.")
@@ -346,13 +347,13 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @contextlib.contextmanager
 def replacing_file(target: str) -> Iterator[BinaryIO]:
-    """Yield a new file to write to, which replaces `target` when all has gone well."""
+    """Yield a new file to write to, which replaces `target` if no error is raised."""
     mode = os.stat(target).st_mode if os.path.exists(target) else None
     if mode is not None and not stat.S_ISREG(mode):
-        raise PersistError(f"{printable(target)} is no regular file: save to another path.")
+        raise PersistError(f"{printable(target)} is not a regular file: save to another path.")
     folder, name = os.path.split(target)
     if not os.path.isdir(folder):
-        raise FolderError(f"There is no folder {folder!r} to write {target!r} to: make it.")
+        raise FolderError(f"There is no folder {folder!r} to write {target!r} to: create it.")
     prefix = os.path.join(folder, f".gradlite-{zlib.crc32(os.fsencode(name)):08x}-")
     _delete_left_over(prefix)
     temporary = ""
@@ -387,7 +388,7 @@ def _new_file(prefix: str) -> BinaryIO:
 
 
 def _lock(file: BinaryIO) -> bool:
-    """Lock a new file as long as it is open, and return whether nobody else had it locked."""
+    """Lock a new file while it is open, and return whether no other process had locked it."""
     with contextlib.suppress(OSError):
         if flock is not None:
             flock(file, LOCK_EX | LOCK_NB)
@@ -396,7 +397,7 @@ def _lock(file: BinaryIO) -> bool:
 
 
 def _delete_left_over(prefix: str) -> None:
-    """Delete temporary files that no process has locked: their writer was killed."""
+    """Delete temporary files that no process has locked, because their writer was killed."""
     folder, start = os.path.split(prefix)
     with contextlib.suppress(OSError):
         for name in filter(lambda name: name.startswith(start), os.listdir(folder)):

@@ -28,7 +28,7 @@ KEY = {
     "04_moons_batched": r"(?s)sample: loss (0\.\d{9}),.*batch: loss \1,.*up to (0e\+00|\de-1\d)\."
     r"\nThe batch takes 1/\d+ of",
     "05_tensors_and_numpy": r"(?s)agrees with finite differences: they differ by \de-(0[89]|1\d) .*"
-    r"np\.log gave Inf .*np\.sum\(p \* np\.log\(p\)\)\n.*Mended, the entropy is 0\.5822",
+    r"np\.log gave Inf .*np\.sum\(p \* np\.log\(p\)\)\n.*Fixed, the entropy is 0\.5822",
     "06_your_own_rule": r"(?s)is at most \de-1\d.*E is 1\.5997, and changes with e by 0\.9825"
     r".*wrong rule is found: derivative of order 1 of",
     "07_newton": r"(?s)descent: 2000 steps, .*method: 6 steps, f = \d\.\de-\d\d at \[1\.0, 1\.0\]"

@@ -149,7 +149,7 @@ def loop():
         ),
         (Stranger(), TypeError, "at the top: a .*Stranger cannot be saved"),
         ((1, {2}), TypeError, r"at \[1\]: a builtins.set cannot"),
-        ({"a": {3: 4}}, TypeError, r"at \['a'\]: the key 3 is no str"),
+        ({"a": {3: 4}}, TypeError, r"at \['a'\]: the key 3 is not a str"),
         ([b"x"], TypeError, "builtins.bytes"),
         ([1j], TypeError, "builtins.complex"),
         (np.array([Stranger()]), TypeError, "Stranger cannot"),
@@ -190,7 +190,7 @@ def test_missing_files_and_directories_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no folder '.*none' to write '.*none.f' to"):
         save(tmp_path / "none" / "f", 1, "k")
     for use in (load, lambda path: save(path, 1, "k")):
-        with pytest.raises(PersistError, match="is no regular file"):
+        with pytest.raises(PersistError, match="is not a regular file"):
             use(tmp_path)
     assert os.listdir(tmp_path) == []
 
@@ -344,7 +344,7 @@ def test_files_of_other_programs_are_refused(tmp_path, what):
 def test_what_is_no_regular_file_is_refused_and_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", "/dev/null", "/dev/zero"):
-        with pytest.raises(PersistError, match="no regular file"):
+        with pytest.raises(PersistError, match="not a regular file"):
             load(path)
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     with pytest.raises(OSError, match=r"symbolic links.*loop"):
@@ -745,7 +745,7 @@ def test_permissions_are_kept_links_followed_and_new_files_as_others(tmp_path):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 def test_what_is_no_regular_file_is_not_replaced(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(PersistError, match="no regular file"):
+    with pytest.raises(PersistError, match="not a regular file"):
         save(tmp_path / "pipe", 1, "k")
     assert os.listdir(tmp_path) == ["pipe"]
 

@@ -2,4 +2,4 @@
 
 from gradlite.autodiff import methods
 
-__all__ = ["methods"]  # which gives Tensor its operators
+__all__ = ["methods"]  # importing it sets Tensor's operators and methods

@@ -1,4 +1,4 @@
-"""The part of a Tensor that is as in an array: indices and shapes, and what it converts to.
+"""The array interface of a Tensor: indexing, shapes, and conversions.
 
 A conversion that would lose a gradient silently is an error that says what to write instead.
 """
@@ -134,8 +134,8 @@ class ArrayInterface(Traced):
         if self._node is not None:
             caller = sys._getframe(1)
             if caller.f_code.co_name in SCIPY_PRODUCTS:
-                # To scipy, an array of this one object is "no array": it leaves sparse @ tensor
-                # to __rmatmul__.
+                # scipy does not take an array of one object for an array, and leaves
+                # sparse @ tensor to __rmatmul__.
                 this = np.empty((), object)
                 this[()] = self
                 return this
@@ -146,10 +146,10 @@ class ArrayInterface(Traced):
 
     @property
     def _mask(self: Any) -> Any:
-        # np.ma reads the `_data` and `_mask` of what stands beside a masked array.
+        # np.ma reads the `_data` and `_mask` of the other operand of a masked array.
         raise DtypeError(
-            "A masked array beside a Tensor would hide its mask from the derivative: use "
-            "m.filled(0) and a weight of 0, or np.where."
+            "In an operation of a masked array and a Tensor, the derivative would ignore the mask: "
+            "use m.filled(0) and a weight of 0, or np.where."
         )
 
     def __contains__(self: Any, value: Any) -> bool:
@@ -196,7 +196,7 @@ class ArrayInterface(Traced):
         return array_html(type(self).__name__, self.data, facts, grad)
 
     def __copy__(self: Any) -> Any:
-        # What a derivative that is being computed depends on stays on the tape.
+        # If a derivative that is being computed depends on this Tensor, the copy is on the tape.
         if is_differentiated(self._node):
             return +self
         return _rebuild(type(self), self.__getstate__())
@@ -207,8 +207,8 @@ class ArrayInterface(Traced):
         return _rebuild(type(self), copy.deepcopy(self.__getstate__(), memo))
 
     def __getstate__(self: Any) -> dict[str, Any]:
-        # Without the graph: it may be deep, and its arrays belong to this process. A plain dict,
-        # which skops can write, too.
+        # Without the graph, which may be deep and whose arrays belong to this process. It is a
+        # plain dict, so skops can write it, too.
         self._stay_on_tape("pickle")
         return {"data": self.data, "requires_grad": self.requires_grad, "grad": self._grad}
 
@@ -226,7 +226,7 @@ def _rebuild(kind: type[Any], state: dict[str, Any]) -> Any:
 
 
 def as_data(data: Any, dtype: Any, copy: bool) -> np.ndarray:
-    """Make the array of a new Tensor, of real numbers."""
+    """Return the array of real numbers for a new Tensor."""
     if isinstance(data, np.ma.MaskedArray):
         raise DtypeError("A masked array would lose its mask here: fill it first, or use np.where.")
     if is_array_like(data):

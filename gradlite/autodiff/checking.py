@@ -1,4 +1,4 @@
-"""check_grads: hold derivative rules against finite differences."""
+"""check_grads: compare derivative rules with finite differences."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def check_grads(
     projections: int = 2,
     seed: int = 0,
 ) -> None:
-    """Compare the derivatives of `f` with central finite differences, and raise if they differ.
+    """Compare the derivatives of `f` with central finite differences; raise if they differ.
 
     Both directions are checked, `vjp` and `jvp`, on random projections: for random u and v,
     ``<u, J v>`` is one number, whatever the shapes, and the differences cost two evaluations
@@ -44,18 +44,19 @@ def check_grads(
     order : int, default 1
         2 checks the derivatives of the gradient as well, and so on.
     rtol, atol : float
-        What may differ, relative to the sum of the absolute values of all terms, and absolutely.
+        The allowed difference, relative to the sum of the absolute values of all terms, and
+        absolute.
     eps : float, default 1e-5
         The step. Keep `args` further than that from kinks and the ends of the domain.
     projections : int, default 2
-        How many pairs of u and v to try.
+        The number of pairs of u and v to try.
     seed : int, default 0
-        Of the generator that draws them.
+        The seed of the generator that draws them.
 
     Raises
     ------
     GradientError
-        With the entry in which the two differ most.
+        If they differ. The message has the entry with the largest difference.
 
     Examples
     --------
@@ -142,7 +143,7 @@ def _worst_entry(
     u: Any,
     eps: float,
 ) -> str | None:
-    """Find the entry of the Jacobian that is furthest from its finite difference."""
+    """Describe the entry of the Jacobian that is furthest from its finite difference."""
     worst, place, column = 0.0, None, None
     for i, (x, c) in enumerate(zip(points, cotangents, strict=True)):
         for index in islice(np.ndindex(x.shape), ENTRIES_SEARCHED):

@@ -1,4 +1,4 @@
-"""Cotangents: what a rule returns, brought to the shape of the argument that it belongs to."""
+"""Cotangents: what a rule returns, summed to the shape of its argument."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from gradlite.errors import DtypeError, ShapeError
 def sum_to_shape(g: Any, shape: Shape) -> Any:
     """Sum a cotangent over the axes along which an argument of `shape` was broadcast.
 
-    The sum is the adjoint of broadcasting: an entry that was used many times collects what
-    each use contributes.
+    The sum is the adjoint of broadcasting: an entry that was used many times collects the
+    contributions of all uses.
 
     Examples
     --------
@@ -65,7 +65,7 @@ class OutputCotangents:
 
 
 def checked_cotangent(c: Any, node: Node, i: int) -> Any:
-    """Return what a rule gave for argument `i` as real numbers, or name the rule at fault."""
+    """Return a rule's result for argument `i` as real numbers; raise DtypeError if it is not."""
     if isinstance(c, (Traced, OutputCotangents)):
         return c
     if isinstance(c, (float, int)):
@@ -90,12 +90,13 @@ def checked_cotangent(c: Any, node: Node, i: int) -> Any:
 
 
 def to_argument(c: Any, node: Node, i: int) -> Any:
-    """Return the cotangent `c` of argument `i` in its shape, or name the rule that went wrong."""
+    """Return the cotangent `c` of argument `i` in its shape; raise ShapeError if it has another."""
     rule: Any = node.rule
     parents: Any = node.parents
     shape = parents[i].shape
     try:
-        # What was broadcast has as many axes as something here; a single number, its shape.
+        # A cotangent has no more axes than the output and the arguments; that of a single number
+        # is a number, or has the shape of the output.
         axes_fit = len(c.shape) <= max(len(node.shape), *map(np.ndim, node.args))
         if rule.multiple_outputs or (axes_fit and (shape or c.shape in ((), node.shape))):
             return sum_to_shape(c, shape)
@@ -108,7 +109,7 @@ def to_argument(c: Any, node: Node, i: int) -> Any:
 
 
 def zero_masked(g: Any, c: Any) -> Any:
-    """Put zero where a zero cotangent met an infinite derivative.
+    """Replace products of a zero cotangent and an infinite derivative by zero.
 
     ``np.where(x > 0, np.log(x), 0)`` sends zeros to the branch not taken, where log'(0) is
     infinite: 0 * inf is NaN in floating point and 0 here. Only entries that are not finite
@@ -118,6 +119,6 @@ def zero_masked(g: Any, c: Any) -> Any:
         return c
     if not isinstance(c, Traced):
         total = np.vdot(c, c)
-        if total - total == 0:  # finite: the usual case, told by one fast pass
+        if total - total == 0:  # finite: the usual case, found in one fast pass
             return c
     return np.where((g == 0) & ~np.isfinite(c), 0, c)

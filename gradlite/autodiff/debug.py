@@ -1,8 +1,7 @@
 """Debug mode: where NaN and Inf come from, and which saved array was changed.
 
-An inspector beside the tape looks at every operation as it is carried out and at every
-cotangent as the walk makes it. It costs several passes over each array, so it is a mode, not
-the default.
+An inspector checks the output of every operation and every cotangent of the walk. This costs
+several passes over each array, so it is a mode and not the default.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from gradlite.errors import MutationError, NonFiniteError, is_library
 
 
 class Note(NamedTuple):
-    """What debug mode writes down about a node."""
+    """What debug mode records about a node."""
 
     where: str
     checksums: list[int | None]
@@ -107,7 +106,7 @@ class debug(ModeContext):
                 )
 
     def backward(self, node: Node, g: Any, cotangent: Any) -> None:
-        """Check a cotangent that a rule made."""
+        """Check a cotangent that a rule returned."""
         values, upstream = _values(cotangent), _values(g)
         if node.rule is not None and self._is_bad(values, (upstream,)):
             where = node.note.where if node.note else "(recorded outside debug mode)"
@@ -144,7 +143,7 @@ def _has(test: Any, x: Any) -> bool:
 
 
 def _saved(node: Node) -> Iterator[tuple[str, Any]]:
-    """Name all that a node has saved."""
+    """Yield everything that a node has saved, with its name."""
     for i, arg in enumerate(node.args):
         yield f"Argument {i}", arg
     for name, value in (node.params or {}).items():
@@ -159,7 +158,7 @@ def _checksum(x: Any) -> int | None:
 
 
 def _count(x: Any) -> str:
-    """Say how many entries are not finite, and where the first stands."""
+    """Describe how many entries are not finite, and where the first is."""
     kind, bad = "NaN", np.isnan(x)
     if not np.any(bad):
         kind, bad = "Inf", np.isinf(x)
@@ -190,7 +189,7 @@ def _describe(x: Any) -> str:
 
 
 def _user_line() -> str:
-    """Name the nearest line on the stack that is neither gradlite's nor NumPy's."""
+    """Return the nearest line on the stack that is neither gradlite's nor NumPy's."""
     frame = sys._getframe(2)
     while frame.f_back is not None and is_library(frame):
         frame = frame.f_back

@@ -1,4 +1,4 @@
-"""How rules are defined: a line for a function, and functions of one's own as operations."""
+"""How rules are defined: `defvjp` for a function, `primitive` for your own operation."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def defvjp(
     Parameters
     ----------
     fn : callable
-        A NumPy function, a ufunc of any library (``scipy.special`` too), or a `primitive`.
-        Other functions take part as primitives.
+        A NumPy function, a ufunc of any library (``scipy.special`` too), or a `primitive`, which
+        any other function can be made.
     *vjps : callable or None
-        ``vjps[i](g, ans, *args, **params)`` gives the cotangent of argument `i`: `g` is the
+        ``vjps[i](g, ans, *args, **params)`` returns the cotangent of argument `i`: `g` is the
         cotangent of the output `ans`, and has its shape. Write it in NumPy functions that have
-        rules themselves, and second derivatives follow. None says that an argument has no
+        rules themselves, and second derivatives follow. None means that an argument has no
         derivative.
     variadic : callable, optional
         In place of `vjps` where the number of arrays varies:
@@ -45,23 +45,24 @@ def defvjp(
     name : str, optional
         The name in errors and drawings; that of `fn` by default.
     has_residuals : bool, default False
-        `fn` (a primitive) returns ``(ans, residuals)``; the rules get `residuals` by keyword in a
-        first-order walk and must do without it (``residuals=None``) in a higher one.
+        Whether `fn`, a primitive, returns ``(ans, residuals)``; the rules get `residuals` by
+        keyword for a first derivative, and must work without it (``residuals=None``) for a higher
+        one.
     multiple_outputs : bool, default False
-        `fn` returns several arrays; `g` and `ans` are sequences of as many.
+        Whether `fn` returns several arrays; `g` and `ans` are then sequences of as many.
     masks : bool, default False
-        The rule chooses between branches, and sends exact zeros down those not taken. Where
+        Whether the rule chooses between branches, and sends exact zeros down those not taken. Where
         such a zero meets an infinite derivative further back, their product counts as 0.
     undefined : str, optional
-        A sentence that says where the function has no derivative and the rule gives NaN: part of
+        A sentence that says where the function has no derivative and the rule returns NaN: part of
         the error that `debug` raises there.
 
     Notes
     -----
-    A rule whose code does not read an argument (or reads only its shape) lets the tape drop
-    that array early. A rule with a parameter ``out=None`` may be handed the gradient buffer of
-    a leaf, to write its result there and return it. A later definition for the same function
-    replaces the earlier one.
+    The tape does not keep an argument that the code of a rule does not read, or of which it reads
+    only the shape. A rule with a parameter ``out=None`` may get the gradient buffer of a leaf, to
+    write its result there and return it. A later definition for the same function replaces the
+    earlier one.
 
     Examples
     --------
@@ -76,9 +77,9 @@ def defvjp(
         raise TypeError(f"defvjp({function_name(fn)}, ...) needs a rule for each array argument.")
     if not any(hasattr(fn, mark) for mark in ("forward", "_implementation", "nin")):
         raise TypeError(
-            f"{function_name(fn)} is a plain Python function, which NumPy does not hand Tensors "
-            f"to: make it an operation with gl.primitive first, or define the rule of the ufunc "
-            f"that it calls."
+            f"{function_name(fn)} is a plain Python function, whose calls NumPy does not pass to "
+            f"Tensors: make it an operation with gl.primitive first, or define the rule of the "
+            f"ufunc that it calls."
         )
     _check_signatures(fn, vjps, variadic)
     if getattr(fn, "nout", 1) > 1 and not multiple_outputs:
@@ -96,7 +97,7 @@ def defvjp(
 
 
 def _check_signatures(fn: Function, vjps: Sequence[Any], variadic: Any) -> None:
-    """Raise TypeError if a rule cannot be called, or not with what rules are called with."""
+    """Raise TypeError if a rule cannot be called with the arguments of a rule."""
     name = function_name(fn)
     forward: Any = getattr(fn, "forward", None)
     forward = getattr(forward, "in_one_call", forward)
@@ -136,7 +137,7 @@ def primitive(forward: F) -> F: ...
 @overload
 def primitive(*, opaque: bool) -> Callable[[F], F]: ...
 def primitive(forward: Any = None, *, opaque: bool = False) -> Any:
-    """Make a function of plain arrays an operation that can be recorded.
+    """Return a function of plain arrays as an operation that can be recorded.
 
     Parameters
     ----------
@@ -150,7 +151,7 @@ def primitive(forward: Any = None, *, opaque: bool = False) -> Any:
     Returns
     -------
     callable
-        The same function, for arrays and Tensors. Give it a derivative with `defvjp`.
+        The same function, for arrays and Tensors. Define its derivative with `defvjp`.
 
     Examples
     --------
@@ -204,7 +205,7 @@ def _array_like_in(x: Any) -> Any:
 
 
 def decomposition(*fns: Function) -> Callable[[F], F]:
-    """Register the decorated function as what `fns` mean on Tensors, in terms of other rules."""
+    """Register the decorated function as the definition of `fns` on Tensors by other functions."""
 
     def register(definition: F) -> F:
         for fn in fns:

@@ -1,7 +1,7 @@
 """Augmented assignment: ``t += u`` changes the Tensor itself, as it changes an array.
 
-Where nothing is recorded, the memory is written to. Otherwise the object becomes the result, and
-arrays that were saved for derivatives stay what they were.
+If nothing is recorded, the memory is written to. Otherwise the object becomes the result, and the
+arrays saved for derivatives do not change.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Operation = Callable[..., Any]
 
 
 def generate(operation: Operation, ufunc: Any, as_operand: Operation) -> Operation:
-    """Generate the augmented assignment of an operation that is a ufunc on arrays."""
+    """Return the augmented assignment for an operation that is a ufunc on arrays."""
     name = operation.__qualname__
 
     def change(self: Tensor, other: Any) -> Tensor:
@@ -75,11 +75,11 @@ def _fitting(result: Tensor, target: Any, name: str) -> Any:
 def of_array(
     operation: Operation | None, references: int, caller: FrameType, array: Any, tensor: Any
 ) -> Any:
-    """Carry out ``array += tensor``: the name on the left stands for a Tensor from there on.
+    """Compute ``array += tensor``, after which the name on the left refers to a Tensor.
 
-    That is what NumPy's in-place operation means only where no other name stands for the array,
-    to which there are so many `references`, and where the `caller` assigns the result: not in a
-    call of ``operator.iadd``.
+    This is equivalent to NumPy's in-place operation only if no other name refers to the array,
+    which has `references` references, and if the `caller` assigns the result, unlike in a call of
+    ``operator.iadd``.
     """
     name = operation.__qualname__ if operation is not None else "operation"
     alone = references <= ALONE and array.base is None
@@ -94,13 +94,13 @@ def of_array(
 
 @functools.lru_cache
 def _is_assignment(code: CodeType, position: int) -> bool:
-    """Return whether the instruction there is an augmented assignment, ``+=`` or its like."""
+    """Return whether the instruction at `position` is an augmented assignment, such as ``+=``."""
     steps = dis.get_instructions(code)
     return any(step.offset == position and step.argrepr.endswith("=") for step in steps)
 
 
 def _references() -> int:
-    """Count the references to an array in ``array += other`` if one name stands for it."""
+    """Count the references to an array in ``array += other`` if it has one name."""
 
     class Probe:
         def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
@@ -113,4 +113,4 @@ def _references() -> int:
 
 
 ALONE = _references()
-"""More references to an array than this, and something else sees it too."""
+"""The number of references to an array with one name, as counted in ``array += tensor``."""

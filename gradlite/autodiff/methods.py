@@ -1,4 +1,4 @@
-"""What operators, NumPy's functions and methods do with a Tensor: an operation each.
+"""The operators and methods of Tensor, and NumPy's functions on Tensors.
 
 NumPy's protocols (`__array_ufunc__`, `__array_function__`) bring every NumPy function here. What a
 Tensor cannot do raises an error. The methods are set on `Tensor` at the end of this file.
@@ -36,17 +36,17 @@ REDUCTIONS: dict[Any, Function] = {
 
 
 def reflected(operation: Operation) -> Operation:
-    """Exchange the operands: ``__radd__`` and its like."""
+    """Return an operation with its operands exchanged, for ``__radd__`` and the like."""
     return lambda self, other: operation(other, self)
 
 
 def comparison(fn: Function) -> Operation:
-    """Make a comparison, which returns a plain array."""
+    """Return a comparison, which returns a plain array."""
     return lambda self, other: fn(self._data, to_data(other))
 
 
 def refused(operator: str, remedy: str) -> Operation:
-    """Generate an operation that Tensors do not have, and say what to write."""
+    """Return an operation that raises an error with a remedy."""
 
     def refuse(self: Tensor, *args: Any) -> Any:
         raise MissingRuleError(f"{operator} is not defined for Tensors: {remedy}.")
@@ -55,7 +55,7 @@ def refused(operator: str, remedy: str) -> Operation:
 
 
 def method(fn: Function, note: str = "") -> Operation:
-    """Make the method that does what a NumPy function does."""
+    """Return the method that does what a NumPy function does."""
 
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         return self.__array_function__(fn, (), (self, *args), kwargs)
@@ -66,7 +66,7 @@ def method(fn: Function, note: str = "") -> Operation:
 
 
 def function(fn: Function) -> Operation:
-    """Make the method that does what a function of one array does."""
+    """Return the method that does what a function of one array does."""
     call = unary(RULES[fn])
     call.__name__ = fn.__name__
     call.__doc__ = f"Do what `{function_name(fn)}` does."
@@ -74,7 +74,7 @@ def function(fn: Function) -> Operation:
 
 
 def array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-    """Do what a ufunc does, with Tensors among its inputs (NEP 13)."""
+    """Apply a ufunc to inputs with Tensors among them (NEP 13)."""
     if method == "__call__" and not kwargs:
         call = CALLS.get(ufunc) or operation_of(ufunc)
         if call is not None:
@@ -96,7 +96,7 @@ def array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **kwargs: A
 
 
 def perform(self: Tensor, fn: Function, args: Any, kwargs: Any) -> Any:
-    """Do what a primitive does."""
+    """Apply a primitive."""
     call = CALLS.get(fn) or operation_of(fn)
     if call is None or kwargs:
         return self.__array_function__(fn, (), args, kwargs)
@@ -104,11 +104,11 @@ def perform(self: Tensor, fn: Function, args: Any, kwargs: Any) -> Any:
 
 
 def array_function(self: Tensor, fn: Function, types: Any, args: Any, kwargs: Any) -> Any:
-    """Do what another NumPy function does, with Tensors among its arguments (NEP 18)."""
+    """Apply another NumPy function to arguments with Tensors among them (NEP 18)."""
     if len(types) > 1 and any(
         issubclass(kind, Traced) and not issubclass(kind, Tensor) for kind in types
     ):
-        return NotImplemented  # these turn themselves into Tensors
+        return NotImplemented  # the other type converts itself to Tensors
     rule = RULES.get(fn)
     if rule is not None:
         return apply(rule, args, kwargs)
@@ -125,14 +125,14 @@ def array_function(self: Tensor, fn: Function, types: Any, args: Any, kwargs: An
 
 
 def _check_call(fn: Function, definition: Function, args: Any, kwargs: Any) -> None:
-    """Raise MissingRuleError for arguments that a definition does not have."""
+    """Raise MissingRuleError for arguments that a decomposition does not take."""
     try:
         inspect.signature(definition).bind(*args, **kwargs)
     except TypeError as error:
         raise MissingRuleError(f"{function_name(fn)} on a Tensor: {error}.") from None
 
 
-# -- what becomes of it: the methods of Tensor -------------------------------------------------
+# -- the methods of Tensor ---------------------------------------------------------------------
 
 OPERATORS = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.divide,
@@ -160,7 +160,7 @@ METHODS = (
 
 
 def methods() -> dict[str, Operation]:
-    """Return the methods of Tensor that are made of rules, by name."""
+    """Return the methods of Tensor that are generated from rules, by name."""
     made: dict[str, Operation] = {
         "__array_ufunc__": array_ufunc,
         "__array_function__": array_function,

@@ -1,7 +1,7 @@
-"""Modes: whether operations are recorded, and whether debug mode looks on.
+"""Modes: whether operations are recorded, and whether debug mode checks them.
 
-The mode belongs to the current context (`contextvars`), so threads and tasks do not disturb
-each other.
+The mode belongs to the current context (`contextvars`), so threads and tasks do not affect each
+other.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ class Inspector(Protocol):
     """What debug mode puts beside the tape (see debug.py)."""
 
     def forward(self, rule: Rule, args: Any, ans: Any, node: Any) -> None:
-        """Look at an operation just carried out."""
+        """Inspect an operation that was just carried out."""
 
     def before(self, node: Any) -> None:
-        """Look at a node that the walk is about to differentiate."""
+        """Inspect a node whose rule the walk is about to call."""
 
     def backward(self, node: Any, g: Any, cotangent: Any) -> None:
-        """Look at the cotangent that a node's rule gave in return for `g`."""
+        """Inspect the cotangent that a node's rule returned for `g`."""
 
 
 class Mode(NamedTuple):
@@ -47,7 +47,7 @@ VARIABLES: ContextVar[Set[Any] | None] = ContextVar("gradlite_variables", defaul
 """What the transforms of this context differentiate with respect to; None means everything."""
 
 ACTIVE: set[Any] = set()
-"""The variables of every transform at work: a function may hand them to other threads."""
+"""The variables of all running transforms: a function may pass them to other threads."""
 
 
 @contextmanager
@@ -59,7 +59,7 @@ def differentiating(variables: Set[Any] | None) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        # To ``a[i] = t``, NumPy says that an element is set to a sequence, and why as the cause.
+        # For ``a[i] = t``, NumPy raises its own error about sequences; ours is the cause.
         if isinstance(error.__cause__, DetachError):
             raise error.__cause__.with_traceback(error.__traceback__) from None
         raise
@@ -91,7 +91,7 @@ def is_differentiated(node: Any) -> bool:
 
 
 def is_variable(node: Any) -> bool:
-    """Return whether a node is what a transform at work differentiates with respect to."""
+    """Return whether a node is a variable of a running transform."""
     return node in ACTIVE
 
 
@@ -105,7 +105,7 @@ class ModeContext:
         raise NotImplementedError
 
     def _begin(self) -> Callable[..., Any] | None:
-        """Do what else belongs to the mode, and give what ends it."""
+        """Set up what else the mode needs, and return the function that undoes it, or None."""
         return None
 
     def __enter__(self) -> Any:

@@ -29,11 +29,11 @@ class Node:
     rule : Rule or None
         The derivative of the operation; None for a leaf.
     parents : tuple of (Node or None) or None
-        The node of each array argument; None for an argument that wants no gradient. The
-        tuple itself is None once a walk has freed the node.
+        The node of each array argument; None for an argument that does not require a gradient.
+        The tuple itself is None once a walk has freed the node.
     args : tuple
-        The arguments. In place of an array that the rule does not read stands its node, which
-        still knows its ``shape``, ``ndim`` and ``size``.
+        The arguments; for an array that the rule does not read, the array's node, which still
+        has its ``shape``, ``ndim`` and ``size``.
     params : dict or None
         Keyword arguments of the operation.
     ans : array or None
@@ -43,9 +43,9 @@ class Node:
     serial : int
         Grows with time: a node is younger than its parents.
     sink : GradAccumulator or None
-        Where the gradient goes: a leaf's ``grad``, an observed node's hooks.
+        Where the gradient goes: to ``grad`` of a leaf, and to hooks.
     note : object
-        What debug mode wrote down.
+        What debug mode recorded.
     """
 
     __slots__ = ("ans", "args", "note", "params", "parents", "rule", "serial", "shape", "sink")
@@ -83,7 +83,7 @@ class Node:
         return size
 
     def __array__(self, *_: Any, **__: Any) -> Any:
-        # It stands in place of an array only for rules whose code does not mention that.
+        # A node takes the place of an array only where the rule's code does not mention that.
         raise GraphError(
             "A derivative rule reads an array that was not kept for it, as nothing in the rule's "
             "own code says that it does: name the argument there."
@@ -110,7 +110,7 @@ class GradAccumulator:
         self.retain = retain
 
     def add(self, g: Any) -> None:
-        """Add the array `g`: in place, but for the first."""
+        """Add the array `g`, in place unless it is the first."""
         if g is self.buffer:  # a rule wrote to it directly
             self.full = True
         elif self.full and isinstance(self.buffer, Traced):
@@ -134,15 +134,15 @@ class GradAccumulator:
         self.full = True
 
     def clear(self, forget: bool = False) -> None:
-        """Mark the buffer empty; `forget` it where someone may still look at its array."""
+        """Mark the buffer empty; with `forget`, drop it, as a user may still hold its array."""
         self.full = False
         if forget or isinstance(self.buffer, Traced):
             self.buffer = None
 
     def observe(self, g: Any, is_leaf: bool) -> Any:
-        """Show a complete gradient to the hooks, in order; one that returns a value replaces it.
+        """Call the hooks with a complete gradient, in order; one that returns a value replaces it.
 
-        An intermediate result may retain it as well, in place of that of an earlier pass.
+        An intermediate result with `retain` keeps the gradient, in place of an earlier pass's.
         """
         for hook in tuple(self.hooks.values()):
             replaced = hook(g)

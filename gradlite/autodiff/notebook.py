@@ -1,7 +1,7 @@
-"""How arrays and networks show themselves in a notebook: HTML that needs nothing from elsewhere.
+"""The display of arrays and networks in a notebook: self-contained HTML.
 
-The colours are seen on light and on dark pages: text takes the colour of the page, and tints let
-its background through.
+The colours work on light and dark pages: text takes the colour of the page, and tints are
+transparent.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import numpy as np
 Branch: TypeAlias = tuple[str, str, list["Branch"]]
 
 EDGE = 6
-"""Of a longer axis, the first and the last of this many entries are shown."""
+"""The number of entries shown at each end of a longer axis."""
 
 NEGATIVE, POSITIVE = "0, 114, 178", "213, 94, 0"
-"""Blue and vermilion, as red, green, blue: told apart by the colour-blind."""
+"""Blue and vermilion, as red, green, blue: colours that the colour-blind can distinguish."""
 
 STYLE = """\
 <style>
@@ -42,16 +42,16 @@ STYLE = """\
 
 
 def array_html(title: str, array: np.ndarray, facts: Iterable[str], grad: Any = None) -> str:
-    """Show an array as a table, its gradient beside it.
+    """Return an array as a table, with its gradient beside it.
 
     Parameters
     ----------
     title : str
-        What it is.
+        The title.
     array : array
-        Of real numbers. Of more than two axes, the first two-dimensional slice is shown.
+        Real numbers. If it has more than two axes, the first two-dimensional slice is shown.
     facts : iterable of str
-        What else is to be said.
+        Facts to show after the title.
     grad : array, optional
         The gradient, of the same shape.
 
@@ -72,12 +72,12 @@ def array_html(title: str, array: np.ndarray, facts: Iterable[str], grad: Any = 
 
 
 def tree_html(root: Branch) -> str:
-    """Show a tree whose branches fold: at first, those are folded that have leaves alone.
+    """Return a tree whose branches fold; those with only leaves are folded at first.
 
     Parameters
     ----------
     root : tuple of str, str and list
-        What it is, what is to be said of it, and what hangs on it: such tuples again.
+        The title, a note, and the branches, which are such tuples again.
 
     Returns
     -------
@@ -93,7 +93,7 @@ def tree_html(root: Branch) -> str:
 
 
 def number_html(title: str, data: Any, grad: Any, facts: Iterable[str]) -> str:
-    """Show a single number and its gradient.
+    """Return a single number and its gradient as a table.
 
     Examples
     --------
@@ -110,7 +110,7 @@ def number_html(title: str, data: Any, grad: Any, facts: Iterable[str]) -> str:
 
 
 def digits(x: Any) -> str:
-    """Write a number with six digits; what is none, as it is."""
+    """Return a number with six digits, anything else as text."""
     try:
         return f"{float(x):.6g}"
     except (TypeError, ValueError, OverflowError):
@@ -134,7 +134,7 @@ def _branch(branch: Branch, unfolded: bool = False) -> str:
 
 
 def _table(name: str, array: np.ndarray) -> str:
-    """Show the first two-dimensional slice of an array, with the numbers of rows and columns."""
+    """Return the first two-dimensional slice of an array as a table with row and column numbers."""
     slices = array.ndim - 2
     if slices > 0:
         name = f"{name}[{'0, ' * slices}:, :]"
@@ -153,7 +153,7 @@ def _table(name: str, array: np.ndarray) -> str:
 
 
 def _shown(length: int) -> Sequence[int | None]:
-    """Return the places of an axis that are shown, None for those between."""
+    """Return the indices of an axis that are shown, with None for those left out."""
     if length <= 2 * EDGE:
         return range(length)
     return [*range(EDGE), None, *range(length - EDGE, length)]
@@ -181,7 +181,7 @@ def _cell(cells: np.ndarray, i: int | None, j: int | None, scale: float) -> str:
 
 
 def _tint(x: float, scale: float) -> str:
-    """Colour a cell by sign and size; what is no number, in full."""
+    """Return the style of a cell: its colour by sign and size, or that for NaN and infinity."""
     if not math.isfinite(x):
         return ' style="background: rgba(204, 121, 167, .6)"'
     strength = abs(x) / scale if scale else 0.0

@@ -1,4 +1,4 @@
-"""Operands: what may stand beside a Tensor, as a number or a plain array."""
+"""Operands: converting what is combined with a Tensor to a number or a plain array."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def as_array(x: Any, dtype: Any = None) -> Any:
 
 
 def as_plain(x: Any, what: str) -> Any:
-    """Return an array as a plain one; anything else as it is.
+    """Return an array as a plain one, anything else as it is.
 
-    Raise DtypeError, which begins with `what`, for a subclass that means more than its numbers,
-    such as a masked array.
+    Raise DtypeError, with a message that begins with `what`, for a subclass that means more than
+    its numbers, such as a masked array.
     """
     if type(x) is np.ndarray or not isinstance(x, np.ndarray):
         return x

@@ -1,6 +1,6 @@
-"""Pullbacks: a function is run once on Tensors, which gives the way back through it.
+"""Pullbacks: running a function once on Tensors records how to pull cotangents back through it.
 
-What goes in, and what a function returns, may be trees: tuples, lists and dicts of arrays.
+Arguments and outputs may be trees: tuples, lists and dicts of arrays.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ Function = Callable[..., Any]
 
 
 def _variable(x: Any, i: int) -> Tensor:
-    """Make a new variable of value `x`; if that is on a tape already, the variable is too."""
+    """Return a new variable with the value `x`, on the tape if `x` is."""
     if isinstance(x, Tensor) and x.requires_grad:
         variable: Tensor = +x
         return variable
     if isinstance(x, int) and not isinstance(x, bool):
         x = float(x)
     try:
-        # In memory of its own: the function may change it, and the caller may change x.
+        # A copy, because the function may change it, and the caller may change x.
         return Tensor(x, requires_grad=True)
     except DtypeError as error:
         raise DtypeError(f"Cannot differentiate with respect to argument {i}: {error}") from None
@@ -50,12 +50,12 @@ def _like(x: Any, derivative: Any, data_shape: tuple[int, ...], dtype: Any) -> A
 
 
 class Output:
-    """What a function returned: one array, or a tree of them joined into one.
+    """The output of a function: one array, or a tree of them joined into one.
 
     Attributes
     ----------
     value : Tensor, array or number
-        All entries; of a tree, along one axis.
+        All entries; those of a tree along one axis.
     """
 
     def __init__(self, f: Function, returned: Any) -> None:
@@ -74,7 +74,7 @@ class Output:
         return [np.shape(leaf) for leaf in self.leaves]
 
     def restore(self, joined: Any, axis: int = 0) -> Any:
-        """Return the tree of what stands joined along `axis`, whose other axes it keeps."""
+        """Split what is joined along `axis` into a tree; other axes are kept."""
         if not self.is_tree:
             return joined
         sizes = [int(np.prod(shape)) for shape in self.shapes]
@@ -88,7 +88,7 @@ class Output:
         )
 
     def join(self, tree: Any, name: str) -> Any:
-        """Return a tree built as the output is, joined as the output is."""
+        """Return a tree of the output's structure, joined like the output."""
         shapes, leaves = self.shapes, [tree]
         if self.is_tree:
             leaves = leaves_like(tree, self.rebuild(self.leaves), name)
@@ -104,7 +104,7 @@ class Output:
 
 
 def _output_leaf(f: Function, x: Any) -> Any:
-    """Return what a function returned, or raise DtypeError if it cannot have a derivative."""
+    """Return a leaf of the output, or raise DtypeError if it cannot have a derivative."""
     if isinstance(x, Traced) and not isinstance(x, Tensor):
         return Tensor(x)
     name = getattr(f, "__name__", "The function")
@@ -126,7 +126,7 @@ def _output_leaf(f: Function, x: Any) -> Any:
 class Pullback:
     """The map from cotangents of an output to cotangents of the arguments (see `vjp`).
 
-    `local` holds further variables that the caller made for itself.
+    `local` holds variables of the caller, over which a pass need not be recorded either.
     """
 
     def __init__(
@@ -140,16 +140,16 @@ class Pullback:
         self.output = output
         self.primals = primals
         self.rebuild = rebuild
-        # The function may change its argument (x += 1): what stood there before is kept.
+        # The function may change its argument (x += 1), so the nodes from before are kept.
         self.stop_at = frozenset(node for node, _, _ in variables)
         self.variables = variables
-        # Whether a pass leads to yet other variables, and so must be recorded itself.
+        # Whether a pass leads to other variables, and so must be recorded itself.
         value = output.value
         self.recorded = isinstance(value, Tensor) and _leads_beyond(value, self.stop_at | local)
 
     @property
     def ans(self) -> Any:
-        """The output for the caller: Tensors only if other variables had a part in it."""
+        """The output for the caller, of Tensors only if it depends on other variables."""
         return self.output.rebuild([self._plain(leaf) for leaf in self.output.leaves])
 
     def _plain(self, leaf: Any) -> Any:
@@ -180,7 +180,7 @@ class Pullback:
                     on_gradient,
                     self.stop_at,
                     retain=retain or self.recorded,
-                    # Linear in a cotangent that is a Tensor: recorded through it alone.
+                    # The pass is linear in a cotangent that is a Tensor, and recorded through it.
                     wrap=_make if self.recorded else None,
                 )
         return self.rebuild(
@@ -194,7 +194,7 @@ class Pullback:
 def _leads_beyond(output: Tensor, variables: frozenset[Node]) -> bool:
     """Return whether the graph of `output` reaches anything older than `variables`.
 
-    What is younger was made on the way, like the variables of an inner transform.
+    What is younger was made by the function, such as the variables of an inner transform.
     """
     if output._node is None:
         return False
@@ -217,7 +217,7 @@ def run(
     positions: Sequence[int] | None = None,
     local: frozenset[Node] = frozenset(),
 ) -> Pullback:
-    """Evaluate `f` on variables made of the primals, whose places in the call errors name."""
+    """Evaluate `f` on variables with the values of the primals; errors name `positions`."""
     leaves, rebuild = flatten(tuple(primals))
     tensors = [
         _variable(x, i)

@@ -1,6 +1,6 @@
 """What a derivative rule is, and the table that holds them all.
 
-A rule tells, for each array argument of a function, how a cotangent of the output becomes a
+A rule says, for each array argument of a function, how a cotangent of the output becomes a
 cotangent of that argument. It is one line of plain NumPy::
 
     defvjp(np.multiply, lambda g, ans, x, y: g * y,
@@ -70,7 +70,7 @@ class Rule:
     fn : callable
         The function itself, on plain arrays.
     name : str
-        How errors and drawings call it.
+        The name in errors and drawings.
     vjps : tuple of callable or None
         One ``(g, ans, *args, **params) -> cotangent`` for each array argument; None for an
         argument without a derivative (a condition, say).
@@ -85,7 +85,7 @@ class Rule:
     accepts_out : tuple of bool
         Which vjps take ``out=``: an array that they may write a gradient to, and return.
     has_residuals : bool
-        Whether `fn` returns ``(ans, residuals)``; a first-order walk hands `residuals` to the rule.
+        Whether `fn` returns ``(ans, residuals)``; a first-order walk passes them to the rule.
     multiple_outputs : bool
         Whether `fn` returns several arrays; `g` and `ans` are then sequences.
     singular : bool
@@ -95,11 +95,11 @@ class Rule:
         Whether the rule sends exact zeros down a branch that was not taken. The walk then
         takes 0 * inf behind it for 0.
     users : bool
-        Whether some vjp is not of this package, so that it may return anything.
+        Whether a user wrote some vjp, so that it may return anything.
     careful : bool
-        Whether the walk looks at what the vjps return: `masks` or `users`.
+        Whether the walk checks what the vjps return: `masks` or `users`.
     undefined : str
-        Where there is no derivative, so that the rule gives NaN; debug mode says it.
+        Where there is no derivative, and the rule gives NaN: part of debug mode's error.
     differentiable : int
         The bit set of the arguments that have a vjp.
     saved_inputs : SavedInputs
@@ -180,14 +180,14 @@ class Rule:
         """Return the names and defaults of the function's parameters."""
         try:
             parameters = inspect.signature(self.fn).parameters
-        except ValueError:  # ufuncs before NumPy 2.4 do not tell: the rule does
+        except ValueError:  # ufuncs have no signature before NumPy 2.4: take the rule's
             vjp = next(vjp for vjp in self.vjps if vjp is not None)
             names = list(inspect.signature(vjp).parameters)[2:]
             return dict.fromkeys(names, inspect.Parameter.empty)
         return {name: p.default for name, p in parameters.items()}
 
     def bind(self, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Sequence[Any], Any]:
-        """Part the arguments of a call into arrays (by position) and parameters (by name).
+        """Split the arguments of a call into arrays (by position) and parameters (by name).
 
         Raises
         ------
@@ -213,7 +213,7 @@ class Rule:
             if call.setdefault(name, self._defaults[name]) is inspect.Parameter.empty:
                 raise TypeError(f"{self.name} needs the argument {name!r}.")
         known = [call.pop(name) for name in names[:arrays]]
-        # NumPy's "not given" is no argument, and None is none that the rule has to know.
+        # NumPy's marker of "not given" does not count, nor does None for an unknown parameter.
         call = {
             k: v
             for k, v in call.items()
@@ -237,7 +237,7 @@ RULES: dict[Function, Rule] = {}
 """The derivative of every differentiable function."""
 
 DECOMPOSITIONS: dict[Function, Function] = {}
-"""NumPy functions written out in others that have rules; they need none of their own."""
+"""NumPy functions written in terms of others that have rules, so that they need none."""
 
 NON_DIFFERENTIABLE: set[Function] = set()
 """NumPy functions without a derivative (comparisons, index searches): they return arrays."""

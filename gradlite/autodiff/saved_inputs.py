@@ -1,7 +1,7 @@
 """What a rule reads: only that is kept until the backward pass.
 
-A rule is a statement of what it needs. Its code tells: nothing for ``add``, only the output for
-``tanh``. A rule that asks only for ``x.shape``, ``x.ndim`` or ``x.size`` does not keep ``x`` alive.
+It is found in the code of the rule: nothing for ``add``, only the output for ``tanh``. A rule that
+reads only ``x.shape``, ``x.ndim`` or ``x.size`` does not keep ``x`` alive.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ FRAME_READERS = frozenset({"locals", "vars", "eval", "exec", "evaluate", "f_loca
 
 
 class SavedInputs(dict[int, tuple[bool, int]]):
-    """Tells what must be kept when certain arguments want a gradient, worked out once.
+    """What must be kept, for each set of arguments that require a gradient; computed on first use.
 
-    The key is their bit set. The value is whether some rule reads the output, and the bit set
-    of the arguments that some rule reads (-1, all, for a variadic rule that reads any).
+    The key is the bit set of these arguments. The value is whether some rule reads the output, and
+    the bit set of the arguments that some rule reads (-1, all, for a variadic rule that reads any).
     """
 
     def __init__(self, vjps: Sequence[Function | None], variadic: Function | None) -> None:
@@ -48,9 +48,9 @@ class SavedInputs(dict[int, tuple[bool, int]]):
 def reads(vjp: Function, first: int = 1) -> tuple[bool, int]:
     """Return whether `vjp` reads ``ans``, its parameter `first`, and which arrays after it.
 
-    The arrays are a bit set, -1 for all. What the code does not mention is not read, nor is an
-    array of which it mentions no more than the `METADATA`. All else counts as read, and so does
-    what cannot be known: a callable that is no plain function.
+    The arrays are a bit set, -1 for all. An array is not read if the code does not mention it, or
+    mentions only its `METADATA`. Otherwise it counts as read; and if the callable is not a plain
+    function, so does everything.
     """
     if type(vjp) is not FunctionType:
         return True, -1
@@ -65,10 +65,10 @@ def reads(vjp: Function, first: int = 1) -> tuple[bool, int]:
 
 
 def _variables(code: CodeType, doc: str | None) -> tuple[set[str], set[str]]:
-    """List the variables that code mentions, and those of which it takes more than `METADATA`.
+    """Return the variables that code mentions, and those of which it reads more than `METADATA`.
 
-    Of all instructions only the one that takes an attribute is known by its name: a Python that
-    has others finds too much, never too little.
+    Only the instruction that reads an attribute is recognised by its name: with the instructions of
+    another Python, the result may be too large, never too small.
     """
     variables = set(code.co_varnames)
     codes = [code]
@@ -94,10 +94,10 @@ def _variables(code: CodeType, doc: str | None) -> tuple[set[str], set[str]]:
 
 
 def kept_constant(x: Any, dtype: Any = None) -> Any:
-    """Return a constant as rules will read it, in memory of its own if it is not of floats.
+    """Return a constant in the form in which rules read it: a copy, if it is not of floats.
 
-    Programs fill index arrays and masks in loops, and these are small. Integers that rules compute
-    with are converted to `dtype`: pixels and counts in 8 bits would overflow there.
+    Programs refill index arrays and masks in loops, and these are small. Integers with which rules
+    compute are converted to `dtype`, because pixels and counts in 8 bits would overflow.
     """
     if type(x) in (tuple, list):
         return type(x)(map(kept_constant, x))

@@ -1,7 +1,7 @@
-"""The tape: `record` makes a node of each operation, and `walk` goes back through them.
+"""The tape: `record` makes a node for each operation, and `walk` goes back through them.
 
-It visits the nodes from the last made to the first, hands each rule its cotangent, sums what
-arrives at an argument, and frees all as it passes.
+It visits the nodes from the youngest to the oldest, calls each rule with its cotangent, sums what
+arrives at an argument, and frees each node.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Wrap = Callable[[Any, Node | None], Any]
 
 
 def item(results: Any, i: int) -> Any:
-    """Pick result `i` of an operation that gives several."""
+    """Return result `i` of an operation with several."""
     return results[i]
 
 
@@ -42,7 +42,7 @@ ITEM = Rule(
 def record(
     rule: Rule, args: Any, nodes: Any, params: dict[str, Any] | None, ans: Any
 ) -> Node | None:
-    """Make the node of an operation, or None where nothing wants its gradient.
+    """Return the node of an operation, or None if none of its arguments requires a gradient.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def record(
 
 
 def items(ans: Any, node: Node | None, wrap: Wrap) -> Any:
-    """Wrap each result of an operation with several, so that it knows where it came from."""
+    """Wrap each result of an operation with several, with a node that picks it."""
 
     def origin(i: int, part: Any) -> Node | None:
         if node is None:
@@ -172,7 +172,7 @@ def walk(  # noqa: C901, PLR0912, PLR0915 -- see the comment in it
     retain : bool
         Keep what the nodes saved, so that the graph can be walked again.
     wrap : callable, optional
-        ``wrap(array, node) -> Tensor``: hand the rules Tensors, so that what they do is
+        ``wrap(array, node) -> Tensor``: call the rules with Tensors, so that the walk itself is
         recorded (create_graph).
 
     Raises
@@ -193,9 +193,9 @@ def walk(  # noqa: C901, PLR0912, PLR0915 -- see the comment in it
     direct = wrap is None and not stop_at  # leaves' own buffers are where gradients go
     special = inspector is not None or wrap is not None
     summed: set[Node] = set()
-    masked: set[Node] = set()  # nodes to which zeros from a branch not taken may come
+    masked: set[Node] = set()  # nodes that zeros from a branch not taken may reach
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        # One long loop: a call more for each argument would be felt in graphs of small arrays.
+        # One long loop: one more call for each argument would slow graphs of small arrays down.
         for node in reversed(order):
             g = cotangents.pop(node)
             if g is None:
@@ -246,7 +246,7 @@ def walk(  # noqa: C901, PLR0912, PLR0915 -- see the comment in it
                     c = to_argument(c, node, i)
                 if inspector is not None:
                     inspector.backward(node, g, c)
-                # At once, so that no two multi-megabyte gradients wait side by side.
+                # Add at once, so that two multi-megabyte gradients never exist side by side.
                 if held is None:
                     cotangents[parent] = c
                 elif held is ABSENT:
@@ -258,7 +258,7 @@ def walk(  # noqa: C901, PLR0912, PLR0915 -- see the comment in it
                         sink.add(c)
                 elif parent in summed and type(held) is ndarray is type(c):
                     held += c
-                else:  # a rule may have handed out `held` twice: add out of place
+                else:  # a rule may have returned `held` for two arguments: add out of place
                     cotangents[parent] = held + c
                     summed.add(parent)
             if not retain:
@@ -266,7 +266,7 @@ def walk(  # noqa: C901, PLR0912, PLR0915 -- see the comment in it
 
 
 def _prepare(node: Node, inspector: Any, wrap: Wrap | None) -> tuple[Any, Any, Any]:
-    """Show a node to debug mode; return what its rule is called with, wrapped if it is recorded."""
+    """Show a node to debug mode; return what its rule is called with, wrapped for create_graph."""
     if inspector is not None:
         inspector.before(node)
     if wrap is None:

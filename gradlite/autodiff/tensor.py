@@ -1,7 +1,7 @@
 """Tensor: a NumPy array that remembers how it was made.
 
-Here is what a Tensor is: its data, its gradient, and the way back to what it was made from. What it
-does, operators and NumPy's functions, is generated from the table of rules, in methods.py.
+Here is what a Tensor holds: its data, its gradient, and the node that leads back to its inputs. Its
+operators, ``__mul__`` and the others, are generated in operations.py and set in methods.py.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ class Tensor(ArrayInterface):
     between an operation and its backward pass: rules read the arrays as they are then (`debug`
     finds such changes).
 
-    These methods do what NumPy's functions by their names do: `sum mean prod var std max min
+    These methods do what NumPy's functions of the same names do: `sum mean prod var std max min
     cumsum cumprod trace diagonal ravel swapaxes squeeze repeat take clip round dot copy argmax
-    argmin argsort searchsorted nonzero any all exp log sqrt abs sin cos tanh`; and what gradlite's
-    do: `relu sigmoid`.
+    argmin argsort searchsorted nonzero any all exp log sqrt abs sin cos tanh`; and these what
+    gradlite's do: `relu sigmoid`.
 
     Examples
     --------
@@ -68,8 +68,8 @@ class Tensor(ArrayInterface):
 
     __slots__ = ("__weakref__", "_data", "_node")
 
-    _data: Any  # an array, or the NumPy scalar that NumPy made of a 0-d result
-    _node: Node | None  # what it was made from; None where no gradient is wanted
+    _data: Any  # an array, or the NumPy scalar that NumPy returned for a 0-d result
+    _node: Node | None  # how it was computed; None if it does not require a gradient
 
     # Set in methods.py.
     __array_ufunc__: Operation
@@ -360,14 +360,14 @@ _make = Tensor._make
 
 
 def holds_traced(data: Any) -> bool:
-    """Return whether something is, or has inside, a Tensor."""
+    """Return whether `data` is a Tensor, or nested lists that contain one."""
     if isinstance(data, (list, tuple)):
         return any(map(holds_traced, data))
     return isinstance(data, Traced)
 
 
 def assemble(data: Any) -> Any:
-    """Put nested lists of Tensors and numbers together on the tape."""
+    """Stack nested lists of Tensors and numbers into one Tensor, on the tape."""
     if isinstance(data, (list, tuple)):
         return np.stack([assemble(part) for part in data])
     if isinstance(data, Traced):

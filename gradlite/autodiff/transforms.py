@@ -1,8 +1,8 @@
 """Transforms: functions that turn a function into its derivatives.
 
-All are built on `vjp`, which runs a function once on Tensors and gives the map from cotangents
-back. They nest to any depth, because a pass over a graph that leads to variables of an outer
-transform (or to any other Tensor that wants a gradient) is recorded itself.
+All are built on `vjp`, which runs a function once on Tensors and returns the map that pulls
+cotangents back. They nest to any depth, because a pass over a graph that leads to variables of an
+outer transform (or to any other Tensor that requires a gradient) is recorded itself.
 
 Arguments may be numbers, arrays, Tensors, or tuples, lists and dicts of these; derivatives come
 back in the same structure, as numbers and arrays where numbers and arrays went in.
@@ -23,7 +23,7 @@ from gradlite.errors import ShapeError
 
 
 def vjp(f: Function, *primals: Any) -> tuple[Any, Pullback]:
-    """Evaluate `f` and give the map from cotangents of its output back to its arguments.
+    """Return the value of `f`, and the map from cotangents of its output to those of its arguments.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def vjp(f: Function, *primals: Any) -> tuple[Any, Pullback]:
     ans : array or number
         ``f(*primals)``.
     pull : callable
-        ``pull(g)``, for `g` of the shape of `ans`, gives a tuple: the vector-Jacobian product
+        ``pull(g)``, for `g` of the shape of `ans`, returns a tuple: the vector-Jacobian product
         for each of the primals, of its shape and dtype. It can be called repeatedly.
 
     Examples
@@ -54,7 +54,7 @@ def vjp(f: Function, *primals: Any) -> tuple[Any, Pullback]:
 
 
 def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
-    """Evaluate `f` and push tangents of its arguments forward to one of its output.
+    """Return the value of `f`, and its derivative in the direction of tangents of its arguments.
 
     The pullback is linear in its cotangent u; its own vector-Jacobian product with the tangents
     is the Jacobian-vector product (J. Townsend, "A new trick for calculating Jacobian vector
@@ -94,7 +94,7 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
 
     def pulled(u: Any) -> Any:
         back, _ = flatten(pull.pull(u))
-        # One of the terms is 0.0 where there are no directions.
+        # The sum starts with 0.0 for the case without directions.
         return sum((np.sum(x * t) for x, t in zip(back, directions, strict=True)), 0.0)
 
     u = np.zeros(output.value.shape, output.value.dtype)
@@ -107,7 +107,7 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
 def _select(
     argnums: int | Sequence[int], args: tuple[Any, ...], name: str
 ) -> tuple[list[int], bool]:
-    """Return the places that `argnums` names, and whether it is one number."""
+    """Return the positions in `argnums`, and whether it is a single number."""
     one = isinstance(argnums, (int, np.integer))
     nums: list[int] = [argnums] if one else list(argnums)  # type: ignore[arg-type, list-item]
     for i in nums:
@@ -119,7 +119,7 @@ def _select(
 
 
 def _only(f: Function, nums: list[int], args: tuple[Any, ...], kwargs: Any) -> Function:
-    """Make `f` a function of the arguments `nums` alone."""
+    """Return `f` as a function of the arguments at the positions `nums` alone."""
 
     @functools.wraps(f, updated=())
     def of_these(*chosen: Any) -> Any:
@@ -132,7 +132,7 @@ def _only(f: Function, nums: list[int], args: tuple[Any, ...], kwargs: Any) -> F
 
 
 def value_and_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
-    """Make the function that gives both the value of `f` and its gradient.
+    """Return the function that computes both the value of `f` and its gradient.
 
     Parameters
     ----------
@@ -144,8 +144,8 @@ def value_and_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     Returns
     -------
     callable
-        Of the arguments of `f`; returns ``(value, gradient)``. The gradient has the structure,
-        shapes and dtypes of the argument; for a sequence of `argnums` it is a tuple of those.
+        It takes the arguments of `f` and returns ``(value, gradient)``. The gradient has the
+        structure, shapes and dtypes of the argument; for a sequence of `argnums` it is a tuple.
 
     Raises
     ------
@@ -181,7 +181,7 @@ def value_and_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
 
 
 def grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
-    """Make the gradient of a function that returns one number.
+    """Return the function that computes the gradient of a scalar-valued function.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ def grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     Returns
     -------
     callable
-        Of the arguments of `f`; see `value_and_grad`.
+        It takes the arguments of `f` and returns the gradient; see `value_and_grad`.
 
     Examples
     --------
@@ -215,9 +215,9 @@ def grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
 
 
 def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
-    """Make the Jacobian of a function: the derivative of every entry by every entry.
+    """Return the function that computes the Jacobian: every output with respect to every input.
 
-    One backward pass for each entry of the output.
+    It takes one backward pass for each entry of the output.
 
     Parameters
     ----------
@@ -229,9 +229,9 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     Returns
     -------
     callable
-        Of the arguments of `f`; returns an array of shape ``output.shape + argument.shape``.
-        For trees, one for each pair of leaves: in the structure of the output, and at each leaf
-        in that of the argument (for a sequence of `argnums`, of a tuple of them).
+        It takes the arguments of `f` and returns an array of shape ``output.shape +
+        argument.shape``. For trees there is one for each pair of leaves: in the structure of the
+        output, and at each leaf in that of the argument (a tuple for a sequence of `argnums`).
 
     Examples
     --------
@@ -283,9 +283,9 @@ def hessian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     Returns
     -------
     callable
-        Of the arguments of `f`; returns an array of shape ``x.shape + x.shape``. For a tree, one
-        such block for each pair of its leaves: ``h["w"]["b"]`` holds the derivatives with
-        respect to ``w``, then ``b``. For a sequence of `argnums`, a tuple of tuples.
+        It takes the arguments of `f` and returns an array of shape ``x.shape + x.shape``. For a
+        tree there is such a block for each pair of leaves: ``h["w"]["b"]`` holds the derivatives
+        with respect to ``w``, then ``b``. For a sequence of `argnums` it is a tuple of tuples.
 
     Examples
     --------
@@ -308,12 +308,12 @@ def hvp(f: Function, x: Any, v: Any) -> Any:
     f : callable
         Takes `x`, returns one number.
     x, v : array_like, or trees of arrays (tuples, lists, dicts)
-        The point and the vector, of one structure and shape.
+        The point and the vector, of the same structure and shapes.
 
     Returns
     -------
     array or tree, as `x`
-        The derivative of ``<grad f(x), v>``: two passes, whatever the size of `x`.
+        The derivative of ``<grad f(x), v>``, from two backward passes, whatever the size of `x`.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Trees: arguments that are tuples, lists and dicts of arrays, taken apart and put together."""
+"""Trees: nested tuples, lists and dicts of arrays, flattened and rebuilt."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gradlite.errors import ShapeError
 
 
 def flatten(tree: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
-    """List the leaves of nested tuples, lists and dicts, and give the way back.
+    """Return the leaves of nested tuples, lists and dicts, and the function that rebuilds them.
 
     Examples
     --------
@@ -25,7 +25,7 @@ def flatten(tree: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
         leaves, back = flatten(list(tree.values()))
 
         def rebuild_dict(new: Sequence[Any]) -> Any:
-            made = copy.copy(tree)  # of its own kind: an OrderedDict, a defaultdict
+            made = copy.copy(tree)  # keeps its type: an OrderedDict, a defaultdict
             made.update(zip(tree, back(new), strict=True))
             return made
 
@@ -45,9 +45,9 @@ def flatten(tree: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
 
 
 def leaves_like(tree: Any, like: Any, name: str = "tree") -> list[Any]:
-    """List the leaves of a tree that must be built as `like` is, in the order of that one.
+    """Return the leaves of a tree that must have the structure of `like`, in its order.
 
-    Errors call it `name`.
+    `name` is the tree's name in errors.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def leaves_like(tree: Any, like: Any, name: str = "tree") -> list[Any]:
 
 
 def _build(tree: Any) -> str:
-    """Say how a tree is built."""
+    """Describe the top of a tree."""
     if isinstance(tree, dict):
         return f"a dict with the keys {sorted(map(str, tree))}"
     if isinstance(tree, (tuple, list)):

@@ -1,8 +1,7 @@
-"""Writes off the tape: what was recorded of memory before it was changed is wrong after it.
+"""Writes off the tape: they change arrays that rules of an earlier graph may still have to read.
 
-Such are augmented assignment under `no_grad`, ``p.data -= ...``, steps of optimisers and loading a
-state. A walk back over a graph that is older raises MutationError, if one of its rules reads what
-was changed.
+Such writes are augmented assignment under `no_grad`, ``p.data -= ...``, optimiser steps and loading
+a state. A walk over a graph recorded before one raises MutationError, if a rule reads what changed.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ Times = dict[range, int]
 
 
 class Writes:
-    """When what memory was written to, as `serial` counts time."""
+    """Which memory was written to, and when, in the time of `serial`."""
 
     last = -1
     of_owner: dict[int, tuple[weakref.ref[np.ndarray], Times]] = {}  # noqa: RUF012 -- one for all
@@ -35,7 +34,7 @@ def _owner(array: np.ndarray) -> np.ndarray:
 
 
 def marker(array: np.ndarray) -> Callable[[], None]:
-    """Return the function that notes a write to an array, for one that is written to often."""
+    """Return a function that records a write to `array`, for an array written to often."""
     owner, place = _owner(array), range(*byte_bounds(array))
     key = id(owner)
     if key not in Writes.of_owner:
@@ -50,7 +49,7 @@ def marker(array: np.ndarray) -> Callable[[], None]:
 
 
 def mark_written(array: np.ndarray) -> None:
-    """Note that an array was written to."""
+    """Record that an array was written to."""
     marker(array)()
 
 

@@ -1,4 +1,4 @@
-"""The commands together, and how each of them ends: an exit code, and one line for an error."""
+"""The group of commands, and how each ends: with an exit code, and one line for an error."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ COMMANDS = ("demo", "train", "predict", "run", "doctor")
 
 
 class Commands(click.Group):
-    """The commands, each loaded from its file when it is used; options alone mean the demo."""
+    """The commands, each imported on first use. Options without a command belong to the demo."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name them."""
+        """Return the names of the commands."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command:
-        """Load one."""
+        """Import a command and return it."""
         if name == "run":
             return run
         if name not in COMMANDS:
@@ -38,7 +38,7 @@ class Commands(click.Group):
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take the demonstration where no command is named."""
+        """Parse the arguments, as those of the demo if no command is named."""
         own = [name for option in self.get_params(ctx) for name in option.opts]
         if not args or (args[0].startswith("-") and args[0] not in own):
             args = ["demo", *args]
@@ -48,7 +48,7 @@ class Commands(click.Group):
 @click.group(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Without a command: the demonstration, `gradlite demo`.\n\n"
+    epilog="Without a command, gradlite runs the demonstration, `gradlite demo`.\n\n"
     "Example: gradlite train houses.csv --target price",
 )
 @click.version_option(package.__version__, message="gradlite %(version)s")
@@ -60,17 +60,17 @@ def gradlite() -> None:
     context_settings={"allow_interspersed_args": False},  # what follows the script is the script's
     epilog="Example: gradlite run train.py --steps 100",
 )
-@click.option("-m", "module", is_flag=True, help="SCRIPT.py is the name of a module instead.")
+@click.option("-m", "module", is_flag=True, help="SCRIPT.py is the name of a module.")
 @click.argument("script", metavar="SCRIPT.py")
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 def run(module: bool, script: str, args: tuple[str, ...]) -> int:
     """Run a program written for micrograd, on gradlite's scalar API.
 
-    A script runs, or a folder with a __main__.py, as under plain python, with gradlite's Value,
-    Neuron, Layer and MLP in place of those that it imports from micrograd (micrograd.engine,
-    micrograd.nn) or from the two-file version of it (modules engine and nn or neural_net, if
-    missing or beside the script). A line on stderr says what was replaced, or what a micrograd of
-    the program's own has that the original has not: then it stays.
+    The program is a script, or a folder with a __main__.py. It runs as under plain Python, with
+    gradlite's Value, Neuron, Layer and MLP in place of those that it imports from micrograd
+    (micrograd.engine, micrograd.nn) or from its two-file version (modules engine and nn or
+    neural_net, if missing or beside the script). A line on stderr says what was replaced. The
+    program's own micrograd is not replaced if it has what the original lacks; the line says so.
     """
     from gradlite.scalar.run import run as run_program
 
@@ -88,8 +88,8 @@ def command_line(argv: Sequence[str]) -> int:
     Returns
     -------
     int
-        0; 1 for a failure, after a line on stderr that says what to do; 2 for wrong arguments;
-        130 after Ctrl-C, 143 after SIGTERM; 141 where nobody reads the output any more.
+        0 for success; 1 for a failure, after a line on stderr that says what to do; 2 for wrong
+        arguments; 130 after Ctrl-C; 143 after SIGTERM; 141 if the reader of a pipe has closed it.
 
     Examples
     --------
@@ -115,7 +115,7 @@ def command_line(argv: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         say("interrupted")
         return 130
-    except BrokenPipeError:  # let what Python writes at exit go nowhere
+    except BrokenPipeError:  # discard what Python writes at exit
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.dup2(nowhere, sys.stderr.fileno())
@@ -127,13 +127,13 @@ def command_line(argv: Sequence[str]) -> int:
         say(f"error: {place}{error.strerror or error}")
     except MemoryError:
         say("error: there is not enough memory for this table: train on a part of it.")
-    except Exception:  # a fault of ours; what it says may come from a file
+    except Exception:  # a fault of gradlite; its text may come from a file
         click.echo("\n".join(map(printable, traceback.format_exc().splitlines())), err=True)
     return 1
 
 
 def invoke(args: list[str]) -> int:
-    """Run one command; what goes wrong is raised."""
+    """Run one command; errors are raised."""
     try:
         with gradlite.make_context("gradlite", args) as ctx:
             return gradlite.invoke(ctx) or 0
@@ -149,5 +149,5 @@ def in_one_line(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Show a warning as the commands show everything."""
+    """Show a warning in the form of the other messages."""
     say(f"warning: {message}")

@@ -1,7 +1,6 @@
 """The cells of a column as numbers, dates or categories: how they are written, and what is missing.
 
-Cells are text from a text file, or have types already. What has been read stays as it is when it
-is read again.
+Cells are text, or have types already. Reading cells that have been read changes nothing.
 """
 
 from __future__ import annotations
@@ -18,19 +17,19 @@ if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
 NUMBER, CATEGORY, DATE = "number", "category", "date"
-# What is known of each column: its kind, and how it is written (the decimal mark of numbers, the
-# format of dates, nothing for categories).
+# The kind of each column, and how it is written (the decimal mark of numbers, the format of dates,
+# nothing for categories).
 Kinds = dict[str, tuple[str, str]]
 
 MISSING = ("", "na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "none")
 UNITS = r"^[$€£]\s*|\s*[%$€£]$"
 GROUPED = r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d*)?"  # 1,234,567.8
 SWAP = str.maketrans(",.", ".,")
-LARGEST = 1e100  # squares of numbers have to be finite, too
+LARGEST = 1e100  # squares of numbers must be finite, too
 
 
 class Problem(NamedTuple):
-    """A cell that cannot be read: where, in which column, and what stands there."""
+    """A cell that cannot be read: its line or row, its column, and its content."""
 
     place: Any
     column: str
@@ -38,7 +37,7 @@ class Problem(NamedTuple):
 
 
 def as_text(column: Series) -> Series:
-    """Return cells as text without blanks around it, missing where there is nothing.
+    """Return cells as text without surrounding blanks; empty cells are missing.
 
     Examples
     --------
@@ -50,7 +49,7 @@ def as_text(column: Series) -> Series:
         text = column.astype("string").str.strip()
     except UnicodeDecodeError as error:  # in Parquet, cells may be any bytes
         raise TableError(
-            f"column {column.name!r} has cells that are bytes and no UTF-8 text: store it as text, "
+            f"column {column.name!r} has cells of bytes that are not UTF-8 text: store it as text, "
             f"or leave it out with --ignore."
         ) from error
     return text.mask(text.str.lower().isin(MISSING))
@@ -62,10 +61,9 @@ def as_numbers(column: Series, decimal: str = ".") -> np.ndarray:
     Parameters
     ----------
     column : Series, shape (n,)
-        Text or numbers. A currency or a per cent sign beside a number is dropped.
+        Text or numbers. Currency and per cent signs beside a number are dropped.
     decimal : str
-        The decimal mark, ``'.'`` or ``','``. The other one may stand between groups of three
-        digits.
+        The decimal mark, ``'.'`` or ``','``. The other one may separate groups of three digits.
 
     Examples
     --------
@@ -88,7 +86,7 @@ def as_numbers(column: Series, decimal: str = ".") -> np.ndarray:
         text = text.str.translate(SWAP)
     numbers = floats(text)
     odd = np.isnan(numbers) & text.notna().to_numpy()
-    if odd.any():  # few columns have units and groups, and to look for them takes time
+    if odd.any():  # few columns have units or groups, and looking for them takes time
         plain = text[odd].str.replace(UNITS, "", regex=True)
         grouped = plain.str.fullmatch(GROUPED).fillna(False).astype(bool)
         numbers[odd] = floats(plain.mask(grouped, plain.str.replace(",", "")))
@@ -98,7 +96,7 @@ def as_numbers(column: Series, decimal: str = ".") -> np.ndarray:
 def as_dates(column: Series, form: str) -> Series:
     """Return cells as times, NaT where they are missing or not dates of this format.
 
-    Times with a zone become those of UTC.
+    Times with a time zone are converted to UTC.
     """
     import pandas as pd
 
@@ -119,14 +117,14 @@ def as_categories(column: Series) -> np.ndarray:
 
 
 def read_cells(frame: DataFrame, kinds: Kinds) -> tuple[DataFrame, list[Problem]]:
-    """Read the columns that are known, and omit the others.
+    """Read the known columns, and omit the others.
 
     Parameters
     ----------
     frame : DataFrame, shape (n, any)
-        Raw cells. Such as have been read already stay as they are.
+        Raw cells, or cells that were read already.
     kinds : Kinds
-        What is known of each column.
+        The known columns.
 
     Returns
     -------
@@ -138,7 +136,7 @@ def read_cells(frame: DataFrame, kinds: Kinds) -> tuple[DataFrame, list[Problem]
     Raises
     ------
     TableError
-        If there are columns missing.
+        If columns are missing.
     """
     import pandas as pd
 
@@ -165,14 +163,14 @@ def read_cells(frame: DataFrame, kinds: Kinds) -> tuple[DataFrame, list[Problem]
 
 
 def unreadable(cells: Series) -> Iterator[Problem]:
-    """Yield those of the cells that are not empty: they could not be read."""
+    """Yield a problem for each cell that is not empty, as it could not be read."""
     text = as_text(cells).dropna()
     for place, cell in text.items():
         yield Problem(place, str(cells.name), cell)
 
 
 def misfit(known: Iterable[str], given: Iterable[str]) -> str:
-    """Return which columns are missing, and which others they might be; '' if none is.
+    """Return which columns are missing, with similar names among the others; '' if none is.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""The columns of a table: what kind each is, and what a network sees of them.
+"""The columns of a table: the kind of each, and how a network sees it.
 
-`learn_kinds` looks at a table once. `preparation` makes scikit-learn's pipeline from a table to a
-matrix; it takes tables as they are, raw or read.
+`learn_kinds` finds the kinds of the columns. `preparation` returns the scikit-learn pipeline that
+turns a table, raw or read, into a matrix.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ DAYS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d-%m-%Y", "%d %b %Y", 
         "%d-%b-%Y", "%d %B %Y", "%B %d, %Y", "%d.%m.%y", "%d/%m/%y", "%m/%d/%y")  # fmt: skip
 CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 FORMATS = ("ISO8601", *(day + time for day in DAYS for time in CLOCKS))
-READABLE = 0.95  # of the cells, for a column to be numbers or dates
-SAMPLE = 1000  # cells by which a format is found
+READABLE = 0.95  # the fraction of cells that must be readable in a column of numbers or dates
+SAMPLE = 1000  # cells from which the format of dates is found
 MOST_CATEGORIES = 30
-RARE_CATEGORY = 3  # of a category that is kept apart
+RARE_CATEGORY = 3  # rows that a category needs to be kept apart
 DATE_FEATURES = ("days", "season sin", "season cos", "weekday sin", "weekday cos",
                  "time sin", "time cos")  # fmt: skip
 
@@ -45,7 +45,7 @@ DATE_FEATURES = ("days", "season sin", "season cos", "weekday sin", "weekday cos
 
 
 def learn_kinds(frame: DataFrame) -> tuple[Kinds, list[str]]:
-    """Find out what kind each column of a table is, and which say nothing.
+    """Find the kind of each column of a table, and the columns that carry no information.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def learn_kinds(frame: DataFrame) -> tuple[Kinds, list[str]]:
     kinds : Kinds
         The columns that a network can learn from.
     notes : list of str
-        What was left out or is doubtful, a sentence each.
+        A sentence for each column that was left out or may have been misread.
 
     Examples
     --------
@@ -84,7 +84,7 @@ def learn_kinds(frame: DataFrame) -> tuple[Kinds, list[str]]:
 
 
 def nothing_to_learn(column: Series) -> str:
-    """Return the reason why a column says nothing, or ''."""
+    """Return the reason why a column carries no information, or ''."""
     text = as_text(column)
     values = text.dropna().unique()
     if not len(values):
@@ -97,7 +97,7 @@ def nothing_to_learn(column: Series) -> str:
 
 
 def is_ordinal(name: str, numbers: np.ndarray) -> bool:
-    """Return whether distinct numbers only identify rows: 1, 2, 3, or any in a column like 'id'."""
+    """Return whether distinct numbers only identify rows: 1, 2, 3, or a column named like 'id'."""
     if not is_whole(numbers):
         return False
     ordered = np.sort(numbers)
@@ -106,7 +106,7 @@ def is_ordinal(name: str, numbers: np.ndarray) -> bool:
 
 
 def is_whole(numbers: np.ndarray) -> bool:
-    """Return whether no number is missing, and all are whole."""
+    """Return whether all numbers are integers, and none is missing."""
     return bool(np.all(np.isfinite(numbers))) and bool(np.all(numbers % 1 == 0))
 
 
@@ -121,7 +121,7 @@ def kind_of(column: Series) -> tuple[str, str]:
     if pd.api.types.is_datetime64_any_dtype(column):
         return DATE, "ISO8601"
     text = as_text(column).dropna()
-    if not text.str.fullmatch(r"0\d+").any():  # codes with leading zeros are names
+    if not text.str.fullmatch(r"0\d+").any():  # leading zeros: codes rather than numbers
         marks = ".," if text.str.contains(",").any() else "."
         parts = {mark: readable(as_numbers(text, mark)) for mark in marks}
         decimal = max(parts, key=parts.__getitem__)
@@ -139,7 +139,7 @@ def readable(values: Any) -> float:
 
 
 def date_format(text: Series) -> str:
-    """Find the format in which nearly all cells are dates, or ''."""
+    """Return the format in which nearly all cells are dates, or ''."""
     sample = text.iloc[:: -(-len(text) // SAMPLE)]
     best = max(FORMATS, key=lambda form: readable(as_dates(sample, form)))
     return best if readable(as_dates(text, best)) >= READABLE else ""
@@ -155,7 +155,7 @@ def too_many_values(column: Series) -> str:
 
 
 def doubts(name: str, column: Series, kind: tuple[str, str]) -> Iterator[str]:
-    """Return notes on how a column was read, where it could mean something else."""
+    """Yield notes on how a column was read, if it is ambiguous."""
     if kind[0] == CATEGORY:
         distinct = as_text(column).nunique()
         if distinct > MOST_CATEGORIES:
@@ -167,13 +167,13 @@ def doubts(name: str, column: Series, kind: tuple[str, str]) -> Iterator[str]:
         other = kind[1].replace("%d/%m", "%m/%d")
         if readable(as_dates(as_text(column).dropna(), other)) == 1:
             yield (
-                f"Column {name!r} is read as day/month/year; every date would also make sense as "
+                f"Column {name!r} is read as day/month/year, but all dates are also valid as "
                 f"month/day/year: write them as 2026-12-31 to be sure."
             )
 
 
 def describe(kinds: Kinds) -> str:
-    """Count the columns of each kind.
+    """Return the number of columns of each kind, as text.
 
     Examples
     --------
@@ -188,10 +188,10 @@ def describe(kinds: Kinds) -> str:
 
 
 def preparation(kinds: Kinds) -> Any:
-    """Make scikit-learn's pipeline from a table, raw or read, to a matrix of standardized numbers.
+    """Return the pipeline from a table, raw or read, to a matrix of standardized numbers.
 
-    It is not fitted. Gaps in numbers and dates become the median, with an input of their own; those
-    of categories are a category.
+    It is not fitted. Missing numbers and dates become the median, with an indicator column; missing
+    categories become a category.
     """
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
@@ -225,8 +225,8 @@ def preparation(kinds: Kinds) -> Any:
 
 
 def read_table(frame: DataFrame, kinds: Kinds) -> DataFrame:
-    """Read a table as `read_cells` does, and refuse it where cells cannot be read."""
-    read, problems = read_cells(frame.rename(columns=str), kinds)  # files have no other names
+    """Read a table as `read_cells` does; raise TableError if cells cannot be read."""
+    read, problems = read_cells(frame.rename(columns=str), kinds)  # names in files are text
     if problems:
         cells = (f"{cell!r} in column {column!r}, row {at}" for at, column, cell in problems)
         raise TableError(f"Cells that cannot be read: {some(cells)}. Correct or empty them.")
@@ -234,14 +234,14 @@ def read_table(frame: DataFrame, kinds: Kinds) -> DataFrame:
 
 
 def known_names(transformer: Any, names: Any) -> list[str]:
-    """Name what `read_table` gives."""
+    """Return the names of the columns that `read_table` returns."""
     return list(transformer.kw_args["kinds"])
 
 
 def date_features(frame: DataFrame) -> np.ndarray:
-    """Turn dates into numbers: days since 1970, and where in the year, the week and the day.
+    """Return dates as numbers: days since 1970, and positions in the year, the week and the day.
 
-    The latter are points on circles, so that December is beside January. From times, (n, k), to
+    The positions are points on circles, so that December is next to January. From times, (n, k), to
     float64, (n, 7 k), with NaN where a time is missing.
     """
     columns = []
@@ -257,5 +257,5 @@ def date_features(frame: DataFrame) -> np.ndarray:
 
 
 def date_feature_names(transformer: Any, names: Any) -> list[str]:
-    """Name what `date_features` gives."""
+    """Return the names of the columns that `date_features` returns."""
     return [f"{name} {feature}" for name in names for feature in DATE_FEATURES]

@@ -1,7 +1,7 @@
-"""``gradlite demo``: train on handwritten digits, beside scikit-learn's network.
+"""``gradlite demo``: train on handwritten digits, and compare with scikit-learn's network.
 
-Both networks get the same parameters and the same seed, so they are the same networks: what differs
-is the time.
+Both networks have the same parameters and the same seed, so they are identical; only the time
+differs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gradlite.cli.terminal import say
 
 @dataclass
 class Settings:
-    """What the options say about the networks."""
+    """The options for the networks."""
 
     epochs: int
     batch_size: int
@@ -43,7 +43,7 @@ class Settings:
 
 
 def load(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return the images (8 by 8 pixels, a row each) and digits to train on, then to test on."""
+    """Return images (8 by 8 pixels, a row each) and digits for training, and for testing."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
@@ -54,7 +54,7 @@ def load(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 
 def classifier(library: Any, settings: Settings, **display: Any) -> Any:
-    """Make the MLPClassifier of `library`, to be trained for all epochs whatever the loss does."""
+    """Return the MLPClassifier of `library`, with settings that train it for all epochs."""
     return library.MLPClassifier(
         settings.hidden,
         batch_size=settings.batch_size,
@@ -68,7 +68,7 @@ def classifier(library: Any, settings: Settings, **display: Any) -> Any:
 
 
 def fit_to_the_end(model: Any, x: np.ndarray, y: np.ndarray) -> float:
-    """Train a network for all epochs, and give the seconds that it took."""
+    """Train a network for all epochs, and return the time in seconds."""
     start = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it has not converged: true, and meant
@@ -79,7 +79,7 @@ def fit_to_the_end(model: Any, x: np.ndarray, y: np.ndarray) -> float:
 
 
 class Milestones:
-    """A callback that says after 1, 2, 4, 8, ... epochs how far the training is: without a bar."""
+    """A callback that prints a line after 1, 2, 4, 8, ... epochs, in place of a bar."""
 
     def setup(self, estimator: Any, context: Any) -> None:
         """Do nothing yet."""
@@ -96,11 +96,11 @@ class Milestones:
             say(f"epoch {epoch}/{epochs}, training loss {estimator.loss_:.5f}")
 
     def teardown(self, estimator: Any, context: Any) -> None:
-        """Do nothing more."""
+        """Do nothing."""
 
 
 def display(quiet: bool) -> dict[str, Any]:
-    """Choose how progress is shown: a bar in a terminal, lines elsewhere."""
+    """Return the parameters that show progress: by a bar in a terminal, otherwise by lines."""
     if quiet:
         return {}
     return {"verbose": True} if sys.stdout.isatty() else {"callbacks": [Milestones()]}
@@ -110,7 +110,7 @@ def display(quiet: bool) -> dict[str, Any]:
 
 
 def table(settings: Settings, images: int, scores: list[tuple[str, dict[str, float]]]) -> str:
-    """Lay out the scores, with the ratio of the seconds to those of the first row."""
+    """Return a table of the scores, with the ratio of each time to that of the first row."""
     sizes = "-".join(map(str, [64, *settings.hidden, 10]))
     epochs = f"{settings.epochs} epoch{'s' * (settings.epochs > 1)}"
     lines = [
@@ -127,7 +127,7 @@ def table(settings: Settings, images: int, scores: list[tuple[str, dict[str, flo
 
 
 def place_for_report(out: str, force: bool) -> str | None:
-    """Return where the report can be written, or None after saying why it cannot."""
+    """Return the path for the report, or None after a message that it cannot be written."""
     try:
         check_output(out, force)
     except OutputError as error:
@@ -144,10 +144,10 @@ def page(
     scores: list[tuple[str, dict[str, float]]],
     images: int,
 ) -> str:
-    """Write the report of a network trained on so many images, with those held out."""
+    """Return the report of a network trained on `images` images, with the held-out ones."""
     from gradlite.cli.report import Report, report_html
 
-    notes = ["Both networks have the same parameters and the same seed: what differs is the time."]
+    notes = ["Both networks have the same parameters and the same seed: only the time differs."]
     return report_html(
         Report(
             title="Handwritten digits",
@@ -182,7 +182,7 @@ def page(
 
 
 def widths(ctx: click.Context, option: click.Parameter, text: str) -> tuple[int, ...]:
-    """Read the widths of layers."""
+    """Return the widths of layers from the text of an option."""
     parts = text.split(",")
     if not all(part.isdecimal() and 1 <= int(part) <= 10_000 for part in parts):
         raise click.BadParameter(f"{text!r} is not whole numbers from 1 to 10000, such as 128,64.")
@@ -204,7 +204,7 @@ COUNT = click.IntRange(1, 100_000)
     epilog="Example: gradlite demo --hidden 256,128 --epochs 20 --lr 0.001 --seed 7",
 )
 @click.option("--epochs", type=COUNT, default=50, metavar="N", help="Passes over the images.")
-@click.option("--batch-size", type=COUNT, default=32, metavar="N", help="Images a gradient step.")
+@click.option("--batch-size", type=COUNT, default=32, metavar="N", help="Images per step.")
 @click.option(
     "--lr",
     type=click.FloatRange(1e-6, 1),
@@ -218,7 +218,7 @@ COUNT = click.IntRange(1, 100_000)
     type=click.IntRange(0, 2**32 - 1),
     default=0,
     metavar="N",
-    help="Of the split, the first weights and the batches.",
+    help="Seed of the split, the initial weights and the batches.",
 )
 @click.option(
     "--hidden",
@@ -227,16 +227,16 @@ COUNT = click.IntRange(1, 100_000)
     metavar="N,N,...",
     help="Widths of the hidden layers.",
 )
-@click.option("--no-sklearn", is_flag=True, help="Leave scikit-learn's network out.")
+@click.option("--no-sklearn", is_flag=True, help="Leave out scikit-learn's network.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.option("--out", default="digits.html", metavar="FILE", help="Where to write the report.")
-@click.option("--force", is_flag=True, help="Replace FILE, if it is there.")
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 def demo(no_sklearn: bool, quiet: bool, out: str, force: bool, **options: Any) -> None:
     """Train on scikit-learn's handwritten digits, and write a report.
 
     gradlite's MLPClassifier learns to read them, and so does scikit-learn's, with the same
     parameters and seed. Their accuracy on held-out images and their times are printed, and
-    digits.html shows what was learned. A file of that name is left alone, unless --force is given.
+    digits.html shows what was learned. An existing file is replaced only with --force.
     """
     settings = Settings(**options)
     x, y, x_test, y_test = load(settings.seed)

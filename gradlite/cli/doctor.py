@@ -1,6 +1,6 @@
-"""``gradlite doctor``: what gradlite runs on here, and how fast it multiplies matrices.
+"""``gradlite doctor``: versions, extras, and how fast this machine multiplies matrices.
 
-Nearly all the time of training goes into matrix products, which NumPy leaves to a BLAS library.
+Training spends nearly all its time in matrix products, which NumPy leaves to a BLAS library.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from gradlite.cli.report import versions
 from gradlite.errors import printable
 
 SIZE = 1024  # of the matrices: enough work for all threads
-SECONDS = 0.25  # products are repeated for so long, and the fastest counts
+SECONDS = 0.25  # how long products are repeated; the fastest counts
 
 EXTRAS = {
     "viz": ("pictures of graphs and of training", ("matplotlib", "pygraphviz", "latex2mathml")),
@@ -47,7 +47,7 @@ EXTRAS = {
 
 
 def describe(library: Mapping[str, Any]) -> str:
-    """Describe a library that threadpoolctl finds: name, version, kernel, threads and folder.
+    """Return a description of a library found by threadpoolctl: version, kernel, threads, folder.
 
     Examples
     --------
@@ -72,7 +72,7 @@ def gflops() -> float:
 
 
 def machine_table() -> Table:
-    """Lay out versions, libraries and the speed of a matrix product."""
+    """Return a table of versions, libraries and the speed of a matrix product."""
     table = Table("this machine", "")
     for name, version in versions().items():
         table.add_row(name, version)
@@ -86,7 +86,7 @@ def machine_table() -> Table:
 
 
 def extras_table() -> Table:
-    """Lay out the extras: what each is for, and whether it is installed."""
+    """Return a table of the extras: what each is for, and whether it is installed."""
     table = Table("extra", "for", "")
     for extra, (purpose, packages) in EXTRAS.items():
         missing = any(find_spec(package) is None for package in packages)
@@ -96,16 +96,16 @@ def extras_table() -> Table:
 
 
 @click.command(
-    short_help="Show what gradlite runs on here, and how fast that is.",
+    short_help="Show versions, extras and the speed of matrix products here.",
     epilog="Example: gradlite doctor",
 )
 def doctor() -> None:
-    """Show what gradlite runs on here, and how fast that is.
+    """Show versions, extras and the speed of matrix products here.
 
-    Versions, the library for matrix products with its kernel and threads, the speed of one
-    product, and the extras that are installed.
+    It lists the versions, the library for matrix products with its kernel and threads, the speed of
+    one product, and the extras that are installed.
     """
-    console = Console(highlight=False, markup=False)  # gradlite[viz] is no markup
+    console = Console(highlight=False, markup=False)  # gradlite[viz] is not markup
     with console.status("measuring a matrix product"):
         machine = machine_table()
     console.print(machine, extras_table())

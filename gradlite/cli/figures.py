@@ -53,24 +53,24 @@ Drawing = tuple[str, str]  # an SVG and its caption
 
 
 def loss_curve(model: Any) -> Drawing:
-    """Draw how the loss fell while the network was trained."""
+    """Draw the loss over the epochs of the training."""
     from gradlite.draw import LossCurveDisplay
 
     def paint(ax: Axes) -> None:
         LossCurveDisplay.from_estimator(model, ax=ax)
 
-    caption = "How the loss fell, epoch by epoch"
+    caption = "The loss, epoch by epoch"
     if model.validation_loss_curve_ and model.alpha and model.solver not in DECOUPLED:
-        caption += " (that of training with the penalty of alpha)"
+        caption += " (the training loss includes the penalty of alpha)"
     return make_svg("loss", paint), caption
 
 
 def confusion(y: np.ndarray, prediction: np.ndarray, classes: list[Any]) -> Drawing:
-    """Draw how often each class was taken for each; of many classes, the most frequent."""
+    """Draw the confusion matrix; of many classes, the most frequent ones."""
     from matplotlib.colors import LinearSegmentedColormap, to_rgba
     from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
 
-    caption = "Held-out rows of each true class, by what the network says"
+    caption = "Held-out rows of each true class, by predicted class"
     names = distinct([legible(name) for name in classes], classes)
     if len(classes) > MOST_CLASSES_SHOWN:
         most = MOST_CLASSES_SHOWN
@@ -107,7 +107,7 @@ def confusion(y: np.ndarray, prediction: np.ndarray, classes: list[Any]) -> Draw
 
 
 def distinct(names: list[str], classes: list[Any]) -> list[str]:
-    r"""Write those by their ends, or else with a number, that were shortened to the same.
+    r"""Return names that were shortened alike by their ends instead, or with a number.
 
     Examples
     --------
@@ -131,13 +131,13 @@ def against_truth(y: np.ndarray, prediction: np.ndarray) -> Drawing:
 
 
 def residuals(y: np.ndarray, prediction: np.ndarray) -> Drawing:
-    """Draw how far off the predictions are."""
+    """Draw the residuals: true values minus predictions."""
     drawing = errors("residual_vs_predicted", y, prediction, ylabel="True - predicted")
     return drawing, "What is left to explain: true values minus predictions"
 
 
 def errors(kind: str, y: np.ndarray, prediction: np.ndarray, ylabel: str) -> str:
-    """Draw scikit-learn's display of errors, of 1,000 of the points if there are more."""
+    """Draw scikit-learn's display of prediction errors, for at most 1,000 points."""
     from matplotlib.ticker import MaxNLocator
     from sklearn.metrics import PredictionErrorDisplay
 
@@ -153,7 +153,7 @@ def errors(kind: str, y: np.ndarray, prediction: np.ndarray, ylabel: str) -> str
         )
         ax.set(xlabel="Predicted", ylabel=ylabel)
         for axis in (ax.xaxis, ax.yaxis):
-            axis.set_major_locator(MaxNLocator(5))  # the display's own are no round numbers
+            axis.set_major_locator(MaxNLocator(5))  # the display's own ticks are not round numbers
 
     return make_svg(kind, paint)
 
@@ -174,7 +174,7 @@ def units(model: Any, images: np.ndarray | None) -> list[str]:
 
 
 def thumbnail(image: np.ndarray, colours: str, limit: float | None = None) -> str:
-    """Write an image as the address of a PNG, a pixel an entry; within -limit to limit."""
+    """Return an array as a data URL of a PNG, a pixel per entry, from -limit to limit."""
     from matplotlib.image import imsave
 
     png = BytesIO()
@@ -209,7 +209,7 @@ def make_svg(
 
 
 def embedded(svg: str, name: str) -> str:
-    """Turn an SVG file into an element of a page that holds several.
+    """Return an SVG file as an element of a page that contains several.
 
     All ids get the name in front, for matplotlib gives the same to every figure; ink becomes the
     colour of the text around.
@@ -240,7 +240,7 @@ def placed(key: str, value: str, name: str) -> str:
 
 
 def legible(name: Any) -> str:
-    r"""Write a class in a line or two that every font and file can hold.
+    r"""Return the name of a class in one or two lines, in characters that every font has.
 
     Examples
     --------

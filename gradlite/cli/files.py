@@ -1,4 +1,4 @@
-"""Files that the commands write: checked before the work, and complete or not there at all."""
+"""Files that the commands write: checked before the work, and written completely or not at all."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from gradlite.persist import replacing_file
 
 
 class OutputError(GradliteError, OSError):
-    """A file cannot be written where it was asked for, or is not to be replaced."""
+    """A file cannot be written to the given path, or must not be replaced."""
 
 
 def check_output(path: str, force: bool = False) -> None:
     """Raise OutputError, before any work, for a path that cannot be written.
 
-    It is a folder, or in no folder that exists or in one without permission, or there is a file
-    already and no `force` to replace it.
+    Such a path is a folder, is in a folder that does not exist or is not writeable, or is an
+    existing file without `force` to replace it.
 
     Examples
     --------
@@ -51,7 +51,7 @@ def check_output(path: str, force: bool = False) -> None:
 
 @contextmanager
 def replacing(path: str) -> Iterator[TextIO]:
-    """Yield a new text file, which replaces `path` when all has gone well; links are followed.
+    """Yield a new text file, which replaces `path` if no error is raised; links are followed.
 
     Examples
     --------
@@ -100,7 +100,7 @@ def terminable() -> Iterator[None]:
     with handling({signal.SIGTERM: end}):
         try:
             yield
-        except KeyboardInterrupt as error:  # somebody on the way has made another of it
+        except KeyboardInterrupt as error:  # a library has raised it in place of Terminated
             if came:
                 raise Terminated from error
             raise
@@ -108,7 +108,7 @@ def terminable() -> Iterator[None]:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C and SIGTERM back until the block has ended, and raise them then.
+    """Delay Ctrl-C and SIGTERM until the block has ended, and raise them then.
 
     Examples
     --------
@@ -135,7 +135,7 @@ def uninterrupted() -> Iterator[None]:
 
 @contextmanager
 def handling(handlers: dict[int, Callable[[int, Any], None]]) -> Iterator[None]:
-    """Handle signals in the block, in the main thread; ignored ones (as by nohup) stay ignored."""
+    """Handle signals in the block, in the main thread; those ignored (by nohup) stay ignored."""
     before = {}
     if current_thread() is main_thread():
         for number, handler in handlers.items():
@@ -149,6 +149,6 @@ def handling(handlers: dict[int, Callable[[int, Any], None]]) -> Iterator[None]:
 
 
 def write_text(path: str, text: str) -> None:
-    """Write a whole text file at once."""
+    """Write a complete text file."""
     with replacing(path) as file:
         file.write(text)

@@ -1,8 +1,8 @@
-"""What the preparation of columns has learned, as arrays; and the preparation made again from them.
+"""What the preparation of columns has learned, as arrays; and the preparation restored from them.
 
-scikit-learn's steps are not saved: they are made by `gradlite.cli.columns.preparation`, as for a
-training, and get the arrays, each compared with the columns first. So a file says nothing about
-code, and a model is not tied to what a version of scikit-learn keeps inside its steps.
+scikit-learn's steps are not saved. `gradlite.cli.columns.preparation` makes them, as for training,
+and they are given the arrays, which are checked against the columns first. So a file contains no
+code, and a model does not depend on the internals of a version of scikit-learn.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def learned(columns: Any) -> dict[str, list[State]]:
 
 
 def restored(kinds: Kinds, found: dict[str, list[State]]) -> Any:
-    """Return a fitted `preparation` of what `learned` gave.
+    """Return a fitted `preparation` from what `learned` returned.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def restored(kinds: Kinds, found: dict[str, list[State]]) -> Any:
     transformer = columns[-1]
     chosen = {kind: names for kind, _, names in transformer.transformers}
     if sum(map(len, chosen.values())) != len(kinds) or chosen.keys() != found.keys():
-        raise PersistError("It has columns of kinds that are not known, or learned from others.")
+        raise PersistError("It has columns of unknown kinds, or was trained on other columns.")
     learn_places(columns, list(kinds))
     start = 0
     for i, (kind, step, names) in enumerate(transformer.transformers):
@@ -67,7 +67,7 @@ def restored(kinds: Kinds, found: dict[str, list[State]]) -> Any:
 
 
 def check_kinds(kinds: Any) -> None:
-    """Raise PersistError for kinds of columns that no cell could be read by."""
+    """Raise PersistError for kinds of columns that `read_cells` does not know."""
     import pandas as pd
 
     ways = {(str(kind), str(form)) for kind, form in kinds.values()}
@@ -78,7 +78,7 @@ def check_kinds(kinds: Any) -> None:
 
 
 def learn_places(columns: Any, names: list[str]) -> None:
-    """Fit a preparation to nothing but the names of columns."""
+    """Fit a preparation to the names of columns alone."""
     import pandas as pd
     from sklearn.preprocessing import FunctionTransformer
 
@@ -92,7 +92,7 @@ def learn_places(columns: Any, names: list[str]) -> None:
 
 
 def parts(step: Any) -> list[Any]:
-    """Return the steps of a pipeline, or the one step that is none."""
+    """Return the steps of a pipeline; a step that is not a pipeline is the only one."""
     return [part for _, part in getattr(step, "steps", [("", step)])]
 
 
@@ -108,11 +108,11 @@ def restore(step: Any, names: list[str], states: list[State]) -> int:
     return width
 
 
-# -- each kind of step: what it has learned, and how it gets it back ------------------------------
+# -- each kind of step: what it has learned, and how to restore it --------------------------------
 
 
 def numbers(array: Any, size: int, what: str) -> np.ndarray:
-    """Return an array after checking that it holds so many finite numbers."""
+    """Return an array after checking that it holds `size` finite numbers."""
     if not isinstance(array, np.ndarray) or array.dtype != np.float64 or array.shape != (size,):
         raise PersistError(f"It has no {what} for {size:,} columns.")
     if not np.all(np.isfinite(array)):
@@ -130,12 +130,12 @@ def places(array: Any, size: int, what: str) -> np.ndarray:
 
 
 def read_imputer(part: Any) -> State:
-    """Return the medians, and which columns had gaps."""
+    """Return the medians, and which columns had missing values."""
     return {"statistics": part.statistics_, "gaps": part.indicator_.features_}
 
 
 def restore_imputer(part: Any, inputs: Any, state: State) -> int:
-    """Fit to columns that are all gaps, and replace what was learned from them."""
+    """Fit to columns of missing values, and replace what was learned from them."""
     size: int = inputs.shape[1]
     part.fit(inputs)
     part.statistics_ = numbers(state["statistics"], size, "median")
@@ -168,7 +168,7 @@ def read_encoder(part: Any) -> State:
 
 
 def restore_encoder(part: Any, inputs: Any, state: State) -> int:
-    """Fit to one column that is a gap, and replace what was learned from it."""
+    """Fit to one column of a missing value, and replace what was learned from it."""
     size: int = inputs.shape[1]
     if not len(state["categories"]) == len(state["rare"]) == size:
         raise PersistError(f"It has no categories for {size:,} columns.")
@@ -177,7 +177,7 @@ def restore_encoder(part: Any, inputs: Any, state: State) -> int:
         if not isinstance(known, np.ndarray) or known.dtype != object or not known.size:
             raise PersistError("It has a column without categories.")
         if known.ndim != 1 or not all(isinstance(name, (str, float)) for name in known):
-            raise PersistError("It has categories that are no text.")
+            raise PersistError("It has categories that are not text.")
         counts.append(np.full(known.size, part.min_frequency))
         if rare is not None:
             counts[-1][places(rare, known.size, "rare categories")] = 0

@@ -1,7 +1,7 @@
 """The model file: everything from a table to predictions, in one file without pickle.
 
-It is a file of `gradlite.persist` that holds a card (what was learned from which columns, in plain
-values), what the preparation of the columns has learned, and the network's own state.
+It is a file of `gradlite.persist` with a card (what was learned from which columns, in plain
+values), the learned state of the preparation of columns, and the state of the network.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ ESTIMATOR_NAMES = {"classification": "MLPClassifier", "regression": "MLPRegresso
 
 @dataclass
 class ModelCard:
-    """What a model is, in plain values.
+    """The description of a model, in plain values.
 
     Attributes
     ----------
     task : {'classification', 'regression'}
-        What is predicted.
+        The kind of the target.
     target : str
         The column that is predicted.
     kinds : dict of (str, str)
-        The columns it is predicted from: the kind of each, and how it is written.
+        The columns from which it is predicted: the kind of each, and how it is written.
     unused : list of str
-        The other columns of the table that it was trained on.
+        The other columns of the training table.
     scores : list of (name, {metric: value})
-        On held-out rows, the network first.
+        The scores on held-out rows, the network's first.
     command : str
-        The command that trains it again.
+        The command that trains the same model again.
     scikit_learn, gradlite : str
-        The versions it was made with.
+        The versions with which it was made.
     """
 
     task: str
@@ -63,7 +63,7 @@ class ModelCard:
 
 
 def make_pipeline(columns: Any, network: Any) -> Any:
-    """Return a pipeline of the preparation of columns and a network, fitted if they are."""
+    """Return the pipeline of a preparation of columns and a network; it is fitted if they are."""
     from sklearn.pipeline import Pipeline
 
     return Pipeline([("columns", columns), ("network", network)])
@@ -75,11 +75,11 @@ def save_model(path: str, pipeline: Any, card: ModelCard) -> None:
     Parameters
     ----------
     path : str
-        The file. An older one is replaced when the new one is complete.
+        The file. An existing one is replaced once the new one is complete.
     pipeline : Pipeline
-        Its last step is an estimator of gradlite.
+        A pipeline whose last step is an estimator of gradlite.
     card : ModelCard
-        What it is.
+        The description of the model.
     """
     state = {
         "card": asdict(card),
@@ -100,14 +100,14 @@ def read_model(path: str) -> tuple[Any, ModelCard]:
     Returns
     -------
     pipeline : Pipeline
-        Ready to predict.
+        The fitted pipeline.
     card : ModelCard
-        What it is.
+        The description of the model.
 
     Raises
     ------
     PersistError
-        If there is no such file, or it is no model, or is damaged.
+        If the file does not exist, is not a model, or is damaged.
     """
     path = model_path(path)
     state = persist.load(path, KIND)
@@ -131,7 +131,7 @@ def read_model(path: str) -> tuple[Any, ModelCard]:
 
 
 def load_model(path: str) -> Any:
-    """Load a model that ``gradlite train`` has written, to use it from Python.
+    """Load a model that ``gradlite train`` has written, for use in Python.
 
     Parameters
     ----------
@@ -141,13 +141,13 @@ def load_model(path: str) -> Any:
     Returns
     -------
     Pipeline
-        Of scikit-learn, fitted. It takes a DataFrame with the columns of the table that it was
-        trained on, in any order, as pandas reads them or as text.
+        A fitted scikit-learn pipeline. It takes a DataFrame with the columns of the training table,
+        in any order, as read by pandas or as text.
 
     Raises
     ------
     PersistError
-        If there is no such file, or it is no model, or is damaged.
+        If the file does not exist, is not a model, or is damaged.
 
     Examples
     --------

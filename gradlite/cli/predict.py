@@ -1,4 +1,4 @@
-"""``gradlite predict``: predictions for a table, chunk by chunk, so that it may be of any size."""
+"""``gradlite predict``: predictions for a table of any size, chunk by chunk."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ NAMED = 5  # cells that are named; the others are counted
 
 
 class Predictor:
-    """Predicts tables chunk by chunk, and counts what was odd about them.
+    """Predicts tables chunk by chunk, and counts unreadable cells and unknown categories.
 
     Attributes
     ----------
     rows : int
-        How many have been predicted.
+        The number of rows predicted so far.
     problems : list of Problem
         The first cells that could not be read.
     unreadable : int
-        How many there were.
+        The number of all such cells.
     unseen : Counter
-        For each column, the rows with a category that was not in the training.
+        For each column, the number of rows with a category that was not in the training data.
     examples : dict of list
         The first of these categories.
     """
@@ -57,9 +57,9 @@ class Predictor:
         self.examples: dict[str, list[str]] = {name: [] for name in self.seen}
 
     def predict(self, raw: DataFrame) -> DataFrame:
-        """Predict rows of a table that has the columns of the model.
+        """Return predictions for the rows of a table that has the columns of the model.
 
-        Returns the prediction and the probability of each class, (n, 1) or (n, 1 + classes).
+        They are the prediction and the probability of each class, (n, 1) or (n, 1 + classes).
         """
         import pandas as pd
 
@@ -84,7 +84,7 @@ class Predictor:
             self.examples[name] = list(dict.fromkeys(examples))[:NAMED]
 
     def remarks(self, place: str) -> Iterator[str]:
-        """Return what was odd, a sentence each; `place` is what the index of the chunks counts."""
+        """Return a sentence for each problem; `place` is what the index of the chunks counts."""
         if self.unreadable:
             cells = [f"{p.cell!r} in column {p.column!r}, {place} {p.place}" for p in self.problems]
             shown = "; ".join(cells) + ("; ..." if self.unreadable > len(cells) else "")
@@ -98,7 +98,7 @@ class Predictor:
 
 
 def categories(transformer: Any, kinds: Kinds) -> dict[str, np.ndarray]:
-    """Return the categories of each column that has some, as they were in the training."""
+    """Return the categories in the training data of each column that has some."""
     names = [name for name, (kind, _) in kinds.items() if kind == CATEGORY]
     if not names:
         return {}
@@ -111,7 +111,7 @@ def check_columns(table: Table, card: ModelCard, model: str) -> None:
     Raises
     ------
     TableError
-        If some are missing; it names them all.
+        If columns are missing. The message names them all.
     """
     if lacking := misfit(card.kinds, table.columns):
         raise TableError(f"{table.path} does not fit the model {model}: {lacking}")
@@ -122,7 +122,7 @@ def check_columns(table: Table, card: ModelCard, model: str) -> None:
 
 
 def check_place(out: str | None, force: bool, inputs: list[str]) -> None:
-    """Raise OutputError if the predictions cannot be written there, or would replace an input."""
+    """Raise OutputError if predictions cannot be written to `out`, or would replace an input."""
     if out is None:
         return
     if out.lower().endswith(tables.PARQUET):
@@ -134,7 +134,7 @@ def check_place(out: str | None, force: bool, inputs: list[str]) -> None:
 
 
 def unlike_formula(text: str) -> str:
-    """Return a cell that no spreadsheet runs, with ' before what one would take for a formula.
+    """Return a cell with ' before it if a spreadsheet would take it for a formula.
 
     Examples
     --------
@@ -145,7 +145,7 @@ def unlike_formula(text: str) -> str:
 
 
 def with_text(predictions: DataFrame, write: Callable[[str], str]) -> DataFrame:
-    """Change the text of predictions, in their cells and the names above them."""
+    """Apply a function to the text of predictions, in cells and column names."""
     import pandas as pd
 
     predictions = predictions.rename(columns=write)
@@ -156,12 +156,12 @@ def with_text(predictions: DataFrame, write: Callable[[str], str]) -> DataFrame:
 
 
 def destination(out: str | None) -> AbstractContextManager[TextIO]:
-    """Open the file for the predictions, or stdout."""
+    """Yield the file for the predictions, or stdout."""
     return nullcontext(sys.stdout) if out is None else replacing(out)
 
 
 def run(model: str, data: str, out: str | None, force: bool, escape_formulas: bool) -> None:
-    """Predict a table, and say what was odd about it."""
+    """Predict a table, and report problems in it."""
     pipeline, card = read_model(model)
     table = open_table(data)
     check_place(out, force, [model_path(model), data])
@@ -192,19 +192,19 @@ def run(model: str, data: str, out: str | None, force: bool, escape_formulas: bo
 @click.command(epilog="Example: gradlite predict model houses.csv --out prices.csv")
 @click.argument("model")
 @click.argument("data")
-@click.option("--out", metavar="FILE", help="Where to write them as CSV; by default to stdout.")
-@click.option("--force", is_flag=True, help="Replace FILE, if it is there.")
+@click.option("--out", metavar="FILE", help="Where to write the predictions; by default to stdout.")
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 @click.option(
     "--escape-formulas",
     is_flag=True,
-    help="Put ' before predicted classes that begin with = + - @, which spreadsheets run.",
+    help="Put ' before predicted classes that begin with = + - @ (formulas to spreadsheets).",
 )
 def predict(model: str, data: str, out: str | None, force: bool, escape_formulas: bool) -> None:
     """Predict every row of the table DATA.
 
-    MODEL is a file that `gradlite train` has written, named with or without its .gl. The
-    predictions come in the order of the rows, for classes with the probability of each. DATA may
-    be larger than memory. Classes are written as they are in the table; in a terminal, control
-    characters in them are shown escaped.
+    MODEL is a file that `gradlite train` has written, with or without its suffix .gl. The
+    predictions are in the order of the rows, for a classification with the probability of each
+    class. DATA may be larger than memory. Classes are written exactly as in the training table; in
+    a terminal, control characters in them are shown escaped.
     """
     run(model, data, out, force, escape_formulas)

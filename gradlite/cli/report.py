@@ -1,4 +1,4 @@
-"""The report of a training: one HTML file with all that it shows inside, for any browser."""
+"""The report of a training: one self-contained HTML file, for any browser."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_IMAGES = 12
 
 @dataclass
 class Report:
-    """What is known after a training.
+    """The contents of a report.
 
     Attributes
     ----------
@@ -29,26 +29,26 @@ class Report:
     task : {'classification', 'regression'}
         The kind of the target.
     command : str
-        The command that does it again.
+        The command that reproduces it.
     model : estimator
         The fitted estimator of gradlite.
     y_test, prediction : ndarray of shape (n,)
-        The held-out targets, and what the network says.
+        The held-out targets, and the network's predictions.
     probability : ndarray of shape (n, classes) or None
-        How sure it is of each class.
+        The predicted probability of each class.
     classes : list
         The classes, in the order of the columns of `probability`. Empty for a regression.
     scores : list of (name, {metric: value})
-        The network first, then what it is compared with. The first metric is the headline: the
-        larger, the better.
+        The scores of the network, then those of the models that it is compared with. The first
+        metric is the headline; larger is better.
     importances : list of (column, mean, std)
         How much the score falls when a column is shuffled, in any order.
     settings : dict
         The parameters of the network that were chosen.
     facts : dict
-        What is to be said about the data: the file, rows, columns. (The report adds versions.)
+        Facts about the data: the file, rows, columns. (The report adds versions.)
     notes : list of str
-        Remarks, a sentence or two each.
+        Remarks, of a sentence or two.
     images : ndarray of shape (n, height, width), optional
         The held-out inputs, if they are images.
     """
@@ -70,7 +70,7 @@ class Report:
 
 
 def report_html(report: Report) -> str:
-    """Write the report as one HTML document, self-contained: no scripts, no downloads.
+    """Return the report as one self-contained HTML document, without scripts or downloads.
 
     Nothing in it depends on the time: the same run writes the same bytes, encoded as UTF-8. Raise
     MissingExtraError if jinja2 or matplotlib is not installed.
@@ -87,7 +87,7 @@ def report_html(report: Report) -> str:
         units=figures.units(report.model, report.images),
         versions=versions(),
     )
-    return page.encode(errors="replace").decode()  # a file's name may have bytes that are no text
+    return page.encode(errors="replace").decode()  # a file's name may have bytes that are not text
 
 
 def template() -> Any:
@@ -106,7 +106,7 @@ def template() -> Any:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that a result depends on."""
+    """Return the versions on which a result depends."""
     known = {"python": f"{platform.python_implementation()} {platform.python_version()}"}
     return known | {name: metadata.version(name) for name in PACKAGES}
 
@@ -115,7 +115,7 @@ def versions() -> dict[str, str]:
 
 
 def figure(value: float, metric: str = "") -> str:
-    """Write a number as a person reads it: three digits, and an accuracy in percent.
+    """Return a number as text for readers: three digits, and an accuracy in percent.
 
     Examples
     --------
@@ -129,7 +129,7 @@ def figure(value: float, metric: str = "") -> str:
 
 
 def headline(report: Report) -> dict[str, str]:
-    """Return the score of the network, what it is a score of, and how exact it is."""
+    """Return the score of the network, and what it is a score of, with its accuracy."""
     metric, value = next(iter(report.scores[0][1].items()))
     rows = len(report.y_test)
     exact = ""
@@ -144,7 +144,7 @@ def headline(report: Report) -> dict[str, str]:
 
 
 def verdict(report: Report) -> str:
-    """Return a sentence on how the network compares, by the first metric as it is shown.
+    """Return a sentence that compares the network with the baselines, by the first metric.
 
     Examples
     --------
@@ -179,7 +179,7 @@ def compared(report: Report) -> list[dict[str, Any]]:
 
 
 def inputs(report: Report) -> list[dict[str, Any]]:
-    """Return the most important inputs, the first of them with a bar of full width."""
+    """Return the most important inputs, with bars relative to the first."""
     ranked = sorted(report.importances, key=lambda row: row[1], reverse=True)[:MOST_INPUTS]
     most = max((mean for _, mean, _ in ranked), default=0)
     return [
@@ -202,7 +202,7 @@ def width(value: float, most: float) -> float:
 
 
 def drawings(report: Report) -> list[tuple[str, str]]:
-    """Draw what there is to draw: pairs of an SVG and its caption."""
+    """Return the figures of the report: pairs of an SVG and its caption."""
     drawn = []
     if getattr(report.model, "loss_curve_", None):
         drawn.append(figures.loss_curve(report.model))
@@ -215,7 +215,7 @@ def drawings(report: Report) -> list[tuple[str, str]]:
 
 
 def mistakes(report: Report) -> list[dict[str, str]]:
-    """Show the images that the network got wrong, those first of which it was surest."""
+    """Return the images that the network got wrong, the most confident errors first."""
     if report.images is None or report.probability is None:
         return []
     wrong = np.flatnonzero(report.prediction != report.y_test)

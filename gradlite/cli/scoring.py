@@ -1,4 +1,4 @@
-"""How good a network is: its scores beside those of plain models, and what it relies on."""
+"""How good a network is: its scores compared with those of baselines, and what it relies on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Scores = list[tuple[str, dict[str, float]]]  # of each model, the figure of each
 
 
 def baselines(task: str) -> dict[str, Any]:
-    """Return the models that the network is compared with."""
+    """Return the models with which the network is compared."""
     from sklearn.dummy import DummyClassifier, DummyRegressor
     from sklearn.linear_model import LogisticRegression, Ridge
 
@@ -32,9 +32,9 @@ def baselines(task: str) -> dict[str, Any]:
 
 
 def score(model: Any, X: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    """Score predictions: accuracy and log loss, or R squared and the mean absolute error.
+    """Return accuracy and log loss, or R squared and the mean absolute error.
 
-    There is no log loss of a model without probabilities, such as one trained by hinge loss.
+    A model without probabilities, such as one trained with the hinge loss, has no log loss.
     """
     from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error, r2_score
 
@@ -50,9 +50,9 @@ def score(model: Any, X: np.ndarray, y: np.ndarray) -> dict[str, float]:
 
 
 def compare(network: Any, task: str, train: tuple[Any, Any], test: tuple[Any, Any]) -> Scores:
-    """Score the network and the baselines on the same held-out rows.
+    """Return the scores of the network and the baselines on the same held-out rows.
 
-    Ctrl-C ends the comparison, not the work: a network that took hours is worth more.
+    Ctrl-C ends only the comparison, as the network may have taken hours.
     """
     own = score(network, *test)
     scores: Scores = [("network", own)]
@@ -70,10 +70,10 @@ def compare(network: Any, task: str, train: tuple[Any, Any], test: tuple[Any, An
 def importances(
     model: Any, rows: DataFrame, y: np.ndarray, seed: int
 ) -> list[tuple[str, float, float]]:
-    """Return how far the score falls when a column is shuffled (Breiman, Random Forests, 2001).
+    """Return how much the score falls when a column is shuffled (Breiman, Random Forests, 2001).
 
-    `rows` are held out, as `read_cells` returns them, and `y` their targets; `seed` is that of the
-    shuffling, and of the choice of rows where there are many. The result has a tuple (column, mean,
+    `rows` are held out, as `read_cells` returns them, and `y` are their targets; `seed` determines
+    the shuffling, and the choice of rows if there are many. The result has a tuple (column, mean,
     standard deviation) for each column.
     """
     rng = np.random.default_rng(seed)
@@ -96,7 +96,7 @@ def importances(
 
 
 def sources(columns: Any) -> np.ndarray:
-    """Name the column of the table that each column of the matrix comes from, (n_features,).
+    """Return, for each column of the matrix, the table's column it comes from, (n_features,).
 
     `columns` is the last step of `gradlite.cli.columns.preparation`, fitted.
     """

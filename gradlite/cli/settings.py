@@ -23,7 +23,7 @@ DEFAULTS: dict[str, Any] = {
     "n_iter_no_change": 20,
 }
 ELSEWHERE = {
-    "random_state": "it is --seed here.",
+    "random_state": "use --seed.",
     "verbose": "see --quiet.",
     "callbacks": "it takes objects of Python.",
     "warm_start": "every training starts from new weights.",
@@ -34,30 +34,30 @@ WORDS = {"none": None, "true": True, "false": False, "inf": math.inf}
 def make_network(
     task: str, rows: int, seed: int, given: Iterable[str]
 ) -> tuple[Any, dict[str, Any]]:
-    """Make the estimator for a task.
+    """Return the estimator for a task.
 
     Parameters
     ----------
     task : {'classification', 'regression'}
         The task.
     rows : int
-        How many rows there are to train on.
+        The number of rows to train on.
     seed : int
-        Draws weights, batches and the validation rows.
+        The seed of weights, batches and validation rows.
     given : iterable of str
         Parameters as ``name=value``, which override the defaults.
 
     Returns
     -------
     network : MLPClassifier or MLPRegressor
-        Not fitted.
+        The estimator, not fitted.
     settings : dict
         The parameters that were chosen.
 
     Raises
     ------
     UsageError
-        If there is no such parameter, or it does not take such a value.
+        If a parameter does not exist, or does not take the given value.
 
     Examples
     --------
@@ -82,7 +82,7 @@ def make_network(
 
 
 def parameter(text: str, known: Iterable[str]) -> tuple[str, Any]:
-    """Read ``name=value``.
+    """Return the name and the value of ``name=value``.
 
     Examples
     --------
@@ -105,7 +105,7 @@ def parameter(text: str, known: Iterable[str]) -> tuple[str, Any]:
 
 
 def read_value(text: str) -> Any:
-    """Read a value as Python writes it; other text is a string.
+    """Return a value written as a Python literal; other text is a string.
 
     Examples
     --------

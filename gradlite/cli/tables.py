@@ -1,8 +1,8 @@
 """Tables in files, read in chunks: CSV and TSV, also compressed with gzip, and Parquet.
 
-The cells of a text file stay text here; what they mean is for `gradlite.cli.cells` to say. The
-index of every chunk is where its rows are in the file: the line of a text file, counted with the
-header, or the row of a Parquet file.
+The cells of a text file stay text here; `gradlite.cli.cells` interprets them. The index of every
+chunk says where its rows are in the file: the line of a text file, counting the header, or the row
+of a Parquet file.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # at the start of a file
 
 
 class TableError(GradliteError, ValueError):
-    """A file is not a table that can be read, or not the one expected."""
+    """A file is not a readable table, or not the expected one."""
 
 
 class Table:
-    """A table in a file. `open_table` finds out which kind it is.
+    """A table in a file; `open_table` returns the right kind.
 
     Attributes
     ----------
@@ -52,22 +52,22 @@ class Table:
     place: str
 
     def chunks(self, rows: int = CHUNK) -> Iterator[DataFrame]:
-        """Read the table, so many rows at a time.
+        """Yield the table in chunks of `rows` rows.
 
         Raises
         ------
         TableError
-            If the file goes on with what is no table.
+            If a later part of the file is not a table.
         """
         raise NotImplementedError
 
     def read(self) -> DataFrame:
-        """Read the whole table.
+        """Return the whole table.
 
         Raises
         ------
         TableError
-            Also if it has no rows.
+            If the file is not a table, or has no rows.
         """
         import pandas as pd
 
@@ -78,7 +78,7 @@ class Table:
 
 
 def open_table(path: str) -> Table:
-    r"""Open a table, by the suffix of its name.
+    r"""Open a table, in the format of its suffix.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def open_table(path: str) -> Table:
     Raises
     ------
     TableError
-        If there is no such file, or it is no table; it says what to do.
+        If the file does not exist or is not a table. The message says what to do.
 
     Examples
     --------
@@ -113,7 +113,7 @@ def open_table(path: str) -> Table:
         inside = f", of {some(tables)}" if tables else ""
         raise TableError(f"{path!r} is a folder: give the path of a table in it{inside}.")
     if suffix in (".xlsx", ".xls", ".ods"):
-        raise TableError(f"{path} is a spreadsheet: save the sheet as CSV, and give that file.")
+        raise TableError(f"{path} is a spreadsheet: save the sheet as CSV, and pass that file.")
     if not is_table(path):
         given = os.path.splitext(path)[1]
         known = f"the suffix {given!r} is not known" if given else "its name has no suffix"
@@ -127,13 +127,13 @@ def open_table(path: str) -> Table:
 
 
 def is_table(path: str) -> bool:
-    """Return whether a name is that of a table."""
+    """Return whether a file name is that of a table."""
     name = path.lower()
     return name.removesuffix(".gz").endswith(tuple(TEXT)) or name.endswith(PARQUET)
 
 
 def nearby(path: str) -> str:
-    """Return the hint which file might have been meant."""
+    """Return a hint at the file that might have been meant."""
     folder = os.path.dirname(path)
     if folder and not os.path.isdir(folder):
         return f" Nor is there a folder {folder!r}."
@@ -142,12 +142,12 @@ def nearby(path: str) -> str:
 
 
 def check_names(path: str, columns: list[str]) -> None:
-    """Raise TableError for a header in which a name stands twice."""
+    """Raise TableError if a name occurs twice in the header."""
     twice = sorted({name for name in columns if columns.count(name) > 1})
     if twice:
         raise TableError(
-            f"{path} has more than one column named {some(map(repr, twice))}: give each column a "
-            f"name of its own in the first line."
+            f"{path} has more than one column named {some(map(repr, twice))}: give each column its "
+            f"own name in the first line."
         )
 
 
@@ -164,7 +164,7 @@ def in_words(path: str) -> Iterator[None]:
         ) from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise TableError(
-            f"{path} is no complete gzip file ({error}): get or make it again."
+            f"{path} is not a complete gzip file ({error}): download or create it again."
         ) from error
 
 
@@ -206,7 +206,7 @@ class TextTable(Table):
         return TextIOWrapper(self._bytes(), encoding=self.encoding, newline="")
 
     def _records(self, file: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
-        """Yield the fields of each record that is not blank, with the line where it begins."""
+        """Yield the fields of each record that is not blank, with its first line."""
         reader = csv.reader(file, delimiter=self.separator, strict=True)
         line = 1
         try:
@@ -252,12 +252,12 @@ class TextTable(Table):
 
 
 def split_line(line: str, separator: str) -> list[str]:
-    """Split one line, with quotation marks heeded."""
+    """Split one line into fields, which may be in quotation marks."""
     return next(csv.reader([line], delimiter=separator))
 
 
 def separator_name(separator: str) -> str:
-    """Name a separator in a sentence."""
+    """Return the name of a separator, for a sentence."""
     return {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}[separator]
 
 

@@ -1,4 +1,4 @@
-"""The column that is to be predicted: what task it makes, and its values."""
+"""The column to predict: whether it makes a classification or a regression, and its values."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ if TYPE_CHECKING:
 
 Task = Literal["classification", "regression"]
 
-MOST_CLASSES = 15  # whole numbers with more different values are no classes unless asked for
+MOST_CLASSES = 15  # integers with more different values are not classes unless asked for
 FEWEST_ROWS = 20
 
 
 def learn_target(
     column: Series, task: Task | Literal["auto"], place: str
 ) -> tuple[Task, np.ndarray, np.ndarray]:
-    """Read the target, and choose the task where that is left open.
+    """Read the target, and choose the task if it is 'auto'.
 
     Parameters
     ----------
     column : Series, shape (n,)
         The target, raw.
     task : {'auto', 'classification', 'regression'}
-        What is asked for.
+        The requested task.
     place : str
         What the index counts, ``'line'`` or ``'row'``.
 
     Returns
     -------
     task : {'classification', 'regression'}
-        The one asked for; for 'auto', regression for numbers unless they are few and whole.
+        The requested task; for 'auto', regression for numbers, unless they are a few integers.
     y : ndarray, shape (m,)
         float64 for a regression; int64, float64 or str labels for a classification.
     known : ndarray of bool, shape (n,)
@@ -61,14 +61,14 @@ def learn_target(
     name = f"the target {column.name!r}"
     if len(column) < FEWEST_ROWS:
         raise TableError(
-            f"{name} has a value in {plural(len(column), 'row')}: at least {FEWEST_ROWS} are "
-            f"needed to learn and to test."
+            f"{name} has a value in only {plural(len(column), 'row')}: at least {FEWEST_ROWS} are "
+            f"needed for training and testing."
         )
     kind, form = kind_of(column)
     if kind == DATE:
         raise TableError(
-            f"{name} holds dates: predicted are numbers or classes. Make a number of it, such as "
-            f"the days since a fixed date."
+            f"{name} holds dates, but only numbers or classes can be predicted. Convert it to a "
+            f"number, such as the days since a fixed date."
         )
     numbers = as_numbers(column, form or ".")
     if task == "auto":
@@ -88,7 +88,7 @@ def few_and_whole(numbers: np.ndarray) -> bool:
 
 
 def labels(column: Series, numbers: np.ndarray) -> np.ndarray:
-    """Return the labels of classes that are numbers: as numbers, where all can be read."""
+    """Return the labels of classes, as numbers if all can be read as such."""
     if not np.all(np.isfinite(numbers)):
         return np.asarray(as_text(column), str)
     return numbers.astype(np.int64) if is_whole(numbers) else numbers
@@ -101,7 +101,7 @@ def check_numbers(name: str, column: Series, numbers: np.ndarray, place: str) ->
         where = column.index[lost[0]]
         more = f" (and {len(lost) - 1} more like it)" if len(lost) > 1 else ""
         raise TableError(
-            f"{name} has {str(column.iloc[lost[0]])!r} in {place} {where}{more}, which is no "
+            f"{name} has {str(column.iloc[lost[0]])!r} in {place} {where}{more}, which is not a "
             f"finite number, or too large: correct or empty it, or use --task classification."
         )
     if np.ptp(numbers) == 0:
@@ -109,7 +109,7 @@ def check_numbers(name: str, column: Series, numbers: np.ndarray, place: str) ->
 
 
 def check_classes(name: str, y: np.ndarray, column: Series, place: str) -> None:
-    """Raise TableError for a classification target with one class, or classes of one row."""
+    """Raise TableError for a classification target with one class, or with classes of one row."""
     classes, first, counts = np.unique(y, return_index=True, return_counts=True)
     if len(classes) == 1:
         raise TableError(f"{name} is {str(y[0])!r} in every row: there is nothing to learn.")
@@ -118,6 +118,6 @@ def check_classes(name: str, y: np.ndarray, column: Series, place: str) -> None:
         shown = (f"{str(classes[i])!r} ({place} {column.index[first[i]]})" for i in single)
         raise TableError(
             f"{name} has {plural(len(single), 'class')} of a single row, {some(shown, 3)}: at "
-            f"least two rows of each are needed, one to learn and one to test. Correct, join or "
-            f"empty them" + (", or use --task regression." if y.dtype.kind in "if" else ".")
+            f"least two rows of each are needed, one to train on and one to test on. Correct, "
+            f"join or empty them" + (", or use --task regression." if y.dtype.kind in "if" else ".")
         )

@@ -1,6 +1,6 @@
-"""What the commands say as they work: lines on stderr, so that stdout is for results.
+"""Messages of the commands: lines on stderr, as stdout is for results.
 
-What a file, a path or an option holds reaches a terminal through `gradlite.errors.printable`.
+Text from files, paths and options passes through `gradlite.errors.printable` to a terminal.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def say(text: str) -> None:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that might be meant, or None.
+    """Return the known name that was probably meant, or None.
 
     Examples
     --------
@@ -40,7 +40,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return the question that an error ends in, or nothing where no known name is near.
+    """Return the question at the end of an error, or '' if no known name is similar.
 
     Examples
     --------
@@ -52,7 +52,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def some(names: Iterable[object], most: int = 5) -> str:
-    """List things, the first few of many.
+    """Return the first few of some things, as a list in words.
 
     Examples
     --------
@@ -65,7 +65,7 @@ def some(names: Iterable[object], most: int = 5) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """Count things.
+    """Return a number of things, in words.
 
     Examples
     --------

@@ -35,7 +35,7 @@ INFINITE = re.compile("[+-]?inf(inity)?", re.IGNORECASE)
 
 @dataclass
 class Options:
-    """What the command line says."""
+    """The options of the command line."""
 
     data: str
     target: str
@@ -75,14 +75,14 @@ class Dataset:
 
 
 def read_dataset(options: Options) -> Dataset:
-    """Read the table, and find out what its columns are.
+    """Read the table, and find the kinds of its columns.
 
     Raises
     ------
     TableError
         If nothing can be learned from it.
     UsageError
-        If it has no such columns as the options name.
+        If the table lacks a column that the options name.
     """
     table = open_table(options.data)
     check_columns(options, table.columns)
@@ -122,7 +122,7 @@ def check_columns(options: Options, columns: list[str]) -> None:
             hint += " (The first line of a table must name its columns.)"
         raise click.UsageError(f"{option}: {options.data} has no column {name!r}.{hint}")
     if options.target in options.ignore:
-        raise click.UsageError(f"--ignore: {options.target!r} is the target: it is needed.")
+        raise click.UsageError(f"--ignore: {options.target!r} is the target, which is needed.")
 
 
 def unreadable_cells(problems: list[Problem], place: str) -> list[str]:
@@ -142,12 +142,12 @@ def unreadable_cells(problems: list[Problem], place: str) -> list[str]:
     notes = []
     for column in dict.fromkeys(problem.column for problem in problems):
         cells = [f"{p.cell!r} ({place} {p.place})" for p in problems if p.column == column]
-        notes.append(f"Column {column!r}: {some(cells, 3)} cannot be read: taken as missing.")
+        notes.append(f"Column {column!r}: {some(cells, 3)} cannot be read, taken as missing.")
     return notes
 
 
 def split_rows(y: np.ndarray, task: str, options: Options) -> tuple[np.ndarray, np.ndarray]:
-    """Choose the rows to learn from and those to test on, classes in proportion.
+    """Return the rows for training and for testing, stratified by class.
 
     Raises
     ------
@@ -162,7 +162,7 @@ def split_rows(y: np.ndarray, task: str, options: Options) -> tuple[np.ndarray, 
         needed = "2 rows" if task == "regression" else f"as many rows as classes, {least}"
         raise TableError(
             f"--test {options.test:g} leaves {len(y) - n_test} rows to learn from and {n_test} to "
-            f"test on: both need at least {needed}. Choose another part, or give more rows."
+            f"test on: both need at least {needed}. Choose another fraction, or add rows."
         )
     strata = y if task == "classification" else None
     learn, test = train_test_split(
@@ -182,9 +182,9 @@ def fit(network: Any, X: np.ndarray, y: np.ndarray, quiet: bool) -> list[str]:
     Raises
     ------
     KeyboardInterrupt
-        If that was before the end of the first epoch.
+        If it is interrupted before the end of the first epoch.
     TableError
-        If the network refuses the data or its settings.
+        If the network cannot be trained on the data or with its settings.
     """
     start = time.perf_counter()
     network.set_params(**display(quiet))
@@ -195,7 +195,7 @@ def fit(network: Any, X: np.ndarray, y: np.ndarray, quiet: bool) -> list[str]:
         except GradliteError:
             raise
         except ValueError as error:
-            raise TableError(f"the network cannot be trained so: {error}") from error
+            raise TableError(f"the network cannot be trained: {error}") from error
     network.set_params(verbose=False, callbacks=None)
     messages = [str(warning.message) for warning in caught]
     interrupted = any("interrupted by user" in message for message in messages)
@@ -318,7 +318,7 @@ def show(scores: Scores, rows: int) -> None:
 
 
 def facts(options: Options, dataset: Dataset) -> dict[str, Any]:
-    """Return what the report says of the data."""
+    """Return the facts about the data for the report."""
     return {
         "table": options.data,
         "target": options.target,
@@ -329,22 +329,22 @@ def facts(options: Options, dataset: Dataset) -> dict[str, Any]:
 
 
 def between(ctx: click.Context, param: click.Parameter, value: float) -> float:
-    """Check a fraction of the rows."""
+    """Return the fraction of rows of an option; raise BadParameter if it is not one."""
     if not 0 < value < 1:  # not for NaN either
         raise click.BadParameter(
-            f"{value:g} is not a fraction of the rows: give one between 0 and 1."
+            f"{value:g} is not a fraction of the rows: choose one between 0 and 1."
         )
     return value
 
 
 @click.command(epilog="Example: gradlite train houses.csv --target price --set alpha=0.1")
 @click.argument("data")
-@click.option("--target", required=True, metavar="COLUMN", help="The column to be predicted.")
+@click.option("--target", required=True, metavar="COLUMN", help="The column to predict.")
 @click.option(
     "--task",
     type=click.Choice(["auto", "classification", "regression"]),
     default="auto",
-    help="Whether classes or numbers are predicted; by default what the target looks like.",
+    help="Whether to predict classes or numbers; by default, this depends on the target.",
 )
 @click.option(
     "--test",
@@ -352,15 +352,15 @@ def between(ctx: click.Context, param: click.Parameter, value: float) -> float:
     callback=between,
     default=0.2,
     show_default=True,
-    metavar="PART",
-    help="The part of the rows to test on.",
+    metavar="FRACTION",
+    help="The fraction of rows to hold out for testing.",
 )
 @click.option(
     "--out",
     default="model",
     show_default=True,
     metavar="NAME",
-    help="Where to write: NAME.gl, the model, and NAME.html, its report.",
+    help="Where to write the model, NAME.gl, and its report, NAME.html.",
 )
 @click.option(
     "--set",
@@ -375,19 +375,19 @@ def between(ctx: click.Context, param: click.Parameter, value: float) -> float:
     default=0,
     show_default=True,
     metavar="N",
-    help="Of the split, the first weights and the batches.",
+    help="Seed of the split, the initial weights and the batches.",
 )
 @click.option(
-    "--ignore", multiple=True, metavar="COLUMN", help="A column not to learn from. May be repeated."
+    "--ignore", multiple=True, metavar="COLUMN", help="A column to leave out. May be repeated."
 )
-@click.option("--force", is_flag=True, help="Replace what NAME.gl and NAME.html are.")
+@click.option("--force", is_flag=True, help="Replace NAME.gl and NAME.html if they exist.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def train(**given: Any) -> None:
     """Train a network on the table DATA.
 
     DATA is CSV, TSV (both also as .gz) or Parquet. Columns of numbers, categories and dates are
-    told apart, and their gaps filled. The network is tested on rows that it has not seen, beside
-    two plain models. Ctrl-C (or SIGTERM) ends the training and keeps the best network so far.
+    recognised, and missing values filled in. The network is tested on held-out rows and compared
+    with two simple models. Ctrl-C (or SIGTERM) ends the training and keeps the best network so far.
     """
     with terminable():
         run(Options(**given))

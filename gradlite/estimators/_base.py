@@ -1,7 +1,7 @@
-"""What all estimators share: the way from X and y to a trained Module, and back to predictions.
+"""What all estimators share: the way from X and y to a trained Module, and on to predictions.
 
-A subclass says how its Module is made (`_make_module`); the classifier and the regressor say what
-their targets are (`_learn_targets`) and how outputs become predictions.
+A subclass defines how its Module is made (`_make_module`); the classifier and the regressor define
+what their targets are (`_learn_targets`) and how outputs become predictions.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ from gradlite.nn import Module
 from gradlite.nn.module import eval_mode
 from gradlite.training import data
 
-BLOCK = 512  # rows predicted at a time: what they become stays in the cache
+BLOCK = 512  # rows predicted at a time, so that intermediate results stay in the cache
 
 
 class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
-    """Base of the estimators. Not to be used itself.
+    """Base class of the estimators.
 
     Attributes
     ----------
     _module : Module
-        The network, with the standardization before it: what predicts.
+        The network that predicts, including the standardization before it.
     _targets : ClassTargets or NumberTargets
-        What its outputs mean.
+        The meaning of its outputs.
     _training : TrainingState
-        What another fit goes on from.
+        The state from which another fit continues.
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = TRAINING
@@ -57,7 +57,7 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
     _training: TrainingState
 
     def __sklearn_clone__(self) -> Any:
-        """Clone with the same callbacks, which are to see every fit of a search."""
+        """Clone with the same callbacks, so that they are called in every fit of a search."""
         twin = _clone_parametrized(self)
         twin.callbacks = self.callbacks
         return twin
@@ -67,7 +67,7 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
     def _make_module(
         self, params: dict[str, Any], n_features: int, n_outputs: int, dtype: Any, rng: Any
     ) -> Module:
-        """Make the network that `params` describe."""
+        """Build the network that `params` describe."""
         raise NotImplementedError
 
     def _structure(self) -> dict[str, Any]:
@@ -75,24 +75,24 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         raise NotImplementedError
 
     def _learn_targets(self, y: np.ndarray, weight: np.ndarray | None, classes: Any) -> None:
-        """Learn what there is to predict."""
+        """Learn the classes, or the columns and scale of numbers, from y."""
         raise NotImplementedError
 
     @property
     def _objective(self) -> Any:
-        """The loss to be minimised."""
+        """The loss to minimise."""
         raise NotImplementedError
 
     def _class_weights(self, y: np.ndarray, weight: np.ndarray | None) -> np.ndarray | None:
-        """Multiply the weights of samples by those of their classes."""
+        """Return the sample weights multiplied by those of the classes."""
         return weight
 
     def _strata(self, y: np.ndarray) -> np.ndarray | None:
-        """Return the labels that a split keeps in proportion."""
+        """Return the labels by which a split is stratified."""
         return None
 
     def _score_outputs(self, z: np.ndarray, samples: Samples) -> float:
-        """Score the network's outputs."""
+        """Return the score of the network's outputs."""
         raise NotImplementedError
 
     # -- fit ------------------------------------------------------------------------------------
@@ -114,14 +114,14 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         X : {array-like, sparse matrix}, shape (n_samples, n_features)
             float32 stays float32. A memory-mapped array may be larger than memory.
         y : array-like, shape (n_samples,) or (n_samples, n_outputs)
-            What is to be predicted: numbers, or class labels. For a classifier also a 0/1 matrix,
-            of several labels a sample, or several columns of labels.
+            The targets: numbers, or class labels. For a classifier also a 0/1 matrix (multilabel),
+            or several columns of labels.
         sample_weight : array-like, shape (n_samples,), optional
-            Weight 0 is as if the sample were absent.
+            Weights of the samples; one of weight 0 counts as absent.
         X_val, y_val : array-like, optional
-            Data to watch: `validation_scores_`, early stopping, the best weights.
+            Validation data for `validation_scores_`, early stopping and the best weights.
         sample_weight_val : array-like, optional
-            Its weights.
+            Weights of the validation data.
 
         Returns
         -------
@@ -160,7 +160,7 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         incremental: bool,
         classes: Any,
     ) -> Fitting:
-        """Check all that a fit is given, and make what is to be trained."""
+        """Check the arguments of a fit, and build the network and its state of training."""
         fresh = not self.__sklearn_is_fitted__() or not (self.warm_start or incremental)
         X, y = self._check_data(X, y, reset=fresh)
         X, y, weight = drop_zero_weight(X, y, self._check_weight(sample_weight, X))
@@ -174,17 +174,17 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         if fresh:
             self._start(samples)
         else:
-            self._training = replace(self._training)  # the old one stays if this fit is refused
+            self._training = replace(self._training)  # the old one stays if this fit fails
         if self.solver == "lbfgs":
             self._check_deterministic()
         return Fitting(self, samples, held_out, incremental)
 
     def _description(self) -> dict[str, Any]:
-        """Return the parameters that describe the network and the loss, as they are now."""
+        """Return the current parameters that describe the network and the loss."""
         return {**loss_settings(self), "standardize": self.standardize, **self._structure()}
 
     def _check_unchanged(self, mode: str) -> None:
-        """Raise ValueError if parameters that describe the network or the loss were changed."""
+        """Raise ValueError if a parameter that describes the network or the loss was changed."""
         before, now = self._training.fitted_with, self._description()
         changed = [name for name in before | now if not same(before.get(name), now.get(name))]
         if changed:
@@ -232,7 +232,7 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         return self._samples(X, y, self._check_weight(weight, X))
 
     def _start(self, samples: Samples) -> None:
-        """Make a new network, and forget what was learned before."""
+        """Build a new network, and forget what was learned before."""
         params, dtype, rng = self._description(), samples.X.dtype, make_rng(self.random_state)
         network = self._make_module(params, self.n_features_in_, self.n_outputs_, dtype, rng)
         standardize = None
@@ -250,7 +250,7 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         self.best_validation_score_: float | None = None
 
     def _assemble(self, network: Module, standardize: Standardize | None) -> None:
-        """Join the network, what standardizes its input, and the random stream of its layers."""
+        """Set the network, its standardization, and the random stream of its layers."""
         module = network if standardize is None else Standardized(standardize, network)
         self._module = module.eval()
         for layer in module.modules():
@@ -263,7 +263,7 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         return self._module[1] if isinstance(self._module, Standardized) else self._module
 
     def _check_deterministic(self) -> None:
-        """Raise ValueError if a layer draws in training: L-BFGS needs a loss without noise."""
+        """Raise ValueError if a layer draws in training: L-BFGS needs a deterministic loss."""
         for layer in self._module.modules():
             if hasattr(layer, "rng") and getattr(layer, "p", True):
                 raise ValueError(
@@ -272,7 +272,7 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
                 )
 
     def _watches_loss(self) -> bool:
-        """Return whether the score of validation data is their loss."""
+        """Return whether the validation score is the loss."""
         return bool(self.scoring == "loss")
 
     def _scorer(self) -> Any:
@@ -297,9 +297,9 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         return check_rows(self, X)
 
     def _forward(self, X: Any, module: Module | None = None) -> np.ndarray:
-        """Return the outputs of a network for checked rows, blockwise and off the tape.
+        """Return the outputs of a network for checked rows, block by block and off the tape.
 
-        The array is the caller's own.
+        The array is a new one, which the caller may change.
         """
         if module is None:
             module = self._module
@@ -318,9 +318,9 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         return z
 
     def _check_outputs(self, z: np.ndarray, X: Any) -> None:
-        """Raise ValueError if there are outputs that predict nothing: NaN and infinity.
+        """Raise ValueError if an output is NaN or infinite.
 
-        An output of minus infinity is the logit of a class that is excluded.
+        Minus infinity is allowed, as the logit of an excluded class.
         """
         bad = np.flatnonzero(~(z < np.inf).all(axis=1))
         if len(bad):
@@ -332,7 +332,7 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
             )
 
     def predict_gradient(self, X: Any) -> np.ndarray:
-        """Differentiate the prediction with respect to the input.
+        """Return the gradient of the prediction with respect to the input.
 
         Parameters
         ----------
@@ -342,16 +342,16 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         Returns
         -------
         array, shape (n_samples, n_features) or (n_samples, n_outputs, n_features)
-            ``d prediction / d X``: of a regressor's prediction, in the units of y and X; of a
-            classifier's probabilities, one output for each class (for two classes, that of the
-            second). The axis of outputs is omitted where there is one.
+            ``d prediction / d X``: for a regressor, of the prediction, in the units of y and X; for
+            a classifier, of the probability of each class (with two classes, of the second only).
+            The axis of outputs is omitted if there is only one.
         """
         X = self._check_X(X)
         if hasattr(X, "tocsr"):
             raise TypeError("predict_gradient needs dense X: call X.toarray() first.")
         try:
             return self._gradient(self._module, X)
-        except MutationError:  # a fit in another thread has changed the weights meanwhile
+        except MutationError:  # a fit in another thread has changed the weights in between
             return self._gradient(copy.deepcopy(self._module), X)
 
     def _gradient(self, module: Module, X: np.ndarray) -> np.ndarray:
@@ -367,7 +367,7 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         return gradients[0] if len(gradients) == 1 else np.stack(gradients, axis=1)
 
     def _differentiable(self, z: Any) -> Any:
-        """Turn outputs (a Tensor) into what `predict_gradient` differentiates, (n, k)."""
+        """Return what `predict_gradient` differentiates, (n, k), from outputs, a Tensor."""
         raise NotImplementedError
 
     def __sklearn_tags__(self) -> Any:

@@ -1,8 +1,8 @@
 """Callbacks in scikit-learn's protocol, and the display of progress.
 
-A callback has ``setup``, ``on_fit_task_begin``, ``on_fit_task_end`` (True from it stops the
-training) and ``teardown``. scikit-learn 1.9 brings the contexts in which they are called; on
-older versions the few lines below stand in for them.
+A callback has the methods ``setup``, ``on_fit_task_begin``, ``on_fit_task_end`` (which returns True
+to stop the training) and ``teardown``. scikit-learn 1.9 has the contexts in which they are called;
+on older versions the few lines below replace them.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ except ImportError:  # before scikit-learn 1.9
             return made
 
         def call_on_fit_task_begin(self, **known: Any) -> CallbackContext:
-            """Call every callback at the begin of the task."""
+            """Call every callback at the beginning of the task."""
             self._call("on_fit_task_begin", **known)
             return self
 
         def call_on_fit_task_end(self, **known: Any) -> bool:
-            """Call every callback at the end of the task; return True if one wants to stop."""
+            """Call every callback at the end of the task; return whether one asks to stop."""
             return self._call("on_fit_task_end", **known)
 
         def _call(self, hook: str, *, estimator: Any, **known: Any) -> bool:
@@ -74,7 +74,7 @@ except ImportError:  # before scikit-learn 1.9
         """What scikit-learn 1.9 has under this name."""
 
         def set_callbacks(self, *callbacks: Any) -> Any:
-            """Set callbacks for the estimator, and give it back."""
+            """Set callbacks for the estimator, and return the estimator."""
             for callback in callbacks:
                 check_callback(callback)
             self._skl_callbacks = list(callbacks)
@@ -96,7 +96,7 @@ HOOKS = ("setup", "on_fit_task_begin", "on_fit_task_end", "teardown")
 
 
 def check_callback(callback: Any) -> None:
-    """Raise TypeError for what does not follow the protocol."""
+    """Raise TypeError for an object that does not follow the protocol."""
     missing = [name for name in HOOKS if not callable(getattr(callback, name, None))]
     if missing or isinstance(callback, type):
         what = "a class, not an instance" if isinstance(callback, type) else repr(callback)
@@ -111,13 +111,13 @@ def check_callback(callback: Any) -> None:
 def callbacks_of(estimator: Any, max_subtasks: int | None) -> Iterator[Any]:
     """Set up the callbacks of an estimator around a fit, and yield the root context.
 
-    Those of the parameter ``callbacks`` join those of ``set_callbacks`` (and those that a
-    pipeline or a search propagates). Yields None where there are none.
+    They are those of the parameter ``callbacks``, those of ``set_callbacks``, and those that a
+    pipeline or a search propagates. Yields None if there are none.
 
     Raises
     ------
     TypeError
-        For what is not a callback, and for one that belongs to the pipeline or search around.
+        If one is not a callback, or belongs to the pipeline or search that contains the estimator.
     """
     own = [] if estimator.callbacks is None else list(estimator.callbacks)
     around = getattr(estimator, "_parent_callback_ctx", None)
@@ -156,10 +156,9 @@ def callbacks_of(estimator: Any, max_subtasks: int | None) -> Iterator[Any]:
 
 
 class Progress:
-    """What ``verbose`` shows: a live bar in a terminal, a line an epoch elsewhere.
+    """The output of ``verbose``: a progress bar in a terminal, otherwise a line per epoch.
 
-    The bar needs rich (the extra ``progress``); without it, and where output goes to a file, the
-    lines are scikit-learn's.
+    The bar needs rich (the extra ``progress``). The lines are scikit-learn's.
     """
 
     def __init__(self, wanted: Any, epochs: int) -> None:
@@ -194,7 +193,7 @@ class Progress:
 
 
 def progress_bar(epochs: int) -> Any:
-    """Make rich's bar, or None without rich."""
+    """Return rich's progress bar, or None without rich."""
     try:
         from rich import progress
     except ImportError:

@@ -1,4 +1,4 @@
-"""What is particular to classifiers."""
+"""The base of the classifiers: class labels, class weights, probabilities."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CLASSIFICATION: dict[str, list[Any]] = {
 
 
 class BaseClassifier(ClassifierMixin, BaseNet):  # type: ignore[misc]
-    """Base of the classifiers. Not to be used itself."""
+    """Base class of the classifiers."""
 
     # -- targets --------------------------------------------------------------------------------
 
@@ -55,20 +55,20 @@ class BaseClassifier(ClassifierMixin, BaseNet):  # type: ignore[misc]
     def _restore_targets(self, state: dict[str, Any]) -> None:
         for classes in state["columns"]:
             if not isinstance(classes, np.ndarray) or classes.ndim != 1 or not len(classes):
-                raise PersistError(f"Its classes are no array, but a {type(classes).__name__}.")
+                raise PersistError(f"Its classes are a {type(classes).__name__}, not an array.")
         self._set_targets(ClassTargets(state["kind"], state["columns"], state["paired"]))
 
     def _strata(self, y: np.ndarray) -> np.ndarray | None:
-        """Keep two classes in proportion, as scikit-learn does, where both can be split."""
+        """Stratify by two classes, as scikit-learn does, if both can be split."""
         if self._targets.kind != "binary" or np.bincount(self._targets.codes(y)).min() < 2:
             return None
         return y
 
     def _class_weights(self, y: np.ndarray, weight: np.ndarray | None) -> np.ndarray | None:
-        """Weigh samples by class; 'balanced' gives every class the same total, weights counted.
+        """Return sample weights times class weights; 'balanced' gives all classes the same total.
 
-        The weights of several columns are multiplied, as scikit-learn does it; a label of several
-        is a column of the classes 0 and 1.
+        The weights of several columns are multiplied, as in scikit-learn; in a 0/1 matrix, each
+        column has the classes 0 and 1.
         """
         if self.class_weight is None:
             return weight
@@ -105,9 +105,9 @@ class BaseClassifier(ClassifierMixin, BaseNet):  # type: ignore[misc]
             return np.where(present, total.sum() / (present.sum() * counts), 0.0)
 
     def _watches_loss(self) -> bool:
-        """Return True also by default with class weights.
+        """Return True also if class weights are given and no scoring.
 
-        Accuracy would depend on the few validation samples of the heaviest class.
+        Accuracy would then depend on the few validation samples of the heaviest class.
         """
         return super()._watches_loss() or (self.scoring is None and self.class_weight is not None)
 
@@ -123,7 +123,7 @@ class BaseClassifier(ClassifierMixin, BaseNet):  # type: ignore[misc]
         X, y, sample_weight
             As in `fit`.
         classes : array-like, shape (n_classes,), optional
-            All classes that will ever come; needed at the first call.
+            All classes that may occur in any call; required in the first call.
 
         Returns
         -------
@@ -185,9 +185,9 @@ class BaseClassifier(ClassifierMixin, BaseNet):  # type: ignore[misc]
         lambda est: est._check_loss("decision_function", callable(est.loss) or est.loss == "hinge")
     )
     def decision_function(self, X: Any) -> Any:
-        """Return the outputs of the network, where they are scores rather than probabilities.
+        """Return the outputs of the network, if they are scores rather than probabilities.
 
-        With ``loss='hinge'`` and with a loss of your own. (With the log loss there is
+        Available with ``loss='hinge'`` and with your own loss. (With the log loss there is
         `predict_proba` instead, as in scikit-learn's MLPClassifier.)
 
         Parameters
@@ -207,7 +207,7 @@ class BaseClassifier(ClassifierMixin, BaseNet):  # type: ignore[misc]
         return True
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the accuracy: the fraction of samples all of whose labels are predicted right.
+        """Return the accuracy: the fraction of samples with all labels predicted correctly.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""One fit: optimiser, validation data, the epochs, and what is decided at the end of each."""
+"""One fit: optimiser, validation data, epochs, and the decisions at the end of each epoch."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from gradlite.training.loop import PlateauDetector, Snapshot, Trainer, train
 
 
 class Fitting:
-    """What happens to an estimator while it is trained.
+    """One fit of an estimator.
 
     Parameters
     ----------
     est : BaseNet
-        Has its module, targets and random stream.
+        The estimator, which has its module, targets and random stream already.
     samples : Samples
-        To train on.
+        The training data.
     validation : Samples or None
-        To watch; with ``early_stopping`` part of `samples` is split off where there is none.
+        The validation data; if None, ``early_stopping`` splits off a part of `samples`.
     incremental : bool
-        One epoch, as in ``partial_fit``: no early stopping, no warning at the end.
+        Whether to run one epoch, as in ``partial_fit``: no early stopping, no warning at the end.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Fitting:
         self.explained = False  # why training is not compiled
 
     def run(self) -> None:
-        """Train, and leave the results in the estimator."""
+        """Train the estimator, and store the results in it."""
         est = self.est
         rows = Rows(self.samples.X, self.samples.target, self.samples.weight)
         est.n_iter_ = 0
@@ -143,7 +143,7 @@ class Fitting:
             self._diverged(error)
             self.stopped = True
         if self.scored:
-            if est.warm_start:  # the next fit goes on from the last weights, not from the best
+            if est.warm_start:  # the next fit continues from the last weights, not from the best
                 self.state.resume = {
                     "last": self.snapshot.arrays(),
                     "best": self.snapshot.kept,
@@ -252,7 +252,7 @@ class Fitting:
         return score
 
     def _score(self, z: np.ndarray, samples: Samples) -> float:
-        """Score outputs: with the user's scorer, with weights if it takes them."""
+        """Return the score of outputs by the user's scorer, with weights if it takes them."""
         if self.scorer is None or not np.all(np.isfinite(z)):
             return float(self.est._score_outputs(z, samples))
         anonymous = copy.copy(self.est)  # the data has lost its column names
@@ -262,13 +262,13 @@ class Fitting:
             known["sample_weight"] = samples.weight
         score = self.scorer(anonymous, samples.X, samples.y, **known)
         if not isinstance(score, Real):
-            raise TypeError(f"scoring={self.est.scoring!r} gave {score!r}: expected a number.")
+            raise TypeError(f"scoring={self.est.scoring!r} returned {score!r}, not a number.")
         return float(score)
 
     def _diverged(self, error: DivergedError) -> None:
-        """Go back to the best epoch with a warning; raise if there is none, or one was asked for.
+        """Return to the best epoch with a warning; raise if there is none, or one was asked for.
 
-        The weights from before a warm start or a ``partial_fit`` count as such, too.
+        The weights from before a warm start or a ``partial_fit`` count as a best epoch, too.
         """
         self.snapshot.restore()
         self.state.optimizer = None  # its moments may be NaN, too
@@ -283,7 +283,7 @@ class Fitting:
         )
 
     def _is_finite(self, samples: Samples) -> bool:
-        """Return whether outputs and loss are finite with the weights as they are."""
+        """Return whether outputs and loss are finite with the current weights."""
         est = self.est
         z = est._forward(samples.X)
         finite = bool((z < np.inf).all())  # minus infinity is the logit of an excluded class
@@ -292,7 +292,7 @@ class Fitting:
         return math.isfinite(self._loss(z, samples))
 
     def _loss(self, z: np.ndarray, samples: Samples) -> float:
-        """Compute the loss of outputs in eval mode, off the tape."""
+        """Return the loss of outputs in eval mode, off the tape."""
         with no_grad(), eval_mode():
             loss = self.trainer.loss(Tensor(z), samples.target, samples.weight)
         return float(loss.item())
@@ -363,7 +363,7 @@ class Fitting:
         return {"X": self.samples.X, "y": self.samples.y, "metadata": metadata}
 
     def _callbacks(self) -> bool:
-        """Call the hooks of an epoch, and return whether one wants to stop."""
+        """Call the callbacks of an epoch, and return whether one asks to stop."""
         known = self._known()
         epoch = self.context.subcontext(task_name="epoch")
         epoch.call_on_fit_task_begin(estimator=self.est, **known)
@@ -374,14 +374,14 @@ class Fitting:
         )
 
     def _fitted(self) -> dict[str, Any]:
-        """Return what makes a copy of the estimator ready to predict, as of now."""
+        """Return the attributes with which a copy of the estimator can predict, as of now."""
         module = copy.deepcopy(self.est._module).eval()
         training = replace(self.state, optimizer=None)
         return {"_module": module, "_training": training, "_skl_callbacks": []}
 
 
 def threads(est: Any) -> AbstractContextManager[Any]:
-    """Limit the threads of matrix products, if that is wanted, during a fit only."""
+    """Limit the threads of matrix products during a fit, if `n_threads` is set."""
     if est.n_threads is None:
         return nullcontext()
     from threadpoolctl import threadpool_limits

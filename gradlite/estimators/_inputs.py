@@ -1,4 +1,4 @@
-"""Input: checked as scikit-learn does; what holds no numbers is refused by name."""
+"""Input: checked as in scikit-learn, with errors that name what is not a number."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ TIME_DTYPES = ("date", "time", "duration", "period")
 
 
 def check_training(est: Any, X: Any, y: Any, reset: bool, y_numeric: bool) -> tuple[Any, Any]:
-    """Check X and y of an estimator; those of a first fit (`reset`) say what is to come.
+    """Check X and y of an estimator; a first fit (`reset`) determines what later calls must have.
 
     Raises
     ------
     ValueError
-        In scikit-learn's words.
+        With scikit-learn's messages.
     DtypeError
         If a column holds dates, times, durations or objects that are not numbers, or entries are
         masked.
@@ -57,7 +57,7 @@ def check_training(est: Any, X: Any, y: Any, reset: bool, y_numeric: bool) -> tu
 
 
 def check_rows(est: Any, X: Any) -> Any:
-    """Check X against what an estimator has learned: at once for a plain array without faults."""
+    """Check X against what an estimator has learned, with a shortcut for valid plain arrays."""
     if (
         type(X) is np.ndarray
         and X.dtype in FLOATS
@@ -82,7 +82,7 @@ def check_rows(est: Any, X: Any) -> Any:
 def with_dense_columns(X: Any) -> Any:
     """Return a pandas frame of sparse columns as a dense one where their fill value is not 0.
 
-    scikit-learn makes a sparse matrix of such a frame, whose missing entries are zeros.
+    scikit-learn would convert such a frame to a sparse matrix, whose missing entries are zeros.
     """
     if not (hasattr(X, "columns") and hasattr(X, "dtypes")):
         return X
@@ -94,7 +94,7 @@ def with_dense_columns(X: Any) -> Any:
 
 
 def refuse_objects(X: Any, name: str, error: TypeError) -> None:
-    """Raise DtypeError for what `error` says is not a number, naming the first column of such."""
+    """Raise DtypeError for values that are not numbers, naming the first column that has them."""
     if getattr(getattr(X, "dtype", None), "names", None):
         raise DtypeError(
             f"{name} is a structured array with the fields {', '.join(X.dtype.names)}: pass "
@@ -114,7 +114,7 @@ def refuse_objects(X: Any, name: str, error: TypeError) -> None:
 
 
 def is_object(cell: Any) -> bool:
-    """Return whether a cell cannot be converted to a float; None, a missing number, can."""
+    """Return whether a cell cannot be converted to a float; None, a missing value, can."""
     try:
         float(0 if cell is None else cell)
     except TypeError:
@@ -125,7 +125,7 @@ def is_object(cell: Any) -> bool:
 
 
 def refuse_masked(array: Any, name: str) -> None:
-    """Raise DtypeError for masked entries, which would count as the numbers under the mask."""
+    """Raise DtypeError for masked entries, as the numbers under the mask would be used."""
     if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
         count = np.count_nonzero(array.mask)
         raise DtypeError(
@@ -151,7 +151,7 @@ def refuse_times(X: Any, name: str) -> None:
 
 
 def time_columns(X: Any) -> Iterator[tuple[Any, str]]:
-    """Yield name and type of each column of dates, times or durations."""
+    """Yield the name and type of each column of dates, times or durations."""
     names, dtypes, cells = column_types(X)
     for i, (name, dtype) in enumerate(zip(names, map(str, dtypes), strict=True)):
         if dtype.lower().startswith(TIME_DTYPES):
@@ -163,7 +163,7 @@ def time_columns(X: Any) -> Iterator[tuple[Any, str]]:
 
 
 def column_types(X: Any) -> tuple[Any, Any, Callable[[int], Any]]:
-    """Return names and types of the columns of a frame or array, and what returns their cells."""
+    """Return the names and types of the columns of a frame or array, and how to get their cells."""
     if hasattr(X, "dtypes") and hasattr(X, "columns"):  # pandas, polars
         return X.columns, X.dtypes, lambda i: X.iloc[:, i] if hasattr(X, "iloc") else X[:, i]
     if hasattr(X, "schema") and hasattr(X, "column_names"):  # pyarrow

@@ -1,4 +1,4 @@
-"""The network of an MLP estimator: layers from sizes, weights drawn as scikit-learn draws them."""
+"""The network of an MLP estimator: layers from sizes, weights drawn as in scikit-learn."""
 
 from __future__ import annotations
 
@@ -76,22 +76,22 @@ class Standardized(nn.Sequential):
 
 
 class Perceptron(nn.Sequential):
-    """Hidden blocks (Linear, normalization, activation, dropout) and a Linear at the end.
+    """Hidden blocks (Linear, normalization, activation, dropout), then a final Linear.
 
     Parameters
     ----------
     sizes : sequence of int
-        Features, widths of the hidden layers, outputs.
+        The numbers of features, of units of each hidden layer, and of outputs.
     activations : sequence of str or callable
-        Of each hidden layer.
+        The activation of each hidden layer.
     dropout : sequence of float
-        The probability after each hidden layer.
+        The dropout probability after each hidden layer.
     normalization : {'batch', 'layer'} or None
-        Between each hidden Linear and its activation.
+        The normalization between each hidden Linear and its activation.
     dtype : dtype
-        Of the parameters.
+        The type of the parameters.
     rng : RandomState
-        Draws weights and biases, layer by layer.
+        The generator that draws weights and biases, layer by layer.
 
     Attributes
     ----------
@@ -130,18 +130,18 @@ class Perceptron(nn.Sequential):
 
 
 def activation(name: str | Callable[[Any], Any]) -> nn.Module:
-    """Make the module of an activation."""
+    """Return the module of an activation."""
     return ACTIVATIONS[name]() if isinstance(name, str) else Activation(name)
 
 
 def glorot_linear(
     n: int, m: int, near: str | Callable[[Any], Any], dtype: Any, rng: np.random.RandomState
 ) -> nn.Linear:
-    """Make a Linear layer with uniform weights and biases of Glorot and Bengio's bound.
+    """Return a Linear layer with uniform weights and biases within Glorot and Bengio's bound.
 
-    ``sqrt(6 / (n + m))``, or ``sqrt(2 / (n + m))`` before a logistic function (and after the last
-    one): scikit-learn's choice, from the same stream in the same order, so that the same seed gives
-    the same network.
+    The bound is ``sqrt(6 / (n + m))``, or ``sqrt(2 / (n + m))`` before a logistic function (and in
+    the output layer after one): scikit-learn's choice, drawn from the same stream in the same
+    order, so that the same seed gives the same network.
     Understanding the difficulty of training deep feedforward neural networks, 2010.
     """
     factor = 2.0 if near in ("logistic", "sigmoid") else 6.0
@@ -156,8 +156,8 @@ def glorot_linear(
 def check_memory(sizes: Sequence[int], dtype: Any) -> None:
     """Raise ValueError if a network cannot be trained in the memory of this machine.
 
-    It names the layer that is too large. Parameters are counted four times: themselves, their
-    gradients, and two moments.
+    The message names the layer that is too large. Parameters are counted four times: for
+    themselves, their gradients, and two moments.
     """
     counts = [(n + 1) * m for n, m in pairwise(sizes)]
     needed = 4 * sum(counts) * np.dtype(dtype).itemsize

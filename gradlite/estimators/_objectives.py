@@ -1,7 +1,7 @@
 """Losses by name: what the network minimises, how many outputs it needs, what they mean.
 
-Each objective is a small object: ``objective(output, target, sample_weight)`` gives the weighted
-mean over samples, summed over target columns as scikit-learn sums them.
+Each objective is a small object: ``objective(output, target, sample_weight)`` returns the weighted
+mean over samples, summed over target columns as in scikit-learn.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ def loss_settings(est: Any) -> dict[str, Any]:
 
 
 class Custom:
-    """A callable on Tensors as an objective.
+    """The user's own loss, a function of Tensors, as an objective.
 
     Parameters
     ----------
     fn : callable
-        ``fn(output, target)``, or with a third parameter ``sample_weight``. Gives the mean loss, a
-        0-d Tensor, or the loss of each sample, shape (n,), to be averaged with the weights.
+        ``fn(output, target)``, or with a third parameter ``sample_weight``. Returns the mean loss,
+        a 0-d Tensor, or the loss of each sample, shape (n,), which is averaged with the weights.
     flat : bool
-        Hand over one-column outputs and targets as (n,), as users have their y.
+        Whether to pass one-column outputs and targets as (n,), the shape of the user's y.
     """
 
     def __init__(self, fn: Callable[..., Any], flat: bool = False) -> None:
@@ -53,8 +53,8 @@ class Custom:
             loss = self.fn(output, target)
         if isinstance(output, Tensor) and not isinstance(loss, Tensor):
             raise TypeError(
-                f"The loss {title(self.fn)} gave {loss!r}, which is not a Tensor: compute it from "
-                f"the outputs with operations of Tensors and functions of NumPy."
+                f"The loss {title(self.fn)} returned {loss!r}, which is not a Tensor: compute it "
+                f"from the outputs with Tensor operations and NumPy functions."
             )
         shape = np.shape(loss)
         if shape == () and (self.weighs or sample_weight is None):
@@ -64,12 +64,11 @@ class Custom:
         if shape == ():
             raise ValueError(
                 f"The loss {title(self.fn)} returns one number, which cannot be weighted "
-                f"afterwards: give it a parameter sample_weight, or let it return the loss of each "
-                f"sample, (n,)."
+                f"afterwards: add a parameter sample_weight, or return each sample's loss, (n,)."
             )
         raise ValueError(
-            f"The loss {title(self.fn)} gave shape {shape}: expected one number, or one for each "
-            f"of the {len(target)} samples."
+            f"The loss {title(self.fn)} returned shape {shape}: expected one number, or one for "
+            f"each of the {len(target)} samples."
         )
 
 
@@ -79,7 +78,7 @@ def title(fn: Callable[..., Any]) -> str:
 
 
 def takes(fn: Callable[..., Any], name: str) -> bool:
-    """Return whether a callable has a parameter of that name."""
+    """Return whether a callable has a parameter `name`."""
     try:
         return name in inspect.signature(fn).parameters
     except ValueError:  # built-in, without a signature
@@ -105,18 +104,18 @@ def class_objective(loss: Any, targets: ClassTargets) -> Callable[[Any, Any, Any
 
 
 def mean_cross_entropy(output: Any, target: Any, sample_weight: Any) -> Any:
-    """Average the cross-entropy over samples."""
+    """Return the cross-entropy, averaged over samples."""
     return nn.cross_entropy(output, target, sample_weight=sample_weight)
 
 
 def mean_bce(output: Any, target: Any, sample_weight: Any, columns: int) -> Any:
-    """Average the binary cross-entropy over samples, summed over `columns` labels."""
+    """Return the binary cross-entropy, averaged over samples and summed over `columns` labels."""
     loss = nn.bce_with_logits(output, target, sample_weight=sample_weight)
     return loss if columns == 1 else columns * loss
 
 
 def mean_hinge(output: Any, target: Any, sample_weight: Any) -> Any:
-    """Average the hinge loss: of all classes, or of margins summed over labels of 0 and 1."""
+    """Return the mean hinge loss: of all classes, or summed over labels of 0 and 1."""
     if target.ndim == 2:
         loss = nn.hinge(output, 2 * target - 1, sample_weight=sample_weight)
         return output.shape[1] * loss
@@ -126,7 +125,7 @@ def mean_hinge(output: Any, target: Any, sample_weight: Any) -> Any:
 def summed(
     output: Any, target: Any, sample_weight: Any, fn: Callable[..., Any], groups: Sequence[slice]
 ) -> Any:
-    """Add up the losses of several columns of classes, each with its group of logits."""
+    """Return the sum of the losses of several columns of classes, each with its logits."""
     return sum(fn(output[:, group], target[:, i], sample_weight) for i, group in enumerate(groups))
 
 
@@ -134,12 +133,12 @@ def summed(
 
 
 class Regression:
-    """The objective of a regressor: a loss, `heads` outputs a target column, and what they mean.
+    """The objective of a regressor: a loss with `heads` outputs for each target column.
 
     Parameters
     ----------
     columns : int
-        Columns of the target.
+        The number of target columns.
     """
 
     heads = 1
@@ -155,7 +154,7 @@ class Regression:
     def predict(self, z: Any) -> Any:
         """Return the point prediction, (n, columns), of outputs (n, heads * columns).
 
-        Of arrays and of Tensors: `predict_gradient` differentiates it.
+        `z` is an array or a Tensor, as `predict_gradient` differentiates this.
         """
         return z
 
@@ -165,7 +164,7 @@ class Regression:
         Raises
         ------
         AttributeError
-            If the loss says nothing about spread.
+            If the loss does not learn the spread.
         """
         raise AttributeError(
             "predict_interval needs a network that learned the spread: loss='quantile' with the "
@@ -174,7 +173,7 @@ class Regression:
 
 
 class Plain(Regression):
-    """A loss between one output and one number, from its mean over all elements."""
+    """A loss with one output for each target, given as its mean over all elements."""
 
     def __init__(self, columns: int, fn: Callable[..., Any], factor: float = 1.0) -> None:
         super().__init__(columns)
@@ -205,7 +204,7 @@ class Poisson(Regression):
 
 
 class Quantile(Regression):
-    """The pinball loss, an output for each quantile."""
+    """The pinball loss, with an output for each quantile."""
 
     def __init__(self, columns: int, quantiles: Sequence[float]) -> None:
         super().__init__(columns)
@@ -231,7 +230,7 @@ class Quantile(Regression):
         return self.columns * loss
 
     def _sorted(self, z: Any) -> Any:
-        # Sorting mends quantiles that cross: Chernozhukov, Fernández-Val and Galichon, 2010.
+        # Sorting repairs quantiles that cross: Chernozhukov, Fernández-Val and Galichon, 2010.
         return np.sort(z.reshape(-1, self.columns, self.heads), axis=2)
 
     def predict(self, z: Any) -> Any:
@@ -239,7 +238,7 @@ class Quantile(Regression):
         return self._sorted(z)[:, :, int(np.abs(self.quantiles - 0.5).argmin())]
 
     def interval(self, z: np.ndarray, coverage: float) -> np.ndarray:
-        """Return the two learned quantiles with `coverage` between them."""
+        """Return the two learned quantiles that have the probability `coverage` between them."""
         tail = (1 - coverage) / 2
         found = [int(np.abs(self.quantiles - q).argmin()) for q in (tail, 1 - tail)]
         if not np.allclose(self.quantiles[found], (tail, 1 - tail)):
@@ -253,7 +252,7 @@ class Quantile(Regression):
 
 
 class Gaussian(Regression):
-    """The likelihood of a normal distribution: its mean and the logarithm of its variance."""
+    """The likelihood of a normal distribution, with outputs for its mean and log variance."""
 
     heads = 2
     LIMIT = 30.0  # exp(30) and exp(-30) are finite in float32, with room for a sum
@@ -292,6 +291,6 @@ REGRESSION_LOSSES: dict[str, Callable[[int, Any], Regression]] = {
 def regression_objective(loss: Any, columns: int, quantiles: Any) -> Regression:
     """Return the objective of a regressor."""
     if callable(loss):
-        # The user decides what is summed.
+        # The user's loss decides itself what to sum.
         return Plain(columns, Custom(loss, flat=True), 1 / columns)
     return REGRESSION_LOSSES[loss](columns, quantiles)

@@ -1,4 +1,4 @@
-"""Saving estimators, with or without pickle, and going on exactly where they were."""
+"""Saving estimators, with or without pickle, and continuing exactly where they were."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ USUAL = 2**18  # a size up to this needs no weights to prove it: inputs of a con
 
 
 class PersistenceMixin:
-    """`save` and `load`: arrays and JSON in one file, nothing that runs."""
+    """`save` and `load`: arrays and JSON in one file, and no code."""
 
     def save(self: Any, path: Path) -> None:
         """Save the fitted estimator, with all that a warm start needs.
@@ -38,21 +38,22 @@ class PersistenceMixin:
         Parameters
         ----------
         path : path
-            Ending in ``.safetensors`` for that format (the extra ``safetensors``); otherwise a zip
-            of arrays and JSON. An older file is replaced at once when the new one is complete.
+            A name ending in ``.safetensors`` selects that format (the extra ``safetensors``);
+            otherwise a zip of arrays and JSON is written. An existing file is replaced only once
+            the new one is complete.
 
         Raises
         ------
         NotFittedError
-            If there is nothing to save yet.
+            If the estimator is not fitted.
         ValueError
             If parameters that describe the network or the loss were changed after the fit.
 
         Notes
         -----
-        A parameter that is code (a loss or a schedule of yours, a module) is not saved: `load`
-        takes it by keyword. Callbacks are omitted. Where parameters of the optimiser were changed
-        since the last fit, it starts again after loading.
+        A parameter that is code (your own loss or schedule, a module) is not saved; pass it to
+        `load` by keyword. Callbacks are not saved either. If parameters of the optimiser were
+        changed since the last fit, it starts again after loading.
         """
         from sklearn.utils.validation import check_is_fitted
 
@@ -75,7 +76,7 @@ class PersistenceMixin:
         ------
         PersistError
             If the file is not such a file, is damaged, holds another estimator, declares a network
-            that is larger than what it holds, or needs a parameter that was not given.
+            larger than its arrays, or needs a parameter that was not passed.
 
         Examples
         --------
@@ -110,9 +111,9 @@ class PersistenceMixin:
         return twin
 
     def __getstate__(self: Any) -> dict[str, Any]:
-        """Return parameters and what was learned: dicts, lists, arrays, numbers and strings.
+        """Return the parameters and the learned state as dicts, lists, arrays, numbers and strings.
 
-        A network of the user's stays the object that it is.
+        The user's own network stays an object.
         """
         parent: Any = super()
         state: dict[str, Any] = dict(parent.__getstate__())
@@ -127,11 +128,11 @@ class PersistenceMixin:
             self._restore(state, self._unpack_network)
 
     def _pack_network(self: Any) -> Any:
-        """Return what a pickle holds of the network."""
+        """Return the state of the network for a pickle."""
         return self._network
 
     def _unpack_network(self, packed: Any) -> Module:
-        """Make the network that `_pack_network` was called for."""
+        """Restore the network from what `_pack_network` returned."""
         network: Module = packed
         return network
 
@@ -149,7 +150,7 @@ class PersistenceMixin:
         }
 
     def _restore(self: Any, state: dict[str, Any], unpack: Callable[[Any], Module]) -> None:
-        """Make the private attributes again from what `_fitted_state` returned."""
+        """Restore the private attributes from what `_fitted_state` returned."""
         self._training = training = TrainingState(**{**state["_training"], "optimizer": None})
         self._restore_targets(state["_targets"])
         network, arrays = unpack(state["_module"]["network"]), state["_module"]["standardize"]
@@ -165,7 +166,7 @@ class PersistenceMixin:
             training.optimizer.load_state_dict(state["_training"]["optimizer"])
 
     def _network_of(self: Any, arrays: dict[str, np.ndarray], rng: Any) -> Module:
-        """Make the network that was fitted, and load its arrays."""
+        """Build the network that was fitted, and load its arrays."""
         params, dtype = self._training.fitted_with, np.dtype(self._training.dtype)
         made = self._make_module(params, self.n_features_in_, self.n_outputs_, dtype, rng)
         network: Module = made
@@ -195,7 +196,7 @@ class PersistenceMixin:
 
     @classmethod
     def _from_state(cls, state: dict[str, Any], code: dict[str, Any]) -> Self:
-        """Make an estimator of what `_state` returned; whatever it holds is checked."""
+        """Return the estimator of which `_state` returned this; everything in it is checked."""
         est: Any = cls()
         est.set_params(**cls._loaded_params(state["params"], code))
         est._validate_params()
@@ -224,7 +225,7 @@ class PersistenceMixin:
 
     @classmethod
     def _loaded_params(cls, saved: dict[str, Any], code: dict[str, Any]) -> dict[str, Any]:
-        """Return the parameters of the file, replaced by those of the caller."""
+        """Return the parameters of the file, overridden by those of the caller."""
         params = {name: _loaded(value) for name, value in saved.items()}
         for name, value in params.items():
             if isinstance(value, Code) and name not in code:
@@ -238,7 +239,7 @@ class PersistenceMixin:
         return {**params, **code}
 
     def _loaded_network(self: Any, arrays: dict[str, np.ndarray], code: dict[str, Any]) -> Module:
-        """Make the network of a file, no larger than the weights that are there."""
+        """Build the network of a file, no larger than the weights in the file."""
         numbers = sum(array.size for array in arrays.values())
         declared = {"n_features_in_": self.n_features_in_, "n_outputs_": self.n_outputs_}
         saved = {name: value for name, value in self.get_params().items() if name not in code}
@@ -260,11 +261,11 @@ class PersistenceMixin:
 
 
 class Sparing(np.random.Generator):
-    """Draws the weights of a network that is to be loaded, and no more than the file holds."""
+    """Draws the weights of a network to be loaded, but no more than the file holds."""
 
     def __init__(self, arrays: int, numbers: int) -> None:
         super().__init__(np.random.PCG64(0))
-        # A builder may draw what it does not keep. And each array takes memory of its own.
+        # A builder may draw what it does not keep, and each array takes additional memory.
         self.left = USUAL + 2 * (numbers + OVERHEAD * arrays)
 
     def uniform(self, low: Any = 0.0, high: Any = 1.0, size: Any = None) -> Any:
@@ -289,13 +290,13 @@ class Sparing(np.random.Generator):
 
 
 class Code(NamedTuple):
-    """Stands where a parameter was a function or an object."""
+    """Takes the place of a parameter that is a function or an object."""
 
     name: str
 
 
 def _savable(value: Any) -> Any:
-    """Return a parameter as it can be saved: dicts as pairs, and of code the name."""
+    """Return a parameter in a form that can be saved: dicts as pairs, code by name."""
     if isinstance(value, np.random.RandomState):
         return {"random_state": value.get_state(legacy=False)}
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The random streams of estimators; those of saved states are checked: NumPy checks little."""
+"""The random streams of estimators. Saved states are checked here, because NumPy checks little."""
 
 from __future__ import annotations
 
@@ -24,13 +24,12 @@ LIMITS = {  # the fields of random states that are integers; NumPy believes any
 
 
 def random_state(state: dict[str, Any]) -> np.random.RandomState:
-    """Make a RandomState of what its `get_state` gave.
+    """Return a RandomState with the state that its `get_state` returned.
 
     Raises
     ------
     PersistError
-        If a field of it is not what NumPy gives: its generators would read memory that is not
-        theirs.
+        If a field is not what NumPy returns: its generators would read out of bounds.
     """
     made = np.random.RandomState(_blank(state))
     _check_random(state, made.get_state(legacy=False))
@@ -39,7 +38,7 @@ def random_state(state: dict[str, Any]) -> np.random.RandomState:
 
 
 def bit_generator(state: dict[str, Any]) -> np.random.BitGenerator:
-    """Make a bit generator of its state, as `random_state` does."""
+    """Return a bit generator with a given state, as `random_state` does."""
     made: np.random.BitGenerator = _blank(state)
     _check_random(state, made.state)
     made.state = state
@@ -54,7 +53,7 @@ def _blank(state: dict[str, Any]) -> Any:
 
 
 def _check_random(state: Any, own: Any, name: str = "") -> None:
-    """Compare a random state with one that NumPy has made: names, types, shapes and ranges."""
+    """Compare a random state with one made by NumPy: names, types, shapes and ranges."""
     if isinstance(own, dict):
         fits = isinstance(state, dict) and state.keys() == own.keys()
         for key in own if fits else ():
@@ -69,7 +68,7 @@ def _check_random(state: Any, own: Any, name: str = "") -> None:
     else:
         fits = type(state) is int and 0 <= state < LIMITS[name]
     if not fits:
-        raise PersistError(f"It has a random state that makes no sense: {name or 'its fields'}.")
+        raise PersistError(f"It has an invalid random state: {name or 'its fields'}.")
 
 
 # -- the streams of an estimator -------------------------------------------------------------
@@ -78,8 +77,8 @@ def _check_random(state: Any, own: Any, name: str = "") -> None:
 def make_rng(seed: Any) -> np.random.RandomState:
     """Return the random stream of an estimator.
 
-    An integer gives scikit-learn's stream for it. None seeds one from NumPy's global state, so
-    that ``np.random.seed`` has its effect; a RandomState is used as it is.
+    For an integer it is scikit-learn's. None seeds one from NumPy's global state, so that
+    ``np.random.seed`` has an effect; a RandomState is used itself.
     """
     if seed is None:
         return np.random.RandomState(np.random.randint(np.iinfo(np.int32).max))

@@ -1,4 +1,4 @@
-"""What is particular to regressors."""
+"""The base of the regressors: numbers in the units of y, and intervals."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ REGRESSION: dict[str, list[Any]] = {
 
 
 class BaseRegressor(MultiOutputMixin, RegressorMixin, BaseNet):  # type: ignore[misc]
-    """Base of the regressors. Not to be used itself."""
+    """Base class of the regressors."""
 
     _y_numeric = True
 
@@ -111,8 +111,8 @@ class BaseRegressor(MultiOutputMixin, RegressorMixin, BaseNet):  # type: ignore[
         ----------
         X : {array-like, sparse matrix}, shape (n_samples, n_features)
         coverage : float, default=0.9
-            Between 0 and 1. With ``loss='quantile'`` the bounds must be among the quantiles that
-            were learned; with ``loss='gaussian_nll'`` any coverage goes.
+            Between 0 and 1. With ``loss='quantile'`` the bounds must be among the learned
+            quantiles; with ``loss='gaussian_nll'`` any coverage is possible.
 
         Returns
         -------
@@ -122,7 +122,7 @@ class BaseRegressor(MultiOutputMixin, RegressorMixin, BaseNet):  # type: ignore[
         Raises
         ------
         AttributeError
-            If the loss says nothing about spread.
+            If the loss does not learn the spread.
 
         Examples
         --------

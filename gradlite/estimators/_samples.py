@@ -1,4 +1,4 @@
-"""Samples: checked data on its way to the loss, and how it is split."""
+"""Samples: checked data for the loss, and how it is split."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gradlite.training.data import take_rows
 
 @dataclass(frozen=True)
 class Samples:
-    """Checked data: X, what the loss takes as target, the user's y, and weights or None."""
+    """Checked data: X, the target as the loss takes it, the user's y, and weights or None."""
 
     X: Any
     target: np.ndarray
@@ -27,11 +27,11 @@ class Samples:
         return len(self.target)
 
     def head(self, n: int = 512) -> Samples:
-        """Take the first of the samples."""
+        """Return the first samples."""
         return self if len(self) <= n else self.take(np.arange(n))
 
     def take(self, index: np.ndarray) -> Samples:
-        """Take some of the samples."""
+        """Return some of the samples."""
         weight = None if self.weight is None else self.weight[index]
         return Samples(take_rows(self.X, index), self.target[index], self.y[index], weight)
 
@@ -39,12 +39,12 @@ class Samples:
 def drop_zero_weight(
     X: Any, y: np.ndarray, weight: np.ndarray | None
 ) -> tuple[Any, np.ndarray, np.ndarray | None]:
-    """Omit samples of weight zero, which means absent, to the last bit.
+    """Omit samples of weight zero, so that they count as absent to the last bit.
 
     Raises
     ------
     ValueError
-        If none is left.
+        If no sample remains.
     """
     if weight is None or np.all(weight):
         return X, y, weight
@@ -57,7 +57,7 @@ def drop_zero_weight(
 
 
 def split_validation(est: Any, samples: Samples) -> tuple[np.ndarray, np.ndarray]:
-    """Split the samples for early stopping: stratified by class, and alike in every warm start.
+    """Split the samples for early stopping: stratified by class, the same in every warm start.
 
     Returns the indices of the two parts: nothing is copied.
     """
@@ -84,12 +84,12 @@ def split_validation(est: Any, samples: Samples) -> tuple[np.ndarray, np.ndarray
 
 
 def batch_size_with_variance(batch_size: int, n: int) -> int:
-    """Raise the batch size until the last batch is not a single sample, which has no variance.
+    """Increase the batch size until the last batch has more than one sample, to have a variance.
 
     Raises
     ------
     ValueError
-        If there is 1 sample in all.
+        If there is only 1 sample.
     """
     if n == 1:
         raise ValueError(

@@ -15,7 +15,7 @@ from gradlite.optim import schedules
 from gradlite.training.loop import L2
 
 DECOUPLED = ("adamw", "lion")  # alpha is their weight decay, not a penalty of the loss
-PLANNED = ("cosine", "one_cycle")  # schedules by name that last for max_iter epochs
+PLANNED = ("cosine", "one_cycle")  # named schedules that last for max_iter epochs
 OPTIMIZER_PARAMS = (
     "solver",
     "alpha",
@@ -28,11 +28,11 @@ OPTIMIZER_PARAMS = (
     "beta_2",
     "epsilon",
 )
-"""The parameters that an optimiser is made from."""
+"""The parameters from which an optimiser is made."""
 
 
 class SklearnAdam(optim.Adam):
-    """Adam as scikit-learn has it: epsilon is added before the bias of the root is corrected.
+    """scikit-learn's Adam: epsilon is added before the bias of the root is corrected.
 
     Kingma and Ba, 2015, end of section 2.
     """
@@ -42,14 +42,14 @@ class SklearnAdam(optim.Adam):
 
 
 def ordered(module: Module) -> tuple[list[tuple[str, Any]], list[tuple[str, Any]]]:
-    """Part the named parameters into weights (matrices and kernels) and the rest."""
+    """Split the named parameters into weights (matrices and kernels) and the rest."""
     named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
     weights = [(name, p) for name, p in named if p.ndim >= 2]
     return weights, [(name, p) for name, p in named if p.ndim < 2]
 
 
 def make_optimizer(est: Any, module: Module, rate: Any) -> optim.Optimizer:
-    """Make the optimiser of an estimator's parameters: weights first, then the rest."""
+    """Return the optimiser of an estimator's parameters: weights first, then the rest."""
     weights, rest = ordered(module)
     betas = (est.beta_1, est.beta_2)
     params: Any = weights + rest
@@ -87,15 +87,15 @@ def penalties(est: Any, module: Module, optimizer: optim.Optimizer) -> list[L2]:
 
 
 def optimizer_params(est: Any) -> dict[str, Any]:
-    """Return the parameters of an estimator that its optimiser is made from."""
+    """Return the parameters of an estimator from which its optimiser is made."""
     return {name: getattr(est, name) for name in OPTIMIZER_PARAMS}
 
 
 def ready_optimizer(est: Any, steps_per_epoch: int) -> optim.Optimizer:
-    """Return the optimiser that a fit goes on with.
+    """Return the optimiser with which a fit continues.
 
-    It stays while the parameters do that it was made from; where they were changed, a new one gets
-    its state. L-BFGS has none.
+    It is the same one as long as the parameters from which it was made are the same; otherwise a
+    new one gets its state. L-BFGS has no state.
     """
     state: TrainingState = est._training
     old, settings = state.optimizer, optimizer_params(est)
@@ -111,7 +111,7 @@ def ready_optimizer(est: Any, steps_per_epoch: int) -> optim.Optimizer:
 
 
 def transfer_state(old: optim.Optimizer, new: optim.Optimizer) -> None:
-    """Load an optimiser's state into one of the same kind, which keeps its own settings."""
+    """Load an optimiser's state into a new one of the same kind, which keeps its settings."""
     kept = [old.state_names(group) for group in old.param_groups]
     if type(old) is type(new) and kept == [new.state_names(group) for group in new.param_groups]:
         new.load_state_dict({**old.state_dict(), "groups": new.state_dict()["groups"]})
@@ -119,9 +119,9 @@ def transfer_state(old: optim.Optimizer, new: optim.Optimizer) -> None:
 
 @dataclass(frozen=True)
 class Restarting:
-    """A schedule that repeats: Loshchilov and Hutter's warm restarts.
+    """A schedule that starts again after its end: Loshchilov and Hutter's warm restarts.
 
-    So a warm start has a rate to go on with; before the end of the schedule nothing changes.
+    A warm start then has a rate with which to continue.
     """
 
     schedule: schedules.Schedule
@@ -137,7 +137,7 @@ def make_rate(est: Any, steps: int) -> Any:
     if est.schedule is None:
         return est.learning_rate_init
     if callable(est.schedule):
-        return copy.deepcopy(est.schedule)  # one that follows a metric changes; parameters do not
+        return copy.deepcopy(est.schedule)  # one with a state changes, which parameters must not
     if est.schedule == "cosine":
         return Restarting(schedules.cosine(est.learning_rate_init, steps), steps)
     if est.schedule == "one_cycle":
@@ -152,9 +152,9 @@ class LearningRate:
     Parameters
     ----------
     est : estimator
-        Has the parameters.
+        The estimator, for its parameters.
     optimizer : Optimizer
-        Its groups' rates are set.
+        The optimiser whose rates are set.
     """
 
     def __init__(self, est: Any, optimizer: optim.Optimizer) -> None:
@@ -166,7 +166,7 @@ class LearningRate:
         )
 
     def epoch_end(self, samples: int, metric: float) -> None:
-        """Set the rate after so many samples, and with the metric of this epoch."""
+        """Set the rate for the next epoch, given the samples so far and this epoch's metric."""
         if self.mode == "invscaling":
             self._set(self.est.learning_rate_init / (samples + 1) ** self.est.power_t)
         update = getattr(self.groups[0].get("lr"), "update", None)
@@ -174,7 +174,7 @@ class LearningRate:
             update(metric)
 
     def lower(self) -> float | None:
-        """Divide the rate by five and return it; None if the mode is another, or it is too low."""
+        """Divide the rate by five and return it; None in another mode, or if it is too low."""
         rate: float = self.groups[0].get("lr", 0.0)
         if self.mode != "adaptive" or rate <= 1e-6:
             return None

@@ -1,7 +1,7 @@
-"""Targets: what users call them, and what the network learns in their place.
+"""Targets: the labels or numbers of the user, and the arrays that the network learns.
 
-A target object knows both directions. `encode` turns labels or numbers into the array that the
-loss takes; `predict` and its kind turn the network's outputs into predictions.
+A target object converts both ways. `encode` turns labels or numbers into the array that the loss
+takes; `predict` and similar methods turn the network's outputs into predictions.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
-# Written out here rather than taken from the rules: predictions are made in place, off the tape.
+# These compute in place and off the tape, unlike the functions with rules.
 
 
 def sigmoid_inplace(z: Any) -> Any:
@@ -30,7 +30,7 @@ def sigmoid_inplace(z: Any) -> Any:
 
 @cache
 def below_one(dtype: np.dtype[Any]) -> Any:
-    """Return the largest number below 1: no logit is large enough for certainty."""
+    """Return the largest number below 1, the largest probability of any logit."""
     return np.nextafter(dtype.type(1), dtype.type(0))
 
 
@@ -44,12 +44,12 @@ def softmax_inplace(z: Any) -> Any:
 
 
 def positions(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Return the position of each label among the sorted classes; all must be there."""
+    """Return the position of each label among the sorted classes, which contain them all."""
     return np.searchsorted(classes, y) if len(classes) > 1 else np.zeros(len(y), dtype=np.intp)
 
 
 class ClassTargets:
-    """The classes of a classifier, and how the network's outputs stand for them.
+    """The classes of a classifier, and the outputs of the network that represent them.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class ClassTargets:
     columns : list of array
         The sorted classes of each column; of the only one for 'binary' and 'multiclass'.
     logits : bool
-        A logit for each class even where there are two: what a loss of the user's takes.
+        Whether two classes have two logits, as the user's own loss expects.
     """
 
     def __init__(self, kind: str, columns: list[np.ndarray], logits: bool = False) -> None:
@@ -82,13 +82,13 @@ class ClassTargets:
 
     @classmethod
     def of_classes(cls, classes: np.ndarray, logits: bool = False) -> ClassTargets:
-        """Take the classes of one column as given."""
+        """Return the targets for the given classes of one column."""
         kind = "binary" if len(classes) <= 2 else "multiclass"
         return cls(kind, [np.asarray(classes)], logits)
 
     @property
     def classes_(self) -> Any:
-        """The labels, as scikit-learn's estimators give them."""
+        """The labels, in the form of scikit-learn's ``classes_``."""
         return list(self.columns) if self.kind == "multioutput" else self.columns[0]
 
     @property
@@ -100,7 +100,7 @@ class ClassTargets:
 
     @property
     def out_activation(self) -> str:
-        """What turns outputs into probabilities, by scikit-learn's name."""
+        """The function that turns outputs into probabilities, by scikit-learn's name."""
         several = self.kind in ("multiclass", "multioutput") or self.paired
         return "softmax" if several else "logistic"
 
@@ -131,7 +131,7 @@ class ClassTargets:
         return codes
 
     def check(self, y: Any, exactly: bool) -> None:
-        """Raise ValueError if labels are not among the classes, or (exactly) a class is missing."""
+        """Raise ValueError if a label is no known class, or (with `exactly`) a class is missing."""
         check_labels(y)
         if self.kind in ("multilabel", "multioutput"):
             width = len(self.columns[0]) if self.kind == "multilabel" else len(self.columns)
@@ -158,7 +158,7 @@ class ClassTargets:
     # -- from outputs to predictions ------------------------------------------------------------
 
     def predict(self, z: np.ndarray) -> Any:
-        """Choose a class for each row of outputs."""
+        """Return the predicted class for each row of outputs."""
         if self.kind == "multilabel":
             return (z > 0).astype(int)
         if self.kind == "multioutput":
@@ -204,7 +204,7 @@ class NumberTargets:
     Attributes
     ----------
     objective : Regression
-        The loss, which says what outputs mean.
+        The loss, which determines what outputs mean.
     one_column : bool
         Whether y was one-dimensional.
     scaling : (mean, scale) or None
@@ -221,7 +221,7 @@ class NumberTargets:
         return {"columns": columns, "one_column": self.one_column, "scaling": self.scaling}
 
     def check(self, y: np.ndarray, exactly: bool = True) -> None:
-        """Raise ValueError if y has other columns, or values that the loss does not take."""
+        """Raise ValueError if y has another number of columns, or values that the loss forbids."""
         columns = 1 if y.ndim == 1 else y.shape[1]
         if columns != self.objective.columns:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""What a fit leaves for the next one, beside the network itself."""
+"""What a fit leaves for the next one, besides the network itself."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from gradlite.persist import shortened
 
 @dataclass
 class TrainingState:
-    """What `fit`, `partial_fit` and `save` go on from: plain values, but for three objects.
+    """The state from which `fit` and `partial_fit` continue, and which `save` saves.
 
     Attributes
     ----------
     fitted_with : dict
-        The parameters that describe the network and the loss, as they were at the first fit.
+        The parameters that describe the network and the loss, as of the first fit.
     dtype : str
         The type of the network's parameters.
     rng, dropout_rng : RandomState, Generator
-        Draw weights, the split and the order of samples; and what layers draw in training.
+        The sources of weights, split and order of samples; and of what layers draw in training.
     optimizer : Optimizer or None
-        With its moments; None before the first step and after divergence.
+        The optimiser with its moments; None before the first step and after divergence.
     settings, steps, rate : dict, int, float or schedule
-        The parameters that the optimiser was made from, the length of a schedule by name, the rate.
+        The parameters of the optimiser, the length of a named schedule, and the rate.
     monitor : dict
         The fields of a `PlateauDetector`.
     order : array or None

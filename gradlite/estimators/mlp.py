@@ -1,4 +1,4 @@
-"""MLPClassifier and MLPRegressor: scikit-learn's parameters and results, and more of them."""
+"""MLPClassifier and MLPRegressor: scikit-learn's parameters and results, and additional ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gradlite.nn import Module, Sequential
 
 
 class Views(list[np.ndarray]):
-    """A list of views of a network: an array that is assigned to one is copied into the network."""
+    """A list of views of a network's arrays: assigning to an item copies into the network."""
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if isinstance(index, slice):
@@ -110,7 +110,8 @@ class MLPMixin(BaseNet):
         for name in given:
             if not callable(name) and name not in ACTIVATIONS:
                 raise InvalidParameterError(
-                    f"activation {name!r} is none of {', '.join(ACTIVATIONS)}, nor a function."
+                    f"activation must be a function or one of {', '.join(ACTIVATIONS)}, not "
+                    f"{name!r}."
                 )
         return list(given)
 
@@ -179,9 +180,9 @@ class MLPMixin(BaseNet):
 class MLPClassifier(MLPMixin, BaseClassifier):
     """Multi-layer perceptron for classification: scikit-learn's MLPClassifier, and more.
 
-    A program that imports it from `sklearn.neural_network` works with the import changed, and
-    with the same ``random_state`` it gets the same network. Two classes, several, several labels a
-    sample, or several columns of classes.
+    A program that uses `sklearn.neural_network.MLPClassifier` works with the import changed, and
+    the same ``random_state`` gives the same network. The target has two or more classes, several
+    labels per sample, or several columns of classes.
 
     Parameters
     ----------
@@ -189,18 +190,18 @@ class MLPClassifier(MLPMixin, BaseClassifier):
     {training}
     loss : {'log_loss', 'hinge'} or callable, default='log_loss'
         A callable takes logits (a Tensor, (n, n_classes)) and class numbers (n,), and optionally
-        ``sample_weight``; it gives the mean loss, or the loss of each sample.
+        ``sample_weight``; it returns the mean loss, or the loss of each sample.
     class_weight : dict, 'balanced' or None, default=None
-        Weight of each class; 'balanced' gives every class the same total.
+        The weight of each class; 'balanced' gives every class the same total.
 
     Attributes
     ----------
     classes_ : array or list of array
         The class labels.
     coefs_, intercepts_ : list of array
-        Weights (inputs, outputs) and biases of each layer.
+        The weights (inputs, outputs) and biases of each layer.
     n_layers_ : int
-        Layers, input and output included.
+        The number of layers, including input and output.
     {attributes}
 
     See Also
@@ -272,27 +273,27 @@ class MLPClassifier(MLPMixin, BaseClassifier):
 class MLPRegressor(MLPMixin, BaseRegressor):
     """Multi-layer perceptron for regression: scikit-learn's MLPRegressor, and more.
 
-    A program that imports it from `sklearn.neural_network` works with the import changed, and
-    with the same ``random_state`` it gets the same network.
+    A program that uses `sklearn.neural_network.MLPRegressor` works with the import changed, and the
+    same ``random_state`` gives the same network.
 
     Parameters
     ----------
     loss : str or callable, default='squared_error'
-        'squared_error' (half of it, as scikit-learn has it), 'absolute_error', 'huber', 'poisson',
+        'squared_error' (half of it, as in scikit-learn), 'absolute_error', 'huber', 'poisson',
         'quantile', 'gaussian_nll', or a function of outputs and targets (Tensors; (n,) or
-        (n, n_outputs) as y is) and optionally ``sample_weight``, which gives the mean loss or the
+        (n, n_outputs), like y) and optionally ``sample_weight``, which returns the mean loss or the
         loss of each sample.
     {network}
     {training}
     quantiles : float or array-like of float, default=(0.05, 0.5, 0.95)
-        What ``loss='quantile'`` learns.
+        The quantiles that ``loss='quantile'`` learns.
 
     Attributes
     ----------
     coefs_, intercepts_ : list of array
-        Weights (inputs, outputs) and biases of each layer.
+        The weights (inputs, outputs) and biases of each layer.
     n_layers_ : int
-        Layers, input and output included.
+        The number of layers, including input and output.
     {attributes}
 
     See Also

@@ -24,7 +24,7 @@ PREFIX = "module__"
 
 
 class ModuleMixin(BaseNet):
-    """What both Net estimators add to `BaseNet`: the network is the user's."""
+    """What both Net estimators add to `BaseNet`: the user's own network."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **TRAINING,
@@ -45,7 +45,7 @@ class ModuleMixin(BaseNet):
             )
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Get the parameters, those of the network (``module__...``) among them.
+        """Return the parameters, including those of the network (``module__...``).
 
         Parameters
         ----------
@@ -60,7 +60,7 @@ class ModuleMixin(BaseNet):
         return {**params, **self._module_params()}
 
     def set_params(self, **params: Any) -> Any:
-        """Set parameters, those of the network (``module__...``) among them.
+        """Set parameters, including those of the network (``module__...``).
 
         Parameters
         ----------
@@ -116,7 +116,7 @@ class ModuleMixin(BaseNet):
         shape, expected = np.shape(output), (few.shape[0], self.n_outputs_)
         if shape != expected:
             raise ShapeError(
-                f"The network gave outputs of shape {shape} for {few.shape[0]} samples; "
+                f"The network returned outputs of shape {shape} for {few.shape[0]} samples; "
                 f"{type(self).__name__} with loss={self.loss!r} needs {expected} here: "
                 f"out_features={self.n_outputs_}."
             )
@@ -128,7 +128,7 @@ class ModuleMixin(BaseNet):
 
     @property
     def module_(self) -> Module:
-        """The trained network (without the standardization before it)."""
+        """The trained network, without the standardization before it."""
         if not self.__sklearn_is_fitted__():
             raise AttributeError(f"This {type(self).__name__} is not fitted yet.")
         module: Module = self._network
@@ -145,14 +145,14 @@ def trainable(module: Module) -> Module:
 def builder_arguments(
     builder: Callable[..., Any], offered: dict[str, Any], params: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return the arguments of a builder: what the user has set, and what it takes of the offered.
+    """Return the arguments of a builder: those that the user has set, and the offered ones it has.
 
     Raises
     ------
     ValueError
         If it does not have a parameter that the user has set.
     TypeError
-        If it needs one that is neither set nor offered.
+        If it needs a parameter that is neither set nor offered.
     """
     parameters = inspect.signature(builder).parameters.values()
     names = [p.name for p in parameters]
@@ -177,7 +177,7 @@ def builder_arguments(
 def perceptron(
     in_features: int, out_features: int, dtype: Any, rng: np.random.Generator, width: int = 100
 ) -> Module:
-    """Build the network that is used where none is given."""
+    """Build the default network."""
     return Sequential(
         Linear(in_features, width, dtype=dtype, rng=rng),
         ReLU(),
@@ -189,8 +189,8 @@ def perceptron(
 class NetClassifier(ModuleMixin, BaseClassifier):
     """A classifier from any `gradlite.nn.Module`.
 
-    The network takes a batch of rows and gives a logit for each class (one logit for two classes;
-    for a loss of your own, always one for each class).
+    The network takes a batch of rows and returns a logit for each class (a single logit for two
+    classes, but always one for each class with your own loss).
 
     Parameters
     ----------
@@ -198,9 +198,9 @@ class NetClassifier(ModuleMixin, BaseClassifier):
     {training}
     loss : {'log_loss', 'hinge'} or callable, default='log_loss'
         A callable takes logits (a Tensor, (n, n_classes)) and class numbers (n,), and optionally
-        ``sample_weight``; it gives the mean loss, or the loss of each sample.
+        ``sample_weight``; it returns the mean loss, or the loss of each sample.
     class_weight : dict, 'balanced' or None, default=None
-        Weight of each class; 'balanced' gives every class the same total.
+        The weight of each class; 'balanced' gives every class the same total.
     **module__params
         Parameters of the network, ``module__width=64``: a search can vary them.
 
@@ -273,8 +273,8 @@ class NetClassifier(ModuleMixin, BaseClassifier):
 class NetRegressor(ModuleMixin, BaseRegressor):
     """A regressor from any `gradlite.nn.Module`.
 
-    The network takes a batch of rows and gives (n, n_outputs): a number for each column of y, or as
-    many as the loss needs (one for each quantile; mean and log variance).
+    The network takes a batch of rows and returns (n, n_outputs): a number for each column of y, or
+    as many as the loss needs (one for each quantile; mean and log variance).
 
     Parameters
     ----------
@@ -283,7 +283,7 @@ class NetRegressor(ModuleMixin, BaseRegressor):
         As in `MLPRegressor`.
     {training}
     quantiles : float or array-like of float, default=(0.05, 0.5, 0.95)
-        What ``loss='quantile'`` learns.
+        The quantiles that ``loss='quantile'`` learns.
     **module__params
         Parameters of the network, ``module__width=64``: a search can vary them.
 

@@ -1,8 +1,8 @@
 """Networks in PyTorch's vocabulary, on NumPy arrays; and micrograd's, on single numbers.
 
-`Module` and `Parameter` are what networks are made of, the layers and losses what they are made
-with. Names, argument orders and shapes of weights are PyTorch's, so a ``state_dict`` of arrays
-moves between the two. `Neuron`, `Layer` and `MLP` are those of the scalar API.
+`Module` and `Parameter` are the building blocks of the layers and of your own networks. Names,
+argument orders and weight shapes are PyTorch's, so a ``state_dict`` of arrays moves between the
+two. `Neuron`, `Layer` and `MLP` are those of the scalar API.
 """
 
 from gradlite.nn import init

@@ -71,7 +71,7 @@ class _Convolution(Module):
         )
 
     def extra_repr(self) -> str:
-        """Return the sizes, and what is not the default."""
+        """Return the sizes, and the options that differ from their defaults."""
         one = (1,) * self.axes
         usual = {"stride": one, "padding": (0,) * self.axes, "dilation": one, "groups": 1}
         bias = "" if self.bias is not None else ", bias=False"
@@ -108,9 +108,9 @@ class Conv2d(_Convolution):
     kernel_size : int or (int, int)
         Height and width of the kernels.
     stride : int or (int, int), default 1
-        How far they move.
+        The step between two positions.
     padding : int, (int, int), 'same' or 'valid', default 0
-        The zeros added on each side; with 'same' as many as keep height and width.
+        The zeros added on each side; 'same' adds as many as keep height and width.
     dilation : int or (int, int), default 1
         The spacing of the elements that a kernel covers.
     groups : int, default 1
@@ -128,7 +128,7 @@ class Conv2d(_Convolution):
         At first drawn from ``uniform(-b, b)``, where ``b = 1 / sqrt(fan_in)`` with the fan-in
         ``in_channels / groups * prod(kernel_size)``.
     bias : Parameter, shape (out_channels,), or None
-        Drawn in the same way, after the weight.
+        Drawn in the same way as the weight, after it.
 
     Examples
     --------
@@ -147,14 +147,14 @@ class Conv2d(_Convolution):
 
 
 class MaxPool2d(Module):
-    """Apply a maximum in a window that slides along images.
+    """Take the maximum in a window that slides along images.
 
     Parameters
     ----------
     kernel_size : int or (int, int)
         Height and width of the window.
     stride : int or (int, int), optional
-        How far it moves; by default `kernel_size`.
+        The step between two positions; by default `kernel_size`.
     padding : int or (int, int), default 0
         How far it reaches beyond each side, at most half its size.
     dilation : int or (int, int), default 1
@@ -181,7 +181,7 @@ class MaxPool2d(Module):
         self.dilation = dilation
 
     def forward(self, x: Any) -> Any:
-        """Take the maxima."""
+        """Return the maxima."""
         return max_pool2d(x, self.kernel_size, self.stride, self.padding, self.dilation)
 
     def extra_repr(self) -> str:
@@ -191,7 +191,7 @@ class MaxPool2d(Module):
 
 
 class AvgPool2d(Module):
-    """Apply a mean in a window that slides along images.
+    """Take the mean in a window that slides along images.
 
     Padding counts as zeros. The parameters are those of `MaxPool2d`, without `dilation`.
 
@@ -214,7 +214,7 @@ class AvgPool2d(Module):
         self.padding = padding
 
     def forward(self, x: Any) -> Any:
-        """Take the means."""
+        """Return the means."""
         return avg_pool2d(x, self.kernel_size, self.stride, self.padding)
 
     def extra_repr(self) -> str:

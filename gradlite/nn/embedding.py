@@ -58,12 +58,12 @@ class Embedding(Module):
         self.padding_idx = padding_idx
         table = init.normal(np.empty((num_embeddings, embedding_dim), dtype), rng=rng)
         if padding_idx is not None:
-            self.padding_idx = range(num_embeddings)[padding_idx]  # counted from the end, too
+            self.padding_idx = range(num_embeddings)[padding_idx]  # may count from the end
             table[padding_idx] = 0
         self.weight = Parameter(table, copy=False)
 
     def forward(self, indices: Any) -> Any:
-        """Select the rows of these indices."""
+        """Return the rows at `indices`."""
         if isinstance(indices, Tensor):
             indices = indices.data
         return embedding(self.weight, indices=np.asarray(indices), padding_idx=self.padding_idx)
@@ -94,7 +94,7 @@ class Bilinear(Module):
     weight : Parameter, shape (out_features, in1_features, in2_features)
         At first drawn from ``uniform(-b, b)``, where ``b = 1 / sqrt(in1_features)``.
     bias : Parameter, shape (out_features,), or None
-        Drawn in the same way, after the weight.
+        Drawn in the same way as the weight, after it.
 
     Examples
     --------

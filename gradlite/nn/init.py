@@ -1,8 +1,8 @@
 """Initial values of parameters: functions that fill an array or a Tensor in place.
 
 Names and formulas are PyTorch's. Draws come from `rng`, a `numpy.random.Generator` (None: that of
-`random_draws`, or a new one). They are made in float64, so a seed gives the same values to any
-type, but for rounding.
+`random_draws`, or a new one). They are made in float64, so a seed gives the same values in every
+dtype, up to rounding.
 
 A weight of shape ``(out, in, *kernel)`` has a fan-in of ``in * prod(kernel)``, the number of
 inputs that an output depends on, and a fan-out of ``out * prod(kernel)``.
@@ -35,7 +35,7 @@ GAINS = {
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
-    """Return the factor by which weights make up for an activation's effect on the variance.
+    """Return the factor by which weights compensate an activation's effect on the variance.
 
     Parameters
     ----------
@@ -46,9 +46,9 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
     Notes
     -----
-    A leaky rectifier of slope a halves ``1 + a**2`` of the mean square of its input, which a
-    gain of ``sqrt(2 / (1 + a**2))`` restores (He et al., 2015). 5/3 for tanh and 3/4 for selu are
-    PyTorch's, found by experiment.
+    A leaky rectifier of slope a multiplies the mean square of its input by ``(1 + a**2) / 2``; the
+    gain ``sqrt(2 / (1 + a**2))`` restores it (He et al., 2015). 5/3 for tanh and 3/4 for selu are
+    PyTorch's empirical values.
 
     Examples
     --------
@@ -136,9 +136,9 @@ def kaiming_uniform(
     Parameters
     ----------
     tensor : array or Tensor
-        The weight to fill, of two dimensions or more.
+        The weight to fill, of at least two dimensions.
     a : float, default 0.0
-        The negative slope of 'leaky_relu'; at 0 that is relu.
+        The negative slope of 'leaky_relu'; with 0 that is relu.
     mode : {'fan_in', 'fan_out'}
         Whether to keep the variance of activations or of gradients.
     nonlinearity : str, default 'leaky_relu'
@@ -168,9 +168,9 @@ def kaiming_normal(
 def orthogonal(tensor: A, gain: float = 1.0, *, rng: Rng = None) -> A:
     """Draw an orthogonal matrix, times `gain`; axes beyond the first count as one.
 
-    Rows are orthonormal, or the columns where they are fewer. Saxe, McClelland and Ganguli,
+    The rows are orthonormal, or the columns if there are fewer. Saxe, McClelland and Ganguli,
     "Exact solutions to the nonlinear dynamics of learning in deep linear neural networks"
-    (arXiv:1312.6120). The signs of R make the draw even over all such matrices: Mezzadri, "How
+    (arXiv:1312.6120). The signs of R make the draw uniform over all such matrices: Mezzadri, "How
     to generate random matrices from the classical compact groups" (arXiv:math-ph/0609050).
     """
     array = _array(tensor)
@@ -187,7 +187,7 @@ def _array(tensor: np.ndarray | Tensor) -> np.ndarray:
     array = tensor.data if isinstance(tensor, Tensor) else tensor
     if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
         raise DtypeError(
-            f"An initial value is filled into a floating-point array or Tensor, in place; this "
+            f"Initial values are written in place to a floating-point array or Tensor; this "
             f"is {getattr(array, 'dtype', type(array).__name__)}."
         )
     mark_written(array)

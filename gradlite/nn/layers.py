@@ -1,7 +1,7 @@
-"""Layers: linear ones, activations, dropout, and how to put them together.
+"""Layers: linear ones, activations, dropout, and containers that combine them.
 
-Names, argument orders, shapes of weights and initial values are PyTorch's. What a layer draws
-comes from its `rng`, a `numpy.random.Generator` (None: that of `random_draws`, or a new one).
+Names, argument orders, weight shapes and initial values are PyTorch's. A layer draws from its
+`rng`, a `numpy.random.Generator` (None: that of `random_draws`, or a new one).
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from gradlite.nn.module import Module, Parameter, Rng, generator
 
 
 def check_size(layer: Module, name: str, value: Any) -> int:
-    """Return a size of a layer as an int; raise an error unless it is an integer above 0."""
+    """Return a layer size as an int; raise an error unless it is a positive integer."""
     kind = type(layer).__name__
     try:
         number = index(value)
     except TypeError:
         raise TypeError(
-            f"{kind} takes an integer as {name}, not {value!r}. For several layers, put one "
-            f"after the other in a Sequential."
+            f"{kind}: {name} must be an integer, not {value!r}. For several layers, put one after "
+            f"the other in a Sequential."
         ) from None
     if number < 1:
-        raise ValueError(f"{kind} needs at least 1 as {name}, not {value!r}.")
+        raise ValueError(f"{kind}: {name} must be at least 1, not {value!r}.")
     return number
 
 
 def uniform_parameter(
     shape: tuple[int, ...], bound: float, dtype: Any, rng: np.random.Generator
 ) -> Parameter:
-    """Make a parameter with values drawn evenly from ``-bound`` to ``bound``."""
+    """Return a parameter with values drawn uniformly between ``-bound`` and ``bound``."""
     return init.uniform(Parameter(np.empty(shape, dtype), copy=False), -bound, bound, rng=rng)
 
 
@@ -67,7 +67,7 @@ class Linear(Module):
     weight : Parameter, shape (out_features, in_features)
         At first drawn from ``uniform(-b, b)``, where ``b = 1 / sqrt(in_features)``.
     bias : Parameter, shape (out_features,), or None
-        Drawn in the same way, after the weight.
+        Drawn in the same way as the weight, after it.
 
     Notes
     -----
@@ -134,8 +134,8 @@ class Linear(Module):
 class Dropout(Module):
     """Set elements to zero at random while training, and scale up the others.
 
-    Each element is dropped with probability `p`; those kept are divided by ``1 - p``, so that the
-    expected value stays. In eval mode nothing is changed. Srivastava et al., "Dropout: a
+    Each element is dropped with probability `p`; those kept are divided by ``1 - p``, which
+    preserves the expected value. In eval mode nothing is changed. Srivastava et al., "Dropout: a
     simple way to prevent neural networks from overfitting" (JMLR 15, 2014).
 
     Parameters
@@ -162,7 +162,7 @@ class Dropout(Module):
         self.rng = generator(rng)
 
     def forward(self, x: Any) -> Any:
-        """Drop elements, if training."""
+        """Drop elements in training; return `x` unchanged in eval mode."""
         if not self.training or self.p == 0:
             return x
         kept = self.rng.random(x.shape, np.float32) >= self.p
@@ -174,7 +174,7 @@ class Dropout(Module):
 
 
 class Flatten(Module):
-    """Join the axes from `start_dim` on into one.
+    """Join the axes from `start_dim` onwards into one.
 
     Examples
     --------
@@ -202,7 +202,7 @@ class Identity(Module):
     """Return the input: a placeholder for a layer."""
 
     def forward(self, x: Any) -> Any:
-        """Do nothing."""
+        """Return `x`."""
         return x
 
 
@@ -246,7 +246,7 @@ class GELU(Module):
 
 
 class LeakyReLU(Module):
-    """Apply `gradlite.leaky_relu`: ``x``, but ``negative_slope * x`` below 0."""
+    """Apply `gradlite.leaky_relu`: ``x`` above 0, ``negative_slope * x`` below."""
 
     def __init__(self, negative_slope: float = 0.01) -> None:
         self.negative_slope = negative_slope
@@ -261,7 +261,7 @@ class LeakyReLU(Module):
 
 
 class ELU(Module):
-    """Apply `gradlite.elu`: ``x``, but ``alpha * (exp(x) - 1)`` below 0."""
+    """Apply `gradlite.elu`: ``x`` above 0, ``alpha * (exp(x) - 1)`` below."""
 
     def __init__(self, alpha: float = 1.0) -> None:
         self.alpha = alpha
@@ -302,7 +302,7 @@ class LogSoftmax(Softmax):
 
 
 def check_module(owner: str, module: Any) -> Module:
-    """Return the module; raise TypeError for anything else, with what was probably meant."""
+    """Return `module`; raise TypeError if it is not a Module, with the likely remedy."""
     if isinstance(module, Module):
         return module
     if isinstance(module, type):
@@ -322,12 +322,12 @@ class Sequential(Module):
     Parameters
     ----------
     *modules : Module, or one dict of them
-        Applied in order. Their names are their numbers, or the keys of the dict.
+        Applied in order. Their names are "0", "1", ..., or the keys of the dict.
 
     Notes
     -----
-    As in PyTorch, all modules that are attributes take part, in the order in which they were
-    assigned, and a named one can be reached as an attribute.
+    As in PyTorch, all modules that are attributes are applied, in the order in which they were
+    assigned, and a named module can be accessed as an attribute.
 
     Examples
     --------
@@ -367,8 +367,8 @@ class Sequential(Module):
         module = check_module(type(self).__name__, module)
         if not isinstance(name, str) or not name or "." in name or hasattr(self, name):
             raise ValueError(
-                f"{type(self).__name__} cannot name a part {name!r}: a name is a string without "
-                f"dots, and not that of another attribute."
+                f"{type(self).__name__}: {name!r} is not a valid name for a module. Use a string "
+                f"without dots that is not the name of another attribute."
             )
         setattr(self, name, module)
 
@@ -415,7 +415,7 @@ class Residual(Module):
         self.shortcut = None if shortcut is None else check_module("Residual", shortcut)
 
     def forward(self, x: Any) -> Any:
-        """Apply both ways and add."""
+        """Return ``shortcut(x) + modules(x)``."""
         y = self.body(x)
         if self.shortcut is not None:
             x = self.shortcut(x)
@@ -423,6 +423,6 @@ class Residual(Module):
             given = "x" if self.shortcut is None else "shortcut(x)"
             raise ShapeError(
                 f"Residual cannot add its modules' output of shape {np.shape(y)} to {given} of "
-                f"shape {np.shape(x)}. Pass as shortcut= a module that changes the shape alike."
+                f"shape {np.shape(x)}. Pass shortcut=, a module whose output has that shape."
             )
         return x + y

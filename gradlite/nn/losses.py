@@ -1,14 +1,14 @@
 """Losses: how far a prediction is from its target, as one number to minimise.
 
-Each takes ``sample_weight``, shape (n,), a number from 0 up for each row: a sample of weight 0 is
-absent, one of weight 2 is there twice. The mean is ``sum(w * loss) / sum(w)``, over all columns;
-the sum and the single losses (``reduction="none"``) are weighted as they are. Weights are
-constants: no gradient flows to them.
+Each takes ``sample_weight``, shape (n,), a number of at least 0 for each row: a sample of weight 0
+counts as absent, one of weight 2 counts twice. The mean is ``sum(w * loss) / sum(w)``, over all
+columns; the sum and the single losses (``reduction="none"``) are multiplied by the weights. Weights
+are constants: no gradient flows to them.
 
 A prediction and a target of different shapes raise ShapeError, and are never broadcast; weights
-and values out of their range raise ValueError. Targets, weights and options take the type of the
-prediction: those of float32 have float32 losses and gradients. The arithmetic is PyTorch's where
-PyTorch has the loss.
+and values out of range raise ValueError. Targets, weights and options are converted to the type of
+the prediction: float32 predictions have float32 losses and gradients. The formulas are PyTorch's
+where PyTorch has the loss.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ def cross_entropy(
 ) -> Any:
     """Compute the cross-entropy between the softmax of `logits` and a target distribution.
 
-    ``-sum(target * weight * log(softmax(logits)))`` over the classes of each row. The mean over
-    classes given as integers divides by the sum of their weights; over probabilities by their
-    number, or by the sum of `sample_weight`.
+    ``-sum(target * weight * log(softmax(logits)))`` over the classes of each row. If the target is
+    integer classes, the mean divides by the sum of their weights; if it is probabilities, by the
+    number of rows, or by the sum of `sample_weight`.
 
     Parameters
     ----------
     logits : array_like or Tensor, shape (..., n_classes)
-        Scores before the softmax, any finite size.
+        Scores before the softmax; they may be arbitrarily large.
     target : array_like or Tensor
         Classes (integers from 0, shape ``logits.shape[:-1]``) or probabilities (floats, the
         shape of `logits`).
@@ -102,7 +102,7 @@ def bce_with_logits(
     Parameters
     ----------
     logits : array_like or Tensor
-        Scores before the sigmoid, any shape and finite size.
+        Scores before the sigmoid, of any shape; they may be arbitrarily large.
     target : array_like or Tensor
         Probabilities (or 0 and 1), of the same shape.
     reduction : {'mean', 'sum', 'none'}
@@ -128,9 +128,9 @@ def bce_with_logits(
 def hinge(score: Any, target: Any, *, sample_weight: Any = None, reduction: str = "mean") -> Any:
     """Compute the hinge loss, which asks for a margin of 1 between right and wrong.
 
-    For one score of a sample ``max(0, 1 - target * score)``. For a score of each class the sum of
-    ``max(0, 1 + score[j] - score[target])`` over the other classes j, divided by the number of
-    classes (PyTorch's multi_margin_loss; Weston and Watkins, "Support vector machines for
+    With one score for each sample, ``max(0, 1 - target * score)``. With a score for each class, the
+    sum of ``max(0, 1 + score[j] - score[target])`` over the other classes j, divided by the number
+    of classes (PyTorch's multi_margin_loss; Weston and Watkins, "Support vector machines for
     multi-class pattern recognition", ESANN 1999).
 
     Parameters
@@ -256,7 +256,7 @@ def huber(
     if isinstance(delta, str) or np.ndim(delta):
         raise TypeError(
             f"huber: the third argument is delta, a number, not {type(delta).__name__}. Pass "
-            f"reduction= and sample_weight= by name."
+            f"reduction= and sample_weight= by keyword."
         )
     if not delta > 0:
         raise ValueError(f"huber: delta must be positive, not {delta!r}.")
@@ -284,8 +284,8 @@ def quantile(
     prediction : array_like or Tensor
         Any shape; (n, n_quantiles) for several quantiles, a column each.
     target : array_like or Tensor
-        Of the same shape. For several quantiles also (n,): each column is compared with it, the
-        one broadcast among the losses.
+        Of the same shape. For several quantiles it may be (n,) and is compared with each column:
+        the only case in which a loss broadcasts.
     quantiles : float or sequence of float, default 0.5
         Between 0 and 1, exclusive.
     sample_weight : array_like, shape (n,), optional
@@ -408,7 +408,7 @@ def kl_div(
     Parameters
     ----------
     prediction : array_like or Tensor
-        Logarithms of probabilities (`log_softmax` gives them).
+        Logarithms of probabilities, such as those from `log_softmax`.
     target : array_like or Tensor
         Probabilities p, of the same shape.
     log_target : bool, default False
@@ -416,8 +416,8 @@ def kl_div(
     sample_weight : array_like, shape (n,), optional
         The weight of each row.
     reduction : {'mean', 'sum', 'none', 'batchmean'}
-        How to reduce the terms. 'batchmean' sums over columns and averages over rows: the
-        divergence as it is defined.
+        How to reduce the terms. 'batchmean' sums over columns and averages over rows, which gives
+        the divergence as mathematicians define it.
 
     Examples
     --------

@@ -1,8 +1,8 @@
 """Module: what networks are built from. It holds parameters and other modules, and computes.
 
-There is nothing to register: what a module consists of is looked up among its attributes. A
-`Parameter`, a `Module`, and lists, tuples and dicts of them belong to it, in the order in which
-they were assigned, under the names that PyTorch gives them: ``"layers.0.weight"``.
+There is nothing to register: the parts of a module are found among its attributes. A `Parameter`, a
+`Module`, and lists, tuples and dicts of them belong to it, in the order of their assignment, under
+PyTorch's names for them: ``"layers.0.weight"``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gradlite.errors import DtypeError, GraphError, StateError, compare_names
 
 T = TypeVar("T")
 Named = tuple[str, T]
-Rng: TypeAlias = "np.random.Generator | None"  # as text: NumPy loads its generators when used
+Rng: TypeAlias = "np.random.Generator | None"  # a string: NumPy loads its generators on first use
 
 DRAWS: ContextVar[Rng] = ContextVar("gradlite_draws", default=None)
 EVAL_MODE: ContextVar[bool] = ContextVar("gradlite_eval_mode", default=False)
@@ -33,7 +33,7 @@ def generator(rng: Rng) -> np.random.Generator:
 
 @contextmanager
 def random_draws(rng: np.random.Generator) -> Iterator[None]:
-    """Make the layers that are constructed inside draw from `rng`, unless they have their own.
+    """Make layers constructed inside the block draw from `rng`, unless they have their own.
 
     Examples
     --------
@@ -52,10 +52,10 @@ def random_draws(rng: np.random.Generator) -> Iterator[None]:
 
 
 class eval_mode:
-    """Run every module in eval mode inside, in the current context only.
+    """Run every module in eval mode inside the block, in the current context only.
 
-    Nothing is written to a module, so one that another thread is training stays in training there.
-    With False, modules are in the mode that `train` and `eval` set, even within `eval_mode`.
+    No module is written to, so a thread that is training one is not affected. With False, modules
+    are in the mode that `train` and `eval` set, even within an outer `eval_mode`.
 
     Examples
     --------
@@ -85,9 +85,9 @@ class Parameter(Tensor):
     Parameters
     ----------
     data : array_like or Tensor
-        The initial values. A Tensor gives its data; the new parameter is a leaf of its own.
+        The initial values. Of a Tensor the data is copied; the parameter is a new leaf.
     requires_grad : bool, default True
-        False for a parameter that is saved with the module but not trained.
+        Whether the parameter is trained; it is saved with the module in either case.
     dtype : dtype, optional
         The type of the data; by default that of `data`.
     copy : bool, default True
@@ -119,9 +119,9 @@ class Parameter(Tensor):
         super().__init__(data, requires_grad, dtype, copy)
         if not self.is_leaf:
             raise GraphError(
-                "A Parameter is a leaf, and this data is the result of a recorded operation: "
-                "nothing would train what it was computed from. Pass data.detach() to start from "
-                "its values, or compute it in forward() each time."
+                "A Parameter is a leaf, but this data is the result of a recorded operation, whose "
+                "inputs would not be trained. Pass data.detach() to start from its values, or "
+                "compute it in forward() each time."
             )
 
 
@@ -152,11 +152,11 @@ class Module:
     _buffer_names: tuple[str, ...] = ()
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Make the module; raise TypeError for the data of a call, and for unknown arguments."""
+        """Create the module; raise TypeError for data in place of settings, and other misuse."""
         name = cls.__name__
         if args and getattr(args[0], "ndim", None) and cls.__module__.startswith(f"{__package__}."):
             raise TypeError(
-                f"{name}(...) makes a layer and takes no data. Make it first, then call it: "
+                f"{name}(...) creates a layer and takes no data. Create it first, then call it: "
                 f"layer = nn.{name}(...); layer(x)."
             )
         if (args or kwargs) and cls.__init__ is object.__init__:  # which would ignore them
@@ -169,8 +169,8 @@ class Module:
     def training(self) -> bool:
         """Whether the module is being trained: dropout and batch normalization depend on it.
 
-        `train` and `eval` set it. It is False while an estimator predicts with the module, also
-        where another thread is training it.
+        `train` and `eval` set it. While an estimator predicts with the module, it is False there,
+        even if another thread is training the module.
         """
         return bool(vars(self).get("training", True)) and not EVAL_MODE.get()
 
@@ -179,10 +179,10 @@ class Module:
         vars(self)["training"] = mode
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Compute the output; to be defined by each subclass."""
+        """Compute the output; each subclass defines it."""
         name = type(self).__name__
         raise NotImplementedError(
-            f"{name} does not say what it computes: define forward(self, x) in class {name}."
+            f"{name} has no forward method: define forward(self, x) in class {name}."
         )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -196,27 +196,27 @@ class Module:
         return _found(kind, vars(self))
 
     def _buffers(self) -> Iterator[Named[np.ndarray]]:
-        """Yield the buffers of this module alone."""
+        """Yield the buffers of this module, without those of its parts."""
         for name in self._buffer_names:
             array = vars(self)[name]
-            if not isinstance(array, np.ndarray):  # arithmetic makes NumPy scalars of 0-d arrays
+            if not isinstance(array, np.ndarray):  # arithmetic turns 0-d arrays into NumPy scalars
                 array = vars(self)[name] = np.asarray(array)
             yield name, array
 
     def _tree(self, prefix: str = "", above: tuple[Module, ...] = ()) -> Iterator[Named[Module]]:
-        """Yield this module and all below, each under every name that it has."""
+        """Yield this module and all modules in it, each under every name that it has."""
         yield prefix, self
         above = (*above, self)
         for name, child in self._parts(Module):
-            if child not in above:  # a module may know the one it is part of
+            if child not in above:  # a module may refer to the one it is part of
                 yield from child._tree(_join(prefix, name), above)
 
     def named_modules(self, prefix: str = "") -> list[Named[Module]]:
-        """Return this module and all below with their names; a shared one is listed once."""
+        """Return this module and all modules in it, with their names; each is listed once."""
         return _once(self._tree(prefix))
 
     def modules(self) -> list[Module]:
-        """Return this module and all below, each once."""
+        """Return this module and all modules in it, each once."""
         return [module for _, module in self.named_modules()]
 
     def named_children(self) -> list[Named[Module]]:
@@ -228,7 +228,7 @@ class Module:
         return [module for _, module in self.named_children()]
 
     def named_parameters(self, prefix: str = "") -> list[Named[Parameter]]:
-        """Return all parameters with their names; a shared one is listed once."""
+        """Return all parameters with their names; a shared parameter is listed once."""
         return _once(
             (_join(path, name), p)
             for path, module in self.named_modules(prefix)
@@ -240,9 +240,9 @@ class Module:
         return [p for _, p in self.named_parameters()]
 
     def register_buffer(self, name: str, array: Any) -> None:
-        """Keep an array that is part of the state but not trained: running statistics, say.
+        """Add an array that belongs to the state but is not trained, such as running statistics.
 
-        It is the attribute `name`, to be changed in place.
+        It becomes the attribute `name`; change it in place.
         """
         self._buffer_names = (*self._buffer_names, name)
         setattr(self, name, np.asarray(array))
@@ -264,7 +264,7 @@ class Module:
     def _state(self) -> dict[str, np.ndarray]:
         """Return the arrays of parameters and buffers themselves, by name.
 
-        Like PyTorch's, it has a shared parameter under each of its names.
+        As in PyTorch, a shared parameter appears under each of its names.
         """
         state = {}
         for path, module in self._tree():
@@ -279,7 +279,7 @@ class Module:
         return {name: array.copy() for name, array in self._state().items()}
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
-        """Copy parameters and buffers from a dict, into the arrays that are there.
+        """Copy parameters and buffers from a dict into the arrays of this module.
 
         Parameters
         ----------
@@ -287,14 +287,14 @@ class Module:
             What `state_dict` returned: arrays, Tensors, or PyTorch's tensors. Values are converted
             to the types of this module.
         strict : bool, default True
-            Whether the names must be exactly those of this module. Otherwise those that both
-            have are loaded.
+            Whether the names must be exactly those of this module. If False, only the names that
+            both have are loaded.
 
         Raises
         ------
         StateError
-            If names are missing or unexpected, or shapes differ: all of it in one message.
-            Nothing was changed then.
+            If names are missing or unexpected, or shapes differ. One message lists all of it, and
+            nothing is changed.
         """
         own = self._state()
         given = {name: _plain(value) for name, value in state.items()}
@@ -311,7 +311,7 @@ class Module:
             raise StateError(
                 f"This state does not fit {type(self).__name__}: {'; '.join(problems)}. "
                 f"Nothing was loaded."
-                + (" strict=False loads by name what both have." if strict else "")
+                + (" strict=False loads the names that both have." if strict else "")
             )
         for name in shared:
             np.copyto(own[name], given[name], casting="unsafe")
@@ -320,13 +320,13 @@ class Module:
     # -- changing all of it -------------------------------------------------------------------
 
     def train(self, mode: bool = True) -> Self:
-        """Set this module and all below to training mode, or with False to eval mode."""
+        """Set this module and all modules in it to training mode, or with False to eval mode."""
         for module in self.modules():
             module.training = mode
         return self
 
     def eval(self) -> Self:
-        """Set this module and all below to eval mode: ``train(False)``."""
+        """Set this module and all modules in it to eval mode: ``train(False)``."""
         return self.train(False)
 
     def zero_grad(self) -> None:
@@ -341,7 +341,7 @@ class Module:
         return self
 
     def apply(self, fn: Callable[[Module], Any]) -> Self:
-        """Call `fn` with this module and all below, each once."""
+        """Call `fn` with this module and all modules in it, each once."""
         for module in self.modules():
             fn(module)
         return self
@@ -349,7 +349,7 @@ class Module:
     def astype(self, dtype: Any) -> Self:
         """Convert all floating-point parameters and buffers; gradients are dropped.
 
-        Make the optimiser afterwards, because it keeps views of the arrays.
+        Create the optimiser afterwards, because it keeps views of the arrays.
         """
         dtype = np.dtype(dtype)
         if dtype.kind != "f":
@@ -368,11 +368,11 @@ class Module:
     # -- how it looks -------------------------------------------------------------------------
 
     def extra_repr(self) -> str:
-        """Return what stands in parentheses after the name of the class."""
+        """Return the text in parentheses after the class name in the repr."""
         return ""
 
     def _title(self) -> str:
-        """Name this module as the call that makes it."""
+        """Return the call that creates this module, as text."""
         name, text = type(self).__name__, self.extra_repr()
         return f"{name}({text})" if text or not self.children() else name
 
@@ -414,7 +414,7 @@ class Module:
 
 
 def _found(kind: type[T], holder: Any, path: str = "") -> Iterator[Named[T]]:
-    """Yield what a dict, list or tuple holds of a kind, nested or not, with its name."""
+    """Yield the objects of a type in a dict, list or tuple, nested ones too, with their names."""
     for key, part in holder.items() if isinstance(holder, dict) else enumerate(holder):
         if isinstance(part, kind):
             yield _join(path, key), part

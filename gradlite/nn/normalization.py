@@ -13,7 +13,7 @@ from gradlite.nn.module import Module, Parameter
 
 
 def options(layer: Module, usual: dict[str, Any]) -> str:
-    """Write the attributes of a layer that differ from their defaults."""
+    """Return the attributes of a layer that differ from their defaults, as text."""
     given = ((name, getattr(layer, name), default) for name, default in usual.items())
     return "".join(f", {name}={value!r}" for name, value, default in given if value != default)
 
@@ -21,7 +21,7 @@ def options(layer: Module, usual: dict[str, Any]) -> str:
 class BatchNorm1d(Module):
     """Normalize each channel of a batch to mean 0 and variance 1, then scale and shift it.
 
-    Training takes the mean and variance of the batch, and keeps a running average of both for
+    Training uses the mean and variance of the batch, and keeps a running average of both for
     eval mode, where each row is independent of the others. Ioffe and Szegedy, "Batch normalization"
     (arXiv:1502.03167).
 
@@ -36,7 +36,7 @@ class BatchNorm1d(Module):
     affine : bool, default True
         Whether to scale and shift.
     track_running_stats : bool, default True
-        False keeps no running average: eval mode uses the statistics of the batch, too.
+        False keeps no running average: eval mode uses the statistics of the batch as well.
     dtype : dtype, default float32
         The type of parameters and buffers.
 
@@ -45,8 +45,8 @@ class BatchNorm1d(Module):
     weight, bias : Parameter, shape (num_features,), or None
         At first ones, and zeros.
     running_mean, running_var : array, shape (num_features,), or None
-        At first zeros, and ones. The variances that they average are the unbiased ones, while the
-        batch is scaled by its biased variance, as in PyTorch.
+        At first zeros, and ones. As in PyTorch, the running average is of unbiased variances, while
+        the batch is scaled by its biased variance.
     num_batches_tracked : array of int, shape (), or None
         The number of batches in the average.
 
@@ -92,7 +92,7 @@ class BatchNorm1d(Module):
             self.register_buffer("num_batches_tracked", np.zeros((), np.int64))
 
     def forward(self, x: Any) -> Any:
-        """Normalize a batch."""
+        """Return the normalized batch."""
         if len(x.shape) not in (2, 3) or x.shape[1] != self.num_features:
             raise ShapeError(
                 f"{self._title()} got an input of shape {x.shape}: expected "
@@ -110,7 +110,7 @@ class BatchNorm1d(Module):
         )
 
     def extra_repr(self) -> str:
-        """Return the size, and what is not the default."""
+        """Return the size, and the options that differ from their defaults."""
         usual = {"eps": 1e-5, "momentum": 0.1, "affine": True, "track_running_stats": True}
         return f"{self.num_features}{options(self, usual)}"
 
@@ -118,7 +118,7 @@ class BatchNorm1d(Module):
 class LayerNorm(Module):
     """Normalize each row to mean 0 and variance 1, over its last axes, then scale and shift.
 
-    Ba, Kiros and Hinton, "Layer normalization" (arXiv:1607.06450). Both modes do the same.
+    Ba, Kiros and Hinton, "Layer normalization" (arXiv:1607.06450). Both modes compute the same.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ class LayerNorm(Module):
         self.bias = Parameter(np.zeros(shape, dtype)) if elementwise_affine and bias else None
 
     def forward(self, x: Any) -> Any:
-        """Normalize over the last axes."""
+        """Return `x` normalized over the last axes."""
         try:
             return layer_norm(
                 x,
@@ -182,7 +182,7 @@ class LayerNorm(Module):
             ) from None
 
     def extra_repr(self) -> str:
-        """Return the shape, and what is not the default."""
+        """Return the shape, and the options that differ from their defaults."""
         shape = self.normalized_shape
         usual = {"eps": 1e-5, "elementwise_affine": True}
         bias = ", bias=False" if self.elementwise_affine and self.bias is None else ""

@@ -16,31 +16,31 @@ from gradlite.errors import DtypeError, ShapeError
 def reduction_args(
     name: str, prediction: Any, reduction: str, sample_weight: Any, classes: bool = False
 ) -> dict[str, Any]:
-    """Return the keyword arguments with which an operation reduces its losses.
+    """Return the keyword arguments that tell an operation how to reduce its losses.
 
     Parameters
     ----------
     name : str
         The loss, as errors call it.
     prediction : array_like or Tensor
-        Has the shape and the type of the losses.
+        It has the shape and the type of the losses.
     reduction : {'mean', 'sum', 'none'}
-        What the user asks for.
+        The user's choice.
     sample_weight : array_like, shape (n,), or None
         The weight of each row.
     classes : bool, default False
-        Whether the prediction has one axis more than the losses, of classes.
+        Whether the prediction has one more axis than the losses, that of classes.
 
     Returns
     -------
     dict
-        With weights, ``factor`` is what multiplies the losses: for a mean, the weights divided
-        by their sum, and ``reduction`` is then 'sum'.
+        With weights, ``factor`` multiplies the losses: for a mean it holds the weights divided by
+        their sum, and ``reduction`` is then 'sum'.
     """
     if not isinstance(reduction, str):
         raise TypeError(
             f"{name}: reduction is 'mean', 'sum' or 'none', not {type(reduction).__name__}. Pass "
-            f"weights by name: {'weight= for classes, ' * classes}sample_weight= for rows."
+            f"weights by keyword: {'weight= for classes, ' * classes}sample_weight= for rows."
         )
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f"{name}: reduction must be 'mean', 'sum' or 'none', not {reduction!r}.")
@@ -55,7 +55,7 @@ def reduction_args(
 def normalize_weights(
     w: Any, counted: Any, shape: tuple[int, ...], reduction: str, dtype: Any
 ) -> dict[str, Any]:
-    """Make factors of weights: for a mean, divide them by the sum of the weights `counted`."""
+    """Return weights as factors: for a mean, divided by the sum of the weights `counted`."""
     if reduction == "mean":
         w, reduction = w / (counted.sum() * (prod(shape) // counted.size)), "sum"
     return {"reduction": reduction, "factor": w.astype(np.result_type(floating(dtype), "f4"))}
@@ -64,7 +64,7 @@ def normalize_weights(
 def row_weights(name: str, sample_weight: Any, shape: tuple[int, ...]) -> Any:
     """Return the weights of samples in a shape that broadcasts to that of their losses."""
     if not shape:
-        raise ShapeError(f"{name}: sample_weight weighs rows, and a loss of shape () has none.")
+        raise ShapeError(f"{name}: sample_weight is for rows, and a loss of shape () has none.")
     w = check_weights(name, "sample_weight", sample_weight, shape[0])
     return w.reshape(-1, *(1,) * (len(shape) - 1))
 
@@ -93,7 +93,7 @@ def check_weights(name: str, what: str, weight: Any, length: int) -> Any:
 
 
 def check_not_all_zero(name: str, what: str, weight: Any) -> None:
-    """Raise ValueError if the weights leave nothing to average."""
+    """Raise ValueError if all weights are zero."""
     if not weight.any():
         raise ValueError(f"{name}: every {what} here is zero: keep at least one positive weight.")
 
@@ -151,12 +151,12 @@ def pos_weights(pos_weight: Any, shape: tuple[int, ...], dtype: Any) -> Any:
 
 
 def floating(dtype: Any) -> Any:
-    """Return the type of losses for predictions of a type: float64 for integers."""
+    """Return the dtype of the losses of predictions in `dtype`: float64 for integers."""
     return dtype if dtype.kind == "f" else np.dtype(np.float64)
 
 
 def weighted_mean(losses: Any, sample_weight: Any = None) -> Any:
-    """Average losses that are there already, one for each sample or more.
+    """Return the weighted mean of losses that were computed already, one or more per sample.
 
     Parameters
     ----------

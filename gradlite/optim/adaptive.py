@@ -17,7 +17,7 @@ from gradlite.optim.optimizer import Optimizer
 
 
 class Adam(Optimizer):
-    """Adam: steps of about the size lr, whatever the size of the gradient.
+    """Adam: steps of about size lr, whatever the size of the gradient.
 
     With the gradient g (plus ``weight_decay * p``), in step t::
 
@@ -64,7 +64,7 @@ class Adam(Optimizer):
         super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
     def state_names(self, group: Group) -> tuple[str, ...]:
-        """Name the arrays of the state, given the hyperparameters."""
+        """Return the names of the state's arrays, given the hyperparameters."""
         return "exp_avg", "exp_avg_sq"
 
     def update(
@@ -91,7 +91,7 @@ class Adam(Optimizer):
         p -= s
 
     def _floor(self, eps: float, correction: float) -> float:
-        """Return what is added to the uncorrected root: eps is added to the corrected one."""
+        """Return what to add to the uncorrected root, so that eps is added to the corrected one."""
         return eps * correction
 
 
@@ -172,9 +172,9 @@ class RMSprop(Optimizer):
     weight_decay : float, default 0
         The strength of an L2 penalty, ``weight_decay / 2 * p**2``.
     momentum : float, default 0
-        How much of the last step is kept.
+        The weight of the previous step.
     centered : bool, default False
-        Whether to divide by the deviation of the gradient instead of its size.
+        Whether to divide by the standard deviation of the gradient instead of its size.
 
     Examples
     --------
@@ -209,7 +209,7 @@ class RMSprop(Optimizer):
         )
 
     def state_names(self, group: Group) -> tuple[str, ...]:
-        """Name the arrays of the state, given the hyperparameters."""
+        """Return the names of the state's arrays, given the hyperparameters."""
         names = ["square_avg"]
         if group["centered"]:
             names.append("grad_avg")
@@ -265,11 +265,11 @@ class Adagrad(Optimizer):
     lr : float or schedule, default 1e-2
         The learning rate.
     lr_decay : float, default 0
-        How fast the rate falls: it is divided by ``1 + (t - 1) * lr_decay``.
+        How fast the rate decreases: it is divided by ``1 + (t - 1) * lr_decay``.
     weight_decay : float, default 0
         The strength of an L2 penalty, ``weight_decay / 2 * p**2``.
     initial_accumulator_value : float, default 0
-        What v is before the first step.
+        The value of v before the first step.
     eps : float, default 1e-10
         Keeps the quotient finite.
 
@@ -304,7 +304,7 @@ class Adagrad(Optimizer):
         )
 
     def state_names(self, group: Group) -> tuple[str, ...]:
-        """Name the arrays of the state, given the hyperparameters."""
+        """Return the names of the state's arrays, given the hyperparameters."""
         return ("sum",)
 
     def update(

@@ -27,8 +27,8 @@ def clip_grad_norm(
     Parameters
     ----------
     parameters : Optimizer, Tensor or iterable of Tensors
-        Whose gradients to clip; those without one are skipped. An optimiser is fastest: its
-        gradients lie in one vector already.
+        The parameters whose gradients to clip; those without one are skipped. An optimiser is
+        fastest, because its gradients are one vector already.
     max_norm : float
         The largest norm allowed.
     norm_type : float, default 2.0
@@ -44,7 +44,7 @@ def clip_grad_norm(
     Raises
     ------
     NonFiniteError
-        If the norm is not finite and `error_if_nonfinite` is set. Nothing is changed then.
+        If the norm is not finite and `error_if_nonfinite` is True. Nothing is changed.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def clip_grad_norm(
         for g, sink in grads:
             if isinstance(g, np.ndarray):
                 g *= np.float32(scale) if g.dtype.char == "e" else scale
-            else:  # a Tensor of create_graph, whose memory others may share
+            else:  # a Tensor made by create_graph, whose memory may be shared
                 sink.buffer = g * scale
     return total
 

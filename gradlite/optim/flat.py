@@ -2,9 +2,9 @@
 
 A `Vector` packs parameters of one type. Each parameter's data becomes a view of `Vector.data`,
 and the buffer of its gradient a view of `Vector.grad`, so that a backward pass leaves all
-gradients side by side and an update is plain arithmetic on two long arrays. Parameters of float16
-are updated in float32, and so is the state kept: squares of gradients and an eps of 1e-8 are
-nothing in float16, and a quotient of the two is NaN.
+gradients side by side and an update is plain arithmetic on two long arrays. float16 parameters are
+updated in float32, and their state is float32: squares of gradients and an eps of 1e-8 underflow in
+float16, and 0 / 0 is NaN.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Scratch = tuple[Array, Array]
 Named = tuple[str, Tensor]
 
 BLOCK = 2**20
-"""Bytes of a vector that are updated at a time: the passes of an update then find them in a cache.
+"""Bytes of a vector that are updated at a time, so that they stay in the cache during an update.
 
 Measured with Adam on five million float32: a quarter faster than whole vectors, and a tenth faster
 than blocks of 2**18.
@@ -33,7 +33,7 @@ than blocks of 2**18.
 
 
 class Lazy(dict[str, Array]):
-    """Arrays by name, made when they are first asked for."""
+    """Arrays by name, created on first access."""
 
     def __init__(self, make: Callable[[str], Array]) -> None:
         super().__init__()
@@ -56,13 +56,13 @@ class ParamView:
     data, grad : ndarray
         The views of the vector that are its data and the buffer of its gradient.
     start, stop : int
-        Where they begin and end.
+        Where these views begin and end.
     steps : int
         The number of steps that the parameter has taken.
     node : Node or None
-        The parameter's node, when last seen; None for one that is frozen.
+        The parameter's node at the last check; None for a frozen parameter.
     sink : GradAccumulator
-        Where its gradient arrives; of a frozen one, a sink that nothing reaches.
+        Where its gradient arrives; a frozen parameter has one that nothing reaches.
     """
 
     __slots__ = ("data", "grad", "name", "node", "p", "sink", "start", "steps", "stop")
@@ -79,10 +79,10 @@ class ParamView:
         self.bind()
 
     def bind(self) -> None:
-        """Make the parameter and its gradient views of the vector, with the values they have.
+        """Make the parameter and its gradient views of the vector again, keeping their values.
 
-        They are no longer where someone assigned ``p.data`` or ``p.grad``, or another optimiser
-        was made of the same parameter.
+        They stop being views if ``p.data`` or ``p.grad`` is assigned, or another optimiser is made
+        for the same parameter.
         """
         p = self.p
         node: Any = p._node
@@ -107,7 +107,7 @@ class ParamView:
 
 
 class Block(NamedTuple):
-    """A part of a vector, with what belongs to it: the arguments of an update."""
+    """A part of a vector and of its gradient, state and scratch: the arguments of an update."""
 
     p: Array
     g: Array
@@ -116,14 +116,14 @@ class Block(NamedTuple):
 
 
 class Widened:
-    """Blocks of float16, each with float32 in place of it while it is updated.
+    """Blocks of float16 parameters, each converted to float32 while it is updated.
 
     Parameters
     ----------
     halves : list of (array, array)
         Parameters and gradients in float16.
     blocks : list of Block
-        What is updated in their place.
+        The float32 blocks that are updated in their place.
     """
 
     def __init__(self, halves: list[tuple[Array, Array]], blocks: list[Block]) -> None:
@@ -150,7 +150,7 @@ class Segment:
     blocks : iterable of Block
         What is updated, one after the other.
     mark_written : callable
-        Notes that the parameters were changed.
+        Records that the parameters were changed.
     """
 
     __slots__ = ("blocks", "grad", "mark_written", "views")
@@ -164,7 +164,7 @@ class Segment:
         self.mark_written = marker(data)
 
     def advance(self) -> int:
-        """Count a step, and return its number, from 1."""
+        """Count a step, and return its number, counted from 1."""
         t = self.views[0].steps + 1
         for view in self.views:
             view.steps = t
@@ -184,12 +184,12 @@ class Vector:
     data : array, shape (n,)
         All parameters, in order.
     grad : array, shape (n,)
-        All gradients. The entries of a parameter without a gradient have no meaning.
+        All gradients. The entries of a parameter without a gradient are meaningless.
     views : list of ParamView
-        Which parameter is where.
+        The parameters, each with its place in the vector.
     state : Lazy
-        The state of an optimiser for each entry: arrays by name, zero at first; of float32 for
-        parameters of float16.
+        The optimiser's state for each entry: arrays by name, initially zero; float32 for float16
+        parameters.
 
     Examples
     --------
@@ -227,7 +227,7 @@ class Vector:
         return self.state[name][view.start : view.stop].reshape(view.data.shape)
 
     def zero_grad(self) -> None:
-        """Mark all gradients empty; their memory is not touched."""
+        """Mark all gradients as empty, without writing to their memory."""
         for view in self.views:
             if view.p._node is not view.node:
                 view.bind()
@@ -246,7 +246,7 @@ class Vector:
                 view.bind()
 
     def segments(self) -> list[Segment]:
-        """Return the segments of parameters that have a gradient and took equally many steps."""
+        """Return the segments: runs of parameters with a gradient and the same number of steps."""
         self.bind()
         views = self.views
         steps = views[0].steps

@@ -1,4 +1,4 @@
-"""What an optimiser is made of: parameters, their names, and groups with hyperparameters."""
+"""The groups of an optimiser: parameters, their names, and hyperparameters."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ RANGES = {
     "alpha": 1.0,
     "betas": 1.0,
 }
-"""Hyperparameters that are numbers from 0 up to a bound, itself excluded."""
+"""Hyperparameters that are numbers from 0 up to, but not including, a bound."""
 
 
 def check_ranges(owner: str, settings: Mapping[str, Any]) -> None:
-    """Raise ValueError if a hyperparameter is out of its range."""
+    """Raise ValueError if a hyperparameter is out of range."""
     for name, value in settings.items():
         if name not in RANGES or (name == "lr" and callable(value)):
             continue
@@ -45,7 +45,7 @@ def check_ranges(owner: str, settings: Mapping[str, Any]) -> None:
             bound = "below 1" if RANGES[name] == 1 else "finite"
             schedule = ", or a schedule" if name == "lr" else ""
             raise ValueError(
-                f"{owner}: {name} must be {what}, 0 or more and {bound}{schedule}; it is {value!r}."
+                f"{owner}: {name} must be {what}, 0 or more and {bound}{schedule}, not {value!r}."
             )
 
 
@@ -55,7 +55,7 @@ def read_groups(owner: str, params: Any, defaults: Mapping[str, Any]) -> list[Gr
     Parameters
     ----------
     owner : str
-        The name of the optimiser, with which errors begin.
+        The name of the optimiser, for errors.
     params : iterable
         Tensors, pairs of a name and a Tensor, or groups.
     defaults : mapping
@@ -64,7 +64,7 @@ def read_groups(owner: str, params: Any, defaults: Mapping[str, Any]) -> list[Gr
     Returns
     -------
     list of dict
-        Each with ``"params"``, ``"param_names"`` and the names of `defaults`.
+        Each has the keys ``"params"``, ``"param_names"`` and those of `defaults`.
     """
     items = _listed(owner, params)
     if not isinstance(items[0], dict):
@@ -97,7 +97,7 @@ def _listed(owner: str, params: Any) -> list[Any]:
     if callable(params):
         raise TypeError(f"{owner}: {kind} in place of parameters: pass module.parameters().")
     if isinstance(params, (Tensor, Mapping)) or not isinstance(params, Iterable):
-        raise TypeError(f"{owner}: {kind} in place of parameters: pass a list, even of one.")
+        raise TypeError(f"{owner}: {kind} in place of parameters: pass a list, even for one.")
     items = list(params)
     if not items:
         raise ValueError(
@@ -107,7 +107,7 @@ def _listed(owner: str, params: Any) -> list[Any]:
 
 
 def _named(owner: str, items: list[Any], names: dict[str, Tensor]) -> Iterator[Named]:
-    """Yield each parameter with its name, or its number without one; collect them in `names`."""
+    """Yield each parameter with its name, by default its number, and add it to `names`."""
     known = {id(p): name for name, p in names.items()}
     for item in items:
         is_named = isinstance(item, tuple) and len(item) == 2

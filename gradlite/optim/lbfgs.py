@@ -28,13 +28,13 @@ class LBFGS(Optimizer):
     max_iter : int, default 20
         The largest number of iterations in a step.
     gtol : float, default 1e-5
-        Stop where no entry of the gradient is larger.
+        Stop when no entry of the gradient is larger.
     ftol : float, default 2.22e-9
-        Stop where the loss falls by less, relatively, in an iteration.
+        Stop when the relative decrease of the loss in an iteration is smaller.
     maxfun : int, optional
         The largest number of evaluations in a step; by default SciPy's, 15000.
     history_size : int, default 10
-        The number of iterations that the curvature is estimated from.
+        The number of iterations from which the curvature is estimated.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ class LBFGS(Optimizer):
             history_size=history_size,
         )
         if len(self.param_groups) > 1:
-            raise ValueError("LBFGS: the parameters make one group; it minimises over all at once.")
+            raise ValueError("LBFGS takes one group of parameters: it minimises over all at once.")
         self.result: Any = None
 
     def _check(self, settings: Mapping[str, Any]) -> None:
@@ -86,17 +86,18 @@ class LBFGS(Optimizer):
         for count in counts:
             if not isinstance(count, (int, np.integer)) or count < 1:
                 raise ValueError(
-                    f"LBFGS: max_iter, history_size and maxfun are integers above 0, not {count!r}."
+                    f"LBFGS: max_iter, history_size and maxfun must be positive integers, not "
+                    f"{count!r}."
                 )
 
     def state_names(self, group: Group) -> tuple[str, ...]:
-        """Name the arrays of the state: none, each step is a minimisation of its own."""
+        """Return no names: each step is a separate minimisation, so there is no state."""
         return ()
 
     def step(  # type: ignore[override]  # it evaluates the loss itself, as in PyTorch
         self, closure: Closure, callback: Callable[[float], Any] | None = None
     ) -> float:
-        """Minimise, and leave the best point in the parameters.
+        """Minimise the loss, and set the parameters to the best point.
 
         Parameters
         ----------
@@ -104,8 +105,8 @@ class LBFGS(Optimizer):
             Empties the gradients, computes the loss, calls ``backward()`` and returns the loss,
             a Tensor of one element or a number.
         callback : callable, optional
-            Called with the loss after each iteration. To stop, it returns True or raises
-            StopIteration.
+            Called with the loss after each iteration. It may stop the step by returning True or
+            raising StopIteration.
 
         Returns
         -------
@@ -146,7 +147,7 @@ class LBFGS(Optimizer):
             options=options,
         )
         self._scatter(result.x)
-        result.fun = reached[-1]  # SciPy's own is that of a failed search, where one ended it
+        result.fun = reached[-1]  # SciPy's own value is that of a line search that failed
         for name in ("x", "jac", "hess_inv"):  # long vectors
             del result[name]
         self.result = result
@@ -160,7 +161,7 @@ class LBFGS(Optimizer):
         return np.concatenate([vector.data for vector in self.vectors], dtype=np.float64)
 
     def _gather_gradient(self) -> np.ndarray:
-        """Return all gradients as one vector of float64; none counts as zero."""
+        """Return all gradients as one vector of float64; a missing one counts as zero."""
         for vector in self.vectors:
             vector.bind()
             for view in vector.views:

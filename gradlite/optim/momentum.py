@@ -53,13 +53,13 @@ class SGD(Optimizer):
     lr : float or schedule, default 1e-3
         The learning rate.
     momentum : float, default 0
-        How much of the last step is kept.
+        The weight of the previous step.
     dampening : float, default 0
         The part of the gradient that momentum omits.
     weight_decay : float, default 0
         The strength of an L2 penalty, ``weight_decay / 2 * p**2``.
     nesterov : bool, default False
-        Whether to look a step of momentum ahead.
+        Whether to look one step of momentum ahead.
 
     Examples
     --------
@@ -92,7 +92,7 @@ class SGD(Optimizer):
         )
 
     def state_names(self, group: Group) -> tuple[str, ...]:
-        """Name the arrays of the state, given the hyperparameters."""
+        """Return the names of the state's arrays, given the hyperparameters."""
         return ("momentum_buffer",) if group["momentum"] else ()
 
     def _check(self, settings: Mapping[str, Any]) -> None:
@@ -136,8 +136,8 @@ class Lion(Optimizer):
         p = p * (1 - lr * weight_decay) - lr * sign(beta1 * m + (1 - beta1) * g)
         m = beta2 * m + (1 - beta2) * g
 
-    Chen et al., "Symbolic discovery of optimization algorithms", 2023. Choose a rate three
-    to ten times smaller than for AdamW, and a decay as many times larger.
+    Chen et al., "Symbolic discovery of optimization algorithms", 2023. Choose a rate three to ten
+    times smaller than for AdamW, and a weight decay larger by the same factor.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ class Lion(Optimizer):
         super().__init__(params, lr=lr, betas=betas, weight_decay=weight_decay)
 
     def state_names(self, group: Group) -> tuple[str, ...]:
-        """Name the arrays of the state, given the hyperparameters."""
+        """Return the names of the state's arrays, given the hyperparameters."""
         return ("exp_avg",)
 
     def update(

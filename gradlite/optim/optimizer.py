@@ -1,4 +1,4 @@
-"""Optimizer: what all optimisers share. Groups of parameters, the step, and the state to save."""
+"""Optimizer, the base of all optimisers: groups of parameters, the step, and the state to save."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from gradlite.optim.groups import Group, check_ranges, read_groups
 
 
 class Optimizer:
-    """Base of the optimisers: packs the parameters, and steps through them.
+    """Base class of the optimisers: packs the parameters and updates them.
 
-    A subclass names its hyperparameters in its signature, the arrays of its state in
-    `state_names`, and has its formula in `update`.
+    A subclass has its hyperparameters in the signature of ``__init__``, the names of its state's
+    arrays in `state_names`, and its formula in `update`.
 
     Parameters
     ----------
@@ -24,8 +24,8 @@ class Optimizer:
         Tensors; or pairs of a name and a Tensor, as ``module.named_parameters()`` returns; or
         groups, dicts with such an iterable under ``"params"`` and hyperparameters of their own.
     **hyperparameters
-        Defaults for groups without their own. ``lr`` is a number, or a schedule: a
-        function from the number of steps taken to the rate.
+        Defaults for groups without their own. ``lr`` is a number, or a schedule: a function from
+        the number of steps taken to the learning rate.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Optimizer:
         The parameters (under "params", their names under "param_names") and hyperparameters,
         which may be changed between steps.
     steps : int
-        The number of calls of `step`: the argument of a schedule.
+        The number of calls of `step`, which is the argument of a schedule.
     vectors : list of Vector
         The flat vectors in which the parameters lie, one for each group and dtype.
 
@@ -42,17 +42,16 @@ class Optimizer:
     TypeError
         If something is not a Tensor, or a hyperparameter is unknown.
     ValueError
-        If there are no parameters, the same one comes twice, or a hyperparameter is out of its
-        range.
+        If there are no parameters, one is given twice, or a hyperparameter is out of range.
     GraphError
         If a parameter does not require a gradient, or is the result of an operation.
 
     Notes
     -----
-    Making an optimiser moves its parameters to memory of its own: each ``p.data`` is a view from
-    then on, so an array taken from it before no longer follows. A parameter that has no gradient
-    is left out of a step: its value, its state and its count of steps stay. Parameters of float16
-    are updated in float32 and rounded after each step; their state is float32.
+    Creating an optimiser moves the parameters into one array: each ``p.data`` is a view of it from
+    then on, and an array taken from ``p.data`` before no longer changes with the parameter. A step
+    skips parameters without a gradient: their values, state and step counts stay the same. float16
+    parameters are updated in float32 and rounded after each step; their state is float32.
 
     Examples
     --------
@@ -82,9 +81,9 @@ class Optimizer:
         Parameters
         ----------
         p, g : array, shape (n,)
-            The parameters, to be changed, and their gradients, which are not.
+            The parameters, to be changed, and their gradients, which must not be.
         state : dict of str to array, shape (n,)
-            The arrays kept from step to step; a new one is zero.
+            The arrays kept from step to step; initially zero.
         scratch : tuple of two arrays, shape (n,)
             For intermediate results.
         group : dict
@@ -92,16 +91,16 @@ class Optimizer:
         lr : float
             The learning rate.
         t : int
-            The number of this step, from 1.
+            The number of this step, counted from 1.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define update().")
 
     def state_names(self, group: Group) -> tuple[str, ...]:
-        """Name the arrays of the state, given the hyperparameters."""
-        raise NotImplementedError
+        """Return the names of the state's arrays, given the hyperparameters; () if it has none."""
+        raise NotImplementedError(f"{type(self).__name__} must define state_names().")
 
     def step(self) -> None:
-        """Take a step: update every parameter that has a gradient."""
+        """Update every parameter that has a gradient."""
         for group, vectors in self._packed:
             lr = group["lr"]
             lr = self._scheduled(lr) if callable(lr) else float(lr)
@@ -120,12 +119,12 @@ class Optimizer:
             return float(rate)
         except (TypeError, ValueError):
             raise TypeError(
-                f"{type(self).__name__}: the schedule gave {rate!r} in step {self.steps}: a "
-                f"schedule is a function of the step that gives the rate, one number."
+                f"{type(self).__name__}: the schedule returned {rate!r} in step {self.steps}. A "
+                f"schedule is a function from the step to the learning rate, one number."
             ) from None
 
     def zero_grad(self) -> None:
-        """Empty the gradients of all parameters; their memory is kept for the next ones."""
+        """Empty the gradients of all parameters; their memory is reused."""
         for vector in self.vectors:
             vector.zero_grad()
 
@@ -137,14 +136,13 @@ class Optimizer:
     # -- saving and loading -----------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what is needed to resume later: numbers, names and copies of arrays.
+        """Return the state needed to resume later: numbers, names and copies of arrays.
 
         Returns
         -------
         dict
             ``{"step": ..., "groups": [{"lr": ..., "params": [names]}], "state": {name: {"step":
-            ..., "exp_avg": array}}}``. A schedule is a function and is not part of it: its lr is
-            None.
+            ..., "exp_avg": array}}}``. A schedule is a function and is not saved: lr is then None.
         """
         groups = []
         state: dict[str, dict[str, Any]] = {}
@@ -166,8 +164,8 @@ class Optimizer:
         Raises
         ------
         StateError
-            If names, shapes or hyperparameters do not fit, all of it in one message. Nothing
-            is changed then.
+            If names, shapes or hyperparameters do not fit. One message lists all of it, and
+            nothing is changed.
         """
         problems = list(self._misfits(state))
         if problems:
@@ -188,7 +186,7 @@ class Optimizer:
                         vector.state_of(view, name)[...] = own[name] if view.steps else 0
 
     def _misfits(self, state: Mapping[str, Any]) -> Iterator[str]:
-        """Yield what prevents a state from being loaded."""
+        """Yield the reasons why a state cannot be loaded."""
         if state.keys() != {"step", "groups", "state"}:
             yield f"it has {sorted(state)} in place of 'step', 'groups' and 'state'"
             return
@@ -217,7 +215,7 @@ class Optimizer:
             return
         if settings.get("lr", 0) is None:
             if not callable(group["lr"]):
-                yield "its lr was a schedule, which is not saved: make the optimiser with one"
+                yield "its lr was a schedule, which is not saved: create the optimiser with one"
             del settings["lr"]
         try:
             self._check(settings)
@@ -237,7 +235,7 @@ class Optimizer:
     # -- what it is made of -------------------------------------------------------------------
 
     def _pack(self) -> None:
-        """Move the parameters of each group to vectors, one for each dtype."""
+        """Pack the parameters of each group into vectors, one for each dtype."""
         self._packed: list[tuple[Group, list[Vector]]] = []
         for group in self.param_groups:
             by_dtype: dict[Any, list[Named]] = {}
@@ -247,7 +245,7 @@ class Optimizer:
         self.vectors = [vector for _, vectors in self._packed for vector in vectors]
 
     def _check(self, settings: Mapping[str, Any]) -> None:
-        """Raise ValueError if a hyperparameter makes no sense."""
+        """Raise ValueError if a hyperparameter is out of range."""
         check_ranges(type(self).__name__, settings)
 
 

@@ -1,7 +1,7 @@
 """Learning-rate schedules: functions from the step, counted from 0, to the rate.
 
-Any function will do; these are the usual ones. They are small objects that compare, print and
-pickle, and keep no state, so that a resumed training has the rate of its step.
+Any function will do; these are the usual ones. They are small objects that can be compared, printed
+and pickled, and have no state, so that training resumes with the rate of its step.
 `ReduceOnPlateau`, which follows a metric, is the exception.
 
 Examples
@@ -56,7 +56,7 @@ def _cosine(start: float, end: float, part: float) -> float:
 
 @dataclass(frozen=True)
 class constant:
-    """Keep the rate: ``rate``.
+    """Keep the rate constant.
 
     Parameters
     ----------
@@ -80,14 +80,14 @@ class constant:
 
 @dataclass(frozen=True)
 class step_decay:
-    """Multiply the rate by `factor` after every `every` steps: ``rate * factor**(step // every)``.
+    """Multiply the rate by `factor` every `every` steps: ``rate * factor**(step // every)``.
 
     Parameters
     ----------
     rate : float
-        At the beginning.
+        The initial rate.
     every : int
-        Steps between two changes.
+        The number of steps between two changes.
     factor : float, default 0.1
 
     Examples
@@ -118,7 +118,7 @@ class exponential:
     Parameters
     ----------
     rate : float
-        At the beginning.
+        The initial rate.
     factor : float
 
     Examples
@@ -143,17 +143,17 @@ class exponential:
 class cosine:
     """Lower the rate along half a cosine, then keep it.
 
-    ``end + (rate - end) * (1 + cos(pi * step / steps)) / 2``, and `end` from step `steps` on
+    ``end + (rate - end) * (1 + cos(pi * step / steps)) / 2``, and `end` from step `steps` onwards
     (Loshchilov and Hutter, "SGDR", 2017, without restarts).
 
     Parameters
     ----------
     rate : float
-        At the beginning.
+        The initial rate.
     steps : int
-        Steps to the end.
+        The number of steps to the end.
     end : float, default 0.0
-        The rate there.
+        The final rate.
 
     Examples
     --------
@@ -177,24 +177,24 @@ class cosine:
 
 @dataclass(frozen=True)
 class one_cycle:
-    """Raise the rate to its maximum and lower it far below the beginning, each along a cosine.
+    """Raise the rate to its maximum and lower it far below the initial rate, each along a cosine.
 
     From ``max_rate / div_factor`` to `max_rate` at step ``warmup * steps - 1``, then to
-    ``max_rate / div_factor / final_div_factor`` at step ``steps - 1``, and no further (Smith and
+    ``max_rate / div_factor / final_div_factor`` at step ``steps - 1``, then constant (Smith and
     Topin, "Super-Convergence", 2018; PyTorch's OneCycleLR with cosine annealing).
 
     Parameters
     ----------
     max_rate : float
-        At the top.
+        The highest rate.
     steps : int
-        Steps of the whole cycle, 2 or more.
+        The number of steps of the whole cycle, 2 or more.
     warmup : float, default 0.3
-        The part of them in which the rate rises, between 0 and 1.
+        The fraction of the steps in which the rate rises, between 0 and 1.
     div_factor : float, default 25
-        How far below the top the cycle begins.
+        The highest rate divided by the initial one.
     final_div_factor : float, default 1e4
-        How far below the beginning it ends.
+        The initial rate divided by the final one.
 
     Examples
     --------
@@ -229,7 +229,7 @@ class one_cycle:
 
 @dataclass(frozen=True)
 class warm_up:
-    """Raise the rate linearly from `start` to where the schedule begins, then follow that.
+    """Raise the rate linearly from `start` to the beginning of a schedule, then follow that.
 
     ``start + (schedule(0) - start) * step / steps`` in the first `steps` steps, then
     ``schedule(step - steps)``.
@@ -237,9 +237,9 @@ class warm_up:
     Parameters
     ----------
     schedule : callable or float
-        Followed after the warm-up; a number keeps that rate.
+        The schedule after the warm-up; a number is a constant rate.
     steps : int
-        Steps before it.
+        The number of steps of the warm-up.
     start : float, default 0.0
         The rate at step 0.
 
@@ -274,13 +274,13 @@ class inverse_scaling:
     """Divide the rate by a power of the step: ``rate / (step + 1)**power``.
 
     scikit-learn's MLPClassifier has this as ``learning_rate='invscaling'``, with `power_t` for
-    the power, but counts in samples and changes the rate after each epoch: in its terms, `step`
-    is the number of samples seen before the epoch.
+    the power, but counts samples and changes the rate after each epoch: in its terms, `step` is the
+    number of samples seen before the epoch.
 
     Parameters
     ----------
     rate : float
-        At step 0.
+        The rate at step 0.
     power : float, default 0.5
 
     Examples
@@ -304,21 +304,21 @@ class inverse_scaling:
 class ReduceOnPlateau:
     """Multiply the rate by `factor` when a metric has stopped improving.
 
-    An epoch is better if its metric is below ``best - threshold * |best|`` (above
-    ``best + threshold * |best|`` with mode 'max'). After more than `patience` epochs in a row that
-    are not, the rate is lowered, to `min_rate` at the least, and counting begins again: the rules
-    of PyTorch's ReduceLROnPlateau, which omits the bars.
+    An epoch is an improvement if its metric is below ``best - threshold * |best|`` (above
+    ``best + threshold * |best|`` with mode 'max'). After more than `patience` epochs in a row
+    without one, the rate is lowered, but not below `min_rate`, and counting begins again. These are
+    the rules of PyTorch's ReduceLROnPlateau, except that it uses ``best`` in place of ``|best|``.
 
     Parameters
     ----------
     rate : float
-        At the beginning.
+        The initial rate.
     factor : float, default 0.1
         Below 1.
     patience : int, default 10
-        Epochs without improvement that are tolerated.
+        The number of epochs without improvement that are tolerated.
     threshold : float, default 1e-4
-        How much better, relatively, an epoch must be.
+        The relative improvement that an epoch must make.
     min_rate : float, default 0.0
     mode : {'min', 'max'}
         Whether the metric is better when it is smaller (a loss) or larger (a score).
@@ -380,7 +380,7 @@ class ReduceOnPlateau:
             self.bad_epochs = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what changes in training: the rate, the best metric and the epochs since."""
+        """Return the state: the rate, the best metric, and the number of bad epochs since."""
         return {"current": self.current, "best": self.best, "bad_epochs": self.bad_epochs}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

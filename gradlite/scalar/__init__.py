@@ -1,8 +1,8 @@
-"""The scalar API that gradlite began as: micrograd's, whole, and as arrays underneath.
+"""The scalar API: all of micrograd's, computed with arrays underneath.
 
-`Value` is one number with a gradient; `Neuron`, `Layer` and `MLP` are built of Values and run as
-matrices. The two-file version's classes are in `gradlite.scalar.neural_net`. In a notebook,
-``%load_ext gradlite.scalar`` makes ``from micrograd.engine import Value`` give ours.
+`Value` is one number with a gradient; `Neuron`, `Layer` and `MLP` consist of Values and run as
+matrices. The two-file version's classes are in `gradlite.scalar.neural_net`. In a notebook, after
+``%load_ext gradlite.scalar``, ``from micrograd.engine import Value`` imports gradlite's.
 """
 
 from gradlite.scalar.engine import Value

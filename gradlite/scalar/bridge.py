@@ -1,9 +1,9 @@
 """Values on the tape of Tensors: where the two meet, gradients cross in both directions.
 
-A Value that an operation on Tensors takes in gets a node there. If Tensors are behind it, so do the
-Values between, and the walk of the tape goes through them. Otherwise its node passes its cotangent
-to a leaf that all such nodes share; there, once in a backward pass, the walk on floats goes back
-through all of them.
+A Value that is an operand of an operation on Tensors gets a node on the tape. If it was computed
+from Tensors, so do the Values in between, and the walk of the tape goes through them. Otherwise its
+node passes its cotangent to a leaf that all such nodes share. There, once in each backward pass,
+the walk on floats goes back through all of them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from gradlite.scalar.ops import Op
 from gradlite.scalar.walk import toposort, walk
 
 FIRST_ORDER = (
-    "The grad of a Value is a float, as is what a _backward of your own adds to it: they cannot be "
+    "The grad of a Value is a float, and so is what your own _backward adds to it: they cannot be "
     "differentiated again. Omit create_graph, or write the expression in Tensors."
 )
 
@@ -42,12 +42,12 @@ NODES: WeakValueDictionary[int, ValueNode] = WeakValueDictionary()
 
 
 def value_or_node(node: Any) -> Any:
-    """Return the Value that a node stands for, or the node if it stands for none."""
+    """Return the Value to which a node belongs, or the node if it belongs to none."""
     return node.value if isinstance(node, ValueNode) else node
 
 
 def node_of(value: Any) -> Node:
-    """Return the node of a Value on the tape; make it, and those of Values that lead to Tensors."""
+    """Return the node of a Value on the tape, after making it and those that lead to Tensors."""
     nodes: dict[Any, Any] = {value: live_node(value)}
     missing = [value] if nodes[value] is None else []
     for x in missing:
@@ -64,18 +64,18 @@ def node_of(value: Any) -> Node:
 
 
 def live_node(value: Any) -> ValueNode | None:
-    """Return the node of a Value, unless there is none or a backward pass has freed it."""
+    """Return the node of a Value, or None if it has none or a backward pass has freed it."""
     node = NODES.get(id(value))
     return None if leads_to_tensors(node) and node.parents is None else node  # type: ignore[union-attr]
 
 
 def leads_to_tensors(node: Node | None) -> bool:
-    """Return whether a node stands for a Value that Tensors are behind."""
+    """Return whether a node belongs to a Value that was computed from Tensors."""
     return node is not None and node.rule is not TO_FLOATS
 
 
 def own_node(value: Any, node: Any) -> Node:
-    """Return the node of a Value if it leads to Tensors, or else make one that leads to floats."""
+    """Return the node of a Value if it leads to Tensors, otherwise one that leads to floats."""
     if leads_to_tensors(node):
         return node  # type: ignore[no-any-return]  # a ValueNode
     end = (float_end(),)
@@ -85,14 +85,14 @@ def own_node(value: Any, node: Any) -> Node:
 
 
 def of_value(value: Any, node: ValueNode) -> ValueNode:
-    """Note that a node is that of a Value."""
+    """Record that a node belongs to a Value."""
     node.value = value
     NODES[id(value)] = node
     return node
 
 
 def age(value: Any) -> float:
-    """Return when a Value was made; for a leaf, before all results."""
+    """Return the serial number of a Value; that of a leaf is lower than those of all results."""
     return -1.0 if value._made_by is None else value._serial
 
 
@@ -100,7 +100,7 @@ def age(value: Any) -> float:
 
 
 class ValueAccumulator(GradAccumulator):
-    """Shows the gradient that arrives at a node as ``grad`` of its Value."""
+    """Sets ``grad`` of a Value to the gradient that arrives at its node."""
 
     __slots__ = ("value",)
 
@@ -109,13 +109,13 @@ class ValueAccumulator(GradAccumulator):
         self.value = value
 
     def observe(self, g: Any, is_leaf: bool) -> Any:
-        """Show the complete gradient."""
+        """Set ``grad`` to the complete gradient."""
         self.value.grad = float(getattr(g, "_data", g))
         return g
 
 
 def tape_node(value: Any, inputs: list[Node]) -> ValueNode:
-    """Make the node of a Value with Tensors behind it, given those of its inputs."""
+    """Return the node of a Value that was computed from Tensors, given those of its inputs."""
     op = value._made_by
     if op.source is not None:
         behind = (op.source(value),)
@@ -133,7 +133,7 @@ def tape_node(value: Any, inputs: list[Node]) -> ValueNode:
 
 
 def own(i: int, g: Any, ans: Any, *args: Any, value: Any, residuals: Any = None) -> Any:
-    """Return what a ``_backward`` that the user wrote adds to the ``grad`` of input `i`."""
+    """Return what the user's own ``_backward`` adds to the ``grad`` of input `i`."""
     if residuals is None:  # the walk is recorded
         raise GraphError(FIRST_ORDER)
     if residuals.get("g") is not g:  # called for the first input: it adds to all at once
@@ -154,20 +154,20 @@ def own(i: int, g: Any, ans: Any, *args: Any, value: Any, residuals: Any = None)
 
 
 class FloatEnd(GradAccumulator):
-    """Where Values take over from the tape: at a leaf that cotangents of Values arrive at."""
+    """The leaf of the tape at which cotangents of Values arrive, to continue on floats."""
 
     __slots__ = ()
 
     def __init__(self) -> None:
         super().__init__(np.dtype(float))
-        self.hooks[0] = back_through_values  # leaves with hooks wait for all that arrives
+        self.hooks[0] = back_through_values  # leaves with hooks collect all cotangents first
 
     def add(self, g: Any) -> None:
-        """Do nothing: the hook has been called."""
+        """Do nothing, as the hook has been called."""
 
 
 def back_through_values(g: OutputCotangents) -> None:
-    """Walk back from all Values that have met the tape in this pass."""
+    """Walk back from all Values whose cotangents have arrived in this pass."""
     values: Any = g.parts
     walk(toposort(list(values)), [(value, float(c)) for value, c in values.items()])
 
@@ -178,7 +178,7 @@ ENDS: ContextVar[tuple[Set[Any] | None, Node | None]] = ContextVar("ends", defau
 def float_end() -> Node:
     """Return the leaf that leads to floats.
 
-    Each transform has its own: to what is older than its variables, it would have to record.
+    Each transform has its own, because it would have to record a walk to an older leaf.
     """
     variables, (known, end) = VARIABLES.get(), ENDS.get()
     if end is None or known is not variables:
@@ -189,7 +189,7 @@ def float_end() -> Node:
 
 
 def to_floats(g: Any, ans: Any, end: Any, value: Any, residuals: Any = None) -> Any:
-    """Address a cotangent to a Value."""
+    """Return a cotangent together with its Value."""
     if residuals is None:  # the walk is recorded
         raise GraphError(FIRST_ORDER)
     return OutputCotangents((), {value: g})

@@ -1,7 +1,7 @@
 """Value: one number that remembers how it was made, with micrograd's API and graph.
 
-A Value is data and node in one: it holds a Python float, its gradient, the operation that made it
-and the Values it was made of. The derivatives are those of the rule table (see ops.py).
+A Value is data and node in one: it holds a Python float, its gradient, the operation that computed
+it and the inputs of that. The derivatives are those of the table of rules (see ops.py).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Operation = Callable[..., Any]
 
 
 def result(data: Any, op: Op, inputs: Sequence[Any]) -> Any:
-    """Return the result of an operation; `binary` spells this out, which saves a fifth."""
+    """Return the result of an operation; `binary` repeats this inline, which saves a fifth."""
     out = new(Value)
     out.data = data
     out.grad = 0.0
@@ -41,7 +41,7 @@ def result(data: Any, op: Op, inputs: Sequence[Any]) -> Any:
 
 
 def in_another_mode(out: Any) -> None:
-    """Forget where a result came from (`no_grad`), or check it (debug mode)."""
+    """Detach a result from its inputs (`no_grad`), or check it (debug mode)."""
     mode = current_mode()
     if mode.inspector is not None:
         rule, seen = Rule(operator.pos, (), name=out._made_by.name), Node(None, (), (), None, ())
@@ -146,32 +146,32 @@ def divide_into(x: Any, c: Any) -> Any:
 
 
 class Value(Traced):
-    """One number, its gradient, and the way back to the Values it was made of.
+    """One number with its gradient and the Values from which it was computed.
 
     Parameters
     ----------
     data : float
-        A real number, or a Tensor of one element, whose gradient goes back to the Tensor.
-        Assigning to it later is not recorded. Raise DtypeError if it is not a real number.
+        A real number, or a Tensor of one element, to which the gradient flows back. Assigning to
+        it later is not recorded. Anything else raises DtypeError.
     _children : iterable of Value, optional
-        The inputs of an operation of your own: assign `_backward` as well.
+        The inputs of your own operation: assign `_backward` as well.
     _op : str, optional
         The name of that operation.
     label : str, optional
-        A name for pictures.
+        A name for drawings.
 
     Attributes
     ----------
     grad : float
-        The derivative of what `backward` was called on, 0.0 at first. In leaves it adds up over
-        calls, so set it to 0 in between; a result shows that of the last call.
+        The derivative of the Value on which `backward` was called, initially 0.0. In leaves it adds
+        up over calls, so set it to 0 in between; in results it is that of the last call.
 
     Notes
     -----
     Operators take numbers, Values and Tensors on either side, and functions are methods: `tanh
-    relu exp log sigmoid sin cos sqrt abs`. As in the original, ``==`` compares identities, ``<``
-    and its like the numbers. On purpose, a second ``backward`` adds the right amount to every
-    leaf, where the original counts again what the first had left in between.
+    relu exp log sigmoid sin cos sqrt abs`. As in the original, ``==`` compares identities, while
+    ``<``, ``<=``, ``>`` and ``>=`` compare the numbers. Unlike in the original, a second
+    ``backward`` adds the right amount to every leaf; there, intermediate results are counted again.
 
     Examples
     --------
@@ -213,11 +213,11 @@ class Value(Traced):
             self._serial = serial()
 
     def _take(self, data: Any) -> Any:
-        """Return a number of another kind as a float or int; a Tensor becomes the input."""
+        """Return a number of another type as a float or int; a Tensor becomes the input."""
         if not isinstance(data, Traced):
             return number(data)
         if not isinstance(data, Tensor):
-            raise DtypeError(f"Value({data!r}): it is a Value already.")
+            raise DtypeError(f"Value({data!r}): this is a Value already.")
         if data.size != 1:
             raise ShapeError(
                 f"A Value holds one number, not a Tensor of shape {data.shape}: use "
@@ -232,8 +232,8 @@ class Value(Traced):
     def backward(self) -> None:
         """Add to ``grad`` of every leaf the derivative of this Value with respect to it.
 
-        The results in between show theirs. Raise DivisionError or RangeError if a derivative is
-        infinite or too large, as that of ``x ** 0.5`` at 0, and DtypeError if a ``grad`` is None.
+        Intermediate results get theirs, too. Raise DivisionError or RangeError if a derivative is
+        infinite or too large, like that of ``x ** 0.5`` at 0, and DtypeError if a ``grad`` is None.
         """
         order = toposort([self])
         try:
@@ -254,7 +254,7 @@ class Value(Traced):
 
     @property
     def _prev(self) -> set[Any]:
-        """The Values that this one was made of."""
+        """The Values from which this one was computed."""
         if self._made_by is not None and self._made_by.expand is not None:
             self._made_by.expand(self)
         return set(self._inputs)
@@ -292,7 +292,7 @@ class Value(Traced):
         op.pull, op.rule, op.source = pull, None, None
 
     def _own_op(self) -> Op:
-        """Give this Value an Op of its own, to be changed, and return it."""
+        """Return an Op that belongs to this Value alone and may be changed."""
         self._prev  # noqa: B018  # what can be expanded is, before it has another Op
         op = self._made_by
         if op is None:
@@ -372,7 +372,7 @@ class Value(Traced):
         return fn(*_as_tensors(args), **_as_tensors(kwargs))
 
     def __array_function__(self, fn: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        # Among Tensors, a Value is one. Otherwise NumPy makes arrays of objects, as ever.
+        # Among Tensors, a Value acts as one. Otherwise NumPy makes arrays of objects, as usual.
         if any(issubclass(kind, Tensor) for kind in types):
             return fn(*_as_tensors(args), **_as_tensors(kwargs))
         return fn._implementation(*args, **kwargs)
@@ -382,7 +382,7 @@ METHODS = {fn: name for name, (_, fn, _, _) in FUNCTIONS.items()}
 
 
 def _as_tensors(x: Any) -> Any:
-    """Replace Values by Tensors, inside tuples, lists and dicts too."""
+    """Return arguments with Tensors in place of Values, inside tuples, lists and dicts too."""
     if isinstance(x, Value):
         return Tensor._make(x._data, x._node)
     if isinstance(x, (tuple, list)):

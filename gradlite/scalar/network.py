@@ -1,7 +1,7 @@
 """Networks of neurons as matrices: a call runs on arrays, and is still a white box.
 
-The parameters are plain Values; each call compares their numbers with those that the matrices were
-made of. The calls that a backward pass reaches go back together. On first access to ``_prev``, a
+The parameters are plain Values; each call compares their numbers with those of its matrices. All
+calls that a backward pass reaches are differentiated together. On first access to ``_prev``, a
 result becomes the graph of single operations that the original would have built.
 """
 
@@ -28,7 +28,7 @@ from gradlite.scalar.engine import ADD, Value
 from gradlite.scalar.ops import FUNCTIONS, Op, number, short, unary_op
 from gradlite.scalar.walk import toposort, walk
 
-# The numbers of all parameters, and of each layer the weights (outputs, inputs) and the biases.
+# The numbers of all parameters; and for each layer the weights (outputs, inputs) and the biases.
 Weights = tuple[list[float], list[tuple[np.ndarray, np.ndarray]]]
 FLOAT = frozenset({float})
 read_data = attrgetter("data")
@@ -62,17 +62,17 @@ class ParameterAccumulator(GradAccumulator):
             p.grad += slope
 
     def add_recorded(self, g: Any) -> None:
-        """Add the numbers of `g`: floats cannot remember how they were made."""
+        """Add the numbers of `g`; as floats they are off the tape."""
         self.add(g._data)
 
 
 def weighted_sum(w: Sequence[Any], b: Any, x: Sequence[Any]) -> Any:
-    """Return b + w1 x1 + w2 x2 + ... of Values, from left to right as the original does."""
+    """Return b + w1 x1 + w2 x2 + ... of Values, added from left to right as in the original."""
     return sum((wi * xi for wi, xi in zip(w, x, strict=True)), b)
 
 
 class Dense:
-    """A layer: for each neuron its weights and then its bias, and an activation for all."""
+    """A layer: the weights and then the bias of each neuron, and one activation for all."""
 
     def __init__(self, neurons: Sequence[Sequence[Any]], activation: str) -> None:
         self.neurons = neurons
@@ -87,7 +87,7 @@ class Dense:
 
 
 class Network:
-    """Dense layers, each fed by the one before; `name` is how errors call them."""
+    """Dense layers, each fed by the one before; errors use the name `name`."""
 
     def __init__(self, layers: Sequence[Dense], name: str) -> None:
         self.layers = layers
@@ -97,7 +97,7 @@ class Network:
         self.weights: Weights = ([], [])
 
     def __call__(self, x: Any) -> Any:
-        """Compute the layers: for single numbers Values, for a batch a Tensor."""
+        """Compute the layers: Values for single numbers, a Tensor for a batch."""
         kind = type(x)
         if kind is Tensor or (kind is not list and getattr(x, "ndim", 1) > 1):
             return self.on_tape(x)
@@ -127,7 +127,7 @@ class Network:
         )
 
     def one(self, x: Any) -> Any:
-        """Return an input as a float, or as the Value that it is or, of a Tensor, can become."""
+        """Return an input as a float or a Value; a Tensor of one element becomes a Value."""
         if isinstance(x, (list, tuple)) or (isinstance(x, Tensor) and x.ndim):
             raise ShapeError(
                 f"{self.name} takes {self.inputs} numbers, not {short(x)} among them. A batch is "
@@ -138,7 +138,7 @@ class Network:
         return float(number(x))
 
     def read(self) -> Weights:
-        """Return the numbers of the parameters, and matrices of them: new ones after a change."""
+        """Return the numbers of the parameters and their matrices, renewed after a change."""
         numbers = list(map(read_data, self.parameters))
         try:
             if numbers == self.weights[0]:
@@ -156,7 +156,7 @@ class Network:
         return self.weights
 
     def on_arrays(self, inputs: list[Any], numbers: list[float]) -> list[Any]:
-        """Compute the results of a call, and note what takes them back."""
+        """Compute the results of a call, and record what the backward pass needs."""
         weights = self.read()
         passed = [x := np.array(numbers, float)]
         with np.errstate(all="ignore"):
@@ -174,7 +174,7 @@ class Network:
 
     @np.errstate(all="ignore")
     def backward(self, results: Sequence[Any]) -> None:
-        """Carry the gradients of results back, as the original does with the weights of now."""
+        """Pass the gradients of results back, with the current weights as in the original."""
         cotangents: dict[Call, list[float]] = {}
         for value in results:
             call, i = value._extra
@@ -210,7 +210,7 @@ class Network:
         return x.reshape(x.shape[:-1]) if self.width == 1 else x
 
     def value_by_value(self, x: Sequence[Any], twins: dict[Any, Any] | None = None) -> Any:
-        """Compute the layers as the original does, maybe with `twins` of the parameters."""
+        """Compute the layers as the original does, with `twins` of the parameters if given."""
         for layer in self.layers:
             rows = layer.neurons
             if twins is not None:
@@ -222,7 +222,7 @@ class Network:
 
 
 def live_tensor(data: np.ndarray, sink: ParameterAccumulator) -> Tensor:
-    """Make a leaf whose gradient goes to parameters."""
+    """Return a leaf whose gradient goes to parameters."""
     node = Node(None, (), (), data, data.shape)
     node.sink = sink
     return Tensor._make(data, node)
@@ -230,12 +230,12 @@ def live_tensor(data: np.ndarray, sink: ParameterAccumulator) -> Tensor:
 
 @dataclass(eq=False, slots=True)
 class Call:
-    """What the results of a call know of it.
+    """What the results of a call have in common.
 
     Attributes
     ----------
     network : Network
-        What was called.
+        The network that was called.
     numbers : list of float
         The numbers of the parameters at that time.
     inputs : list
@@ -245,7 +245,7 @@ class Call:
     results : list of weak reference
         To the results.
     arrived : (list of float, list of float) or None
-        Of the last backward pass: the numbers of the parameters, and the cotangents of the results.
+        The numbers of the parameters and the cotangents of the results in the last backward pass.
     """
 
     network: Network
@@ -261,7 +261,7 @@ class Call:
         These have the numbers of the call, and the gradients of the last backward pass.
         """
         parameters = self.network.parameters
-        # Twins hold the numbers of that time; parameters and inputs keep theirs.
+        # Twins hold the numbers of the call; parameters and inputs keep their current ones.
         twins = {
             x: Value(y) for x, y in zip(self.inputs, self.passed[0].tolist(), strict=True)
             if type(x) is not float

@@ -1,4 +1,4 @@
-"""Neuron, Layer and MLP as the two-file version of micrograd has them: tanh, random biases."""
+"""Neuron, Layer and MLP as in the two-file version of micrograd: tanh, random biases."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Neuron(nn.Neuron):
 
 
 class Layer(nn.Layer):
-    """Neurons that see the same inputs: see `gradlite.scalar.nn.Layer`."""
+    """Neurons with the same inputs: see `gradlite.scalar.nn.Layer`."""
 
     dialect = "neural_net"
     _Neuron = Neuron

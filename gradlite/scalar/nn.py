@@ -1,8 +1,8 @@
 """Neuron, Layer and MLP, with micrograd's API; they run as arrays.
 
-A module makes a `Network` of itself at its first call, and again when its lists or attributes have
-changed. A module that has no such form (a result among the weights, a subclass with its own
-``__call__``) runs Value by Value, as the original does.
+A module builds a `Network` at its first call, and again when its lists or attributes have changed.
+A module that cannot be one (a result among the weights, a subclass with its own ``__call__``) runs
+Value by Value, as in the original.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ class Module:
             p.grad = 0.0
 
     def parameters(self) -> list[Any]:
-        """Return the parameters, Values, in a fixed order."""
+        """Return the parameters, which are Values, in a fixed order."""
         return []
 
     def _parts(self) -> tuple[Sequence[Any], Sequence[Sequence[Any]]]:
-        """Return the layers, and the neurons of each."""
+        """Return the layers, each as a list of neurons."""
         return (), ()
 
     def _outline(self, name: str = "") -> Any:
-        """Outline this module for a notebook: what it is, its size, and what is in it."""
+        """Return this module's title, size and parts, for a notebook."""
         inside: list[Any] = []
         for attribute, held in vars(self).items():
             each = isinstance(held, (list, tuple))
@@ -72,7 +72,7 @@ class Module:
 
         One sample is a sequence of `nin` floats or Values; the output is a Value, or a list of
         Values if there are several. A batch is an array of shape (n, nin); the output is a Tensor
-        of shape (n,) or (n, nout), whose ``backward`` fills the same ``grad``. Raise ShapeError
+        of shape (n,) or (n, nout), whose ``backward`` adds to the same ``grad``. Raise ShapeError
         if the number of inputs is wrong.
         """
         structure = getattr(self, "_structure", None)
@@ -85,17 +85,17 @@ class Module:
         return self._value_by_value(x)
 
     def _value_by_value(self, x: Any) -> Any:
-        """Compute the output as the original does."""
+        """Return the output, computed as in the original."""
         raise NotImplementedError(f"{type(self).__name__} has no __call__.")
 
 
 class Structure:
-    """What a module consists of, to be compared with what it consists of later.
+    """The parts of a module, to be compared with its parts later.
 
     Attributes
     ----------
     network : Network or None
-        The network that does what the module does, if it has that form.
+        The network that computes what the module computes, if there is one.
     """
 
     def __init__(self, module: Module) -> None:
@@ -117,21 +117,21 @@ class Structure:
         ]
 
     def has_changed(self) -> bool:
-        """Return whether an attribute, a list or a method is another now."""
+        """Return whether an attribute, a list or a method has been replaced."""
         try:
             # Values and modules are equal to themselves alone: this compares identities.
             return self.live != self.then or methods(self.kinds) != self.methods
-        except Exception:  # an attribute of the user's cannot be compared: an array, say
+        except Exception:  # the user's own attribute cannot be compared (an array, say)
             return True
 
 
 def methods(kinds: Iterable[Any]) -> set[Any]:
-    """Return the methods in whose place a Network of such classes runs."""
+    """Return the methods of these classes that a Network replaces."""
     return {Value.__add__, Value.__mul__, Value.relu, Value.tanh, *(k.__call__ for k in kinds)}
 
 
 def dense_of(neurons: Sequence[Any]) -> Any:
-    """Return the Dense that does what a layer of neurons does, or None if it lacks that form."""
+    """Return the Dense that computes what a layer of neurons does, or None if there is none."""
     for n in neurons:
         lists = [neurons, vars(n).get("w")]
         if not vars(n).keys() >= {"b", "nonlin"} or any(type(part) is not list for part in lists):
@@ -148,13 +148,13 @@ PLAIN = frozenset({Value, Parameter})
 
 
 def count(n: Any, what: str) -> int:
-    """Check a number of inputs or neurons."""
+    """Return a number of inputs or neurons as an int; raise ShapeError if it is not positive."""
     try:
         if int(n) == n and n >= 1:
             return int(n)
     except (TypeError, ValueError, OverflowError):
         pass
-    raise ShapeError(f"{what} must be a whole number from 1, not {short(n)}.")
+    raise ShapeError(f"{what} must be a positive integer, not {short(n)}.")
 
 
 class Neuron(Module):
@@ -165,7 +165,7 @@ class Neuron(Module):
     nin : int
         The number of inputs.
     nonlin : bool, default True
-        Whether the dialect's activation of hidden layers follows, rather than that of outputs.
+        Whether to use the dialect's activation for hidden layers rather than that for outputs.
     dialect : {'micrograd', 'neural_net'}, optional
         'micrograd': ReLU, none for outputs, bias 0. 'neural_net': tanh everywhere, bias drawn
         like the weights. By default that of the module that the class comes from.
@@ -225,12 +225,12 @@ class Neuron(Module):
 
 
 class Layer(Module):
-    """Neurons that see the same inputs.
+    """Neurons with the same inputs, in the list ``neurons``.
 
     Parameters
     ----------
     nin, nout : int
-        The numbers of inputs and of neurons, which are the list ``neurons``.
+        The numbers of inputs and of neurons.
     nonlin, dialect
         As for `Neuron`.
 
@@ -318,7 +318,7 @@ class MLP(Module):
 
     @property
     def layer(self) -> list[Any]:
-        """The layers, by the name that the two-file version has for them."""
+        """The layers, under their name in the two-file version."""
         return self.layers
 
     @layer.setter

@@ -1,4 +1,4 @@
-"""Operations on single numbers: the rules that serve arrays, called with Python floats."""
+"""Operations on single numbers: the rules for arrays, called with Python floats."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NUMPY_NUMBERS = frozenset(np.dtype(code).type for code in np.typecodes["AllInteg
 
 @dataclass(eq=False, slots=True)
 class Op:
-    """What a Value knows of the operation that made it.
+    """The operation that computed a Value.
 
     Attributes
     ----------
@@ -30,10 +30,10 @@ class Op:
         ``pull(value)`` adds to ``grad`` of the inputs what ``value.grad`` contributes, or
         returns what will do so, for several Values at once, at the end of the walk.
     rule : Rule or None
-        The derivative of the operation in the table, if it is there. Its arguments are the
-        inputs of the Value, and ``_extra`` after them where that is a number.
+        The derivative of the operation in the table of rules, if there is one. Its arguments are
+        the inputs of the Value, followed by ``_extra`` if that is a number.
     source : callable or None
-        ``source(value)`` is the node of the Tensor that the Value was taken from.
+        ``source(value)`` is the node of the Tensor from which the Value was taken.
     expand : callable or None
         ``expand(value)`` turns the Value into the result of operations on single numbers.
     """
@@ -45,8 +45,8 @@ class Op:
     expand: Callable[[Any], None] | None = None
 
 
-# name: the function on floats, the function whose rule serves, whether that rule is made of
-# operators alone (then it gives floats for floats), and where the function is defined.
+# name: the function on floats, the function that has the rule, whether that rule consists of
+# operators alone (then it returns floats for floats), and where the function is defined.
 FUNCTIONS: dict[str, tuple[Callable[[float], float], Function, bool, str]] = {
     "tanh": (math.tanh, np.tanh, True, "a real number"),
     "relu": (lambda x: 0.0 if x < 0 else x, relu, True, "a real number"),
@@ -100,7 +100,7 @@ def constant_power_op() -> Op:
 
 
 def vjps_on_floats(rule: Rule, exact: bool) -> list[Function]:
-    """Return the vjps of a rule, so that they return floats where NumPy's functions are in them."""
+    """Return the vjps of a rule, made to return floats if they call NumPy functions."""
 
     def as_float(vjp: Any) -> Function:
         return vjp if exact else lambda *args: float(vjp(*args))
@@ -109,7 +109,7 @@ def vjps_on_floats(rule: Rule, exact: bool) -> list[Function]:
 
 
 def number(x: Any) -> Any:
-    """Return one real number as a Python float or int; raise DtypeError if it is none."""
+    """Return one real number as a Python float or int; raise DtypeError for anything else."""
     if isinstance(x, (np.generic, np.ndarray)) and x.ndim == 0 and x.dtype.kind in "fiub":
         x = x.item()
     if isinstance(x, (float, int)):
@@ -132,7 +132,7 @@ def short(x: Any) -> str:
 
 
 def comparison(symbol: str, compare: Function) -> Function:
-    """Return an operator that compares the number of a Value with another."""
+    """Return an operator that compares the number of a Value with another number."""
 
     def operation(self: Any, other: Any) -> Any:
         plain: Any = other
@@ -140,7 +140,7 @@ def comparison(symbol: str, compare: Function) -> Function:
             return compare(self.data, plain.data if isinstance(other, Traced) else plain)
         except TypeError:
             raise DtypeError(
-                f"{self!r} {symbol} {short(other)}: a Value is compared with a real number, a "
+                f"{self!r} {symbol} {short(other)}: a Value can be compared with a real number, a "
                 f"Value or a Tensor, not {type(other).__name__}."
             ) from None
 
@@ -148,19 +148,19 @@ def comparison(symbol: str, compare: Function) -> Function:
 
 
 def coerce_operand(symbol: str, operation: Function, self: Any, other: Any) -> Any:
-    """Return the result with an operand that is neither a Value nor a plain number."""
+    """Return the result of an operator with an operand that is not a Value or Python number."""
     if type(other) in NUMPY_NUMBERS:
         return operation(self, other.item())
     if isinstance(other, Traced):
-        return NotImplemented  # a Tensor: its own operator takes the Value in
+        return NotImplemented  # a Tensor: its own operator accepts the Value
     if isinstance(other, np.ndarray) and other.ndim:
         return np.frompyfunc(lambda x: operation(self, x), 1, 1)(other)
     if isinstance(other, (numbers.Real, np.generic, np.ndarray)):
         return operation(self, number(other))
     if other is None or isinstance(other, (str, bytes, complex, list, tuple, dict, set)):
         raise DtypeError(
-            f"{self!r} {symbol} {short(other)}: beside a Value there must be a real number, a "
-            f"Value or a Tensor, not {type(other).__name__}."
+            f"{self!r} {symbol} {short(other)}: the other operand of a Value must be a real "
+            f"number, a Value or a Tensor, not {type(other).__name__}."
         )
     return NotImplemented
 

@@ -1,4 +1,4 @@
-"""Imports of micrograd find gradlite's scalar API.
+"""Redirect imports of micrograd to gradlite's scalar API.
 
 ``python -m gradlite run script.py`` (see gradlite.scalar.run) and, in a notebook,
 ``%load_ext gradlite.scalar`` put a `Finder` on ``sys.meta_path``, and one on that of the Python
@@ -48,10 +48,10 @@ class Finder:
     Parameters
     ----------
     directory : str
-        Where the program is. Of modules named ``engine``, ``nn`` and ``neural_net`` only those
-        in this directory are replaced, if they define the original's classes.
+        The program's directory. Modules named ``engine``, ``nn`` and ``neural_net`` are replaced
+        only if they are in this directory and define the original's classes.
     said : sequence of str
-        What lines on stderr have been about, maybe those of another process.
+        The topics of the lines already written to stderr, maybe by another process.
     """
 
     def __init__(self, directory: str, said: Sequence[str] = ()) -> None:
@@ -98,7 +98,7 @@ class Finder:
         return directory == self.directory and not MARKS[spec.name].isdisjoint(classes(tree))
 
     def say(self, topic: str, name: str, what: str) -> None:
-        """Write to stderr, once for each topic, what a top-level module is."""
+        """Write a line to stderr about a top-level module, once for each topic."""
         if topic not in self.said:
             self.said.append(topic)
             redirect_children(self.directory, self.said)
@@ -107,7 +107,7 @@ class Finder:
 
 
 class RedirectLoader(SourceFileLoader):
-    """Makes a module of gradlite's names; what else the replaced file does, it does too."""
+    """Loads a module with gradlite's classes that also runs the rest of the replaced file."""
 
     def __init__(self, finder: Finder, spec: ModuleSpec, tree: ast.Module) -> None:
         super().__init__(spec.name, spec.origin or "")
@@ -115,7 +115,7 @@ class RedirectLoader(SourceFileLoader):
         self.is_import = False
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """Make the module, with gradlite's names in it, and say so."""
+        """Run the module with gradlite's classes in it, and report it."""
         self.finder.say(spec.name.partition(".")[0], spec.name, "gradlite.scalar here")
         self.is_import = True
         module = ModuleType(spec.name)
@@ -147,11 +147,11 @@ class ClassRemover(ast.NodeTransformer):
 
 
 def find_original(name: str, path: Sequence[str] | None = None) -> ModuleSpec | None:
-    """Find the module that would be imported without a `Finder`."""
+    """Return the spec of the module that would be imported without a `Finder`."""
     for finder in sys.meta_path:
         spec = None if isinstance(finder, Finder) else finder.find_spec(name, path)
         if spec is not None:
-            # A script called micrograd.py means the package all the same.
+            # In a script called micrograd.py, too, the name means the package.
             script = getattr(sys.modules["__main__"], "__file__", None)
             is_script = name == "micrograd" and script and spec.origin == os.path.realpath(script)
             return None if is_script else spec
@@ -180,7 +180,7 @@ def additions(name: str, tree: ast.Module) -> list[str]:
 
 
 def additions_of_package() -> list[str]:
-    """List what the package micrograd that would be imported has beyond the original."""
+    """List what the package micrograd that would be imported has and the original lacks."""
     package = find_original("micrograd")
     if package is None:
         return []
@@ -207,7 +207,7 @@ def redirect_children(directory: str, said: Sequence[str] = ()) -> None:
 
 
 def install(directory: str, said: Sequence[str] = ()) -> None:
-    """Redirect imports from now on; modules that are loaded already are loaded again."""
+    """Redirect imports from now on; modules that were loaded already are loaded again."""
     if any(isinstance(finder, Finder) for finder in sys.meta_path):
         return
     finder = Finder(directory, said)

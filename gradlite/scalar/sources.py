@@ -1,4 +1,4 @@
-"""The sources of a program, read before any of it is imported: what they define."""
+"""What the sources of a program define, found without importing them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def parse(source: bytes) -> ast.Module | None:
 
 
 def definitions(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
-    """Yield what a module or class defines, under conditions too: names and their nodes."""
+    """Yield the names that a module or class defines, even conditionally, and their nodes."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, (ast.ClassDef, Function)):
             yield child.name, child
@@ -55,7 +55,7 @@ def is_main_guard(node: ast.AST) -> bool:
 
 
 def classes(tree: ast.Module) -> dict[str, ast.ClassDef]:
-    """Return the classes that a file defines."""
+    """Return the classes defined in a file."""
     return {name: node for name, node in definitions(tree) if isinstance(node, ast.ClassDef)}
 
 
@@ -66,7 +66,7 @@ def used_names(tree: ast.AST) -> set[str]:
 
 
 def lacking(tree: ast.Module, names: Mapping[str, Any]) -> Iterator[str]:
-    """Yield public methods, and parameters of methods, of a file's classes that ours lack."""
+    """Yield the public methods and parameters of a file's classes that gradlite's classes lack."""
     for name, node in classes(tree).items():
         ours = names.get(name)
         for method, function in definitions(node) if inspect.isclass(ours) else ():
@@ -81,7 +81,7 @@ def lacking(tree: ast.Module, names: Mapping[str, Any]) -> Iterator[str]:
 
 
 def is_public(name: str) -> bool:
-    """Return whether others may use a name; those of operators count as public."""
+    """Return whether a name is public; those of operators are."""
     return not name.startswith("_") or (name.startswith("__") and name.endswith("__"))
 
 
@@ -94,7 +94,7 @@ def optional_parameters(function: Function) -> list[str]:
 
 
 def takes(function: Any, parameter: str) -> bool:
-    """Return whether a function has a parameter, or takes any, or does not say."""
+    """Return whether a function has a parameter, accepts any, or has no known signature."""
     try:
         known = inspect.signature(function).parameters
     except (TypeError, ValueError):

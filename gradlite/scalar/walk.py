@@ -1,4 +1,4 @@
-"""The backward walk through a graph of Values: on floats what `autodiff.tape.walk` is on arrays."""
+"""The backward walk through a graph of Values: what `autodiff.tape.walk` does, on floats."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ made_by = attrgetter("_made_by")
 
 
 def toposort(roots: Sequence[Any]) -> list[Any]:
-    """List the results (not the leaves) among `roots` and behind them, youngest first.
+    """List the results (not the leaves) among `roots` and their ancestors, youngest first.
 
     Their ``grad`` is set to zero.
     """
-    zero = float("0")  # an object of its own: whatever has it as its grad has been found
+    zero = float("0")  # a new object: what has it as its grad has been found already
     found: list[Any] = []
     for inputs in chain((roots,), map(inputs_of, found)):  # `found` grows meanwhile
         for x in inputs:
@@ -31,11 +31,11 @@ def toposort(roots: Sequence[Any]) -> list[Any]:
 
 
 def walk(order: Sequence[Any], seeds: Sequence[tuple[Any, float]]) -> None:
-    """Add to ``grad`` of every leaf what the seeds, Values and their cotangents, contribute.
+    """Add the contribution of the seeds, pairs of a Value and its cotangent, to ``grad`` of leaves.
 
-    `order` lists the results behind the seeds (see `toposort`); each shows and passes on what
-    arrives in this walk alone. Raise DivisionError or RangeError if a derivative is infinite or
-    too large.
+    `order` lists the results from which the seeds were computed (see `toposort`); each gets in
+    ``grad``, and passes on, what arrives in this walk alone. Raise DivisionError or RangeError if a
+    derivative is infinite or too large.
     """
     for value, g in seeds:
         value.grad += g
@@ -54,6 +54,6 @@ def walk(order: Sequence[Any], seeds: Sequence[tuple[Any, float]]) -> None:
 
 
 def described(value: Any) -> str:
-    """Write a result as a formula: ``Value(data=0.0, ...) ** 0.5``."""
+    """Return a result, with its operation and inputs, as text."""
     inputs = ", ".join(map(repr, value._inputs))
     return f"{value._op or 'a leaf'} of {inputs}, at {value!r}"

@@ -1,8 +1,8 @@
 """Minibatches and blocks of rows: of arrays, memory-mapped files and scipy sparse matrices.
 
-Nothing here copies more than a batch or a block. So a memory-mapped file may be larger than memory:
-the pages that were read count as resident memory of the process, and the operating system takes
-them back where memory is short.
+Nothing here copies more than a batch or a block, so a memory-mapped file may be larger than memory:
+the pages that were read count as resident memory of the process, but the operating system reclaims
+them when memory is short.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ BLOCK_BYTES = 8 * 2**20
 
 
 def as_rows(X: Any) -> Any:
-    """Return X in a form whose rows are quickly taken.
+    """Return X in a form from which rows can be taken quickly.
 
     Parameters
     ----------
     X : array_like or scipy sparse matrix or array
-        Sparse ones of other formats than CSR are converted, which makes a copy; pass CSR
-        where this would happen often.
+        Sparse formats other than CSR are converted, which makes a copy; pass CSR to avoid
+        repeating it.
 
     Returns
     -------
     ndarray or CSR
-        X itself where it is one. A memory map (`numpy.memmap`) becomes a plain array over the
-        same file, not loaded.
+        X itself if it is one. A memory map (`numpy.memmap`) becomes a plain array over the same
+        file, without loading it.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def take_rows(X: Any, index: Any) -> Any:
     X : ndarray or CSR
         Any number of dimensions; rows are along the first.
     index : slice or ndarray of int
-        Which ones, in this order.
+        Which rows, in which order.
 
     Examples
     --------
@@ -89,7 +89,7 @@ def batch_indices(n: int, batch_size: int, order: Any = None) -> Iterator[Any]:
 
 
 class Rows:
-    """X with what belongs to each of its rows: what a training loop goes through.
+    """X, with the target and the weight of each row: what a training loop iterates over.
 
     Parameters
     ----------
@@ -131,12 +131,12 @@ class Rows:
         return self.X, self.y, self.sample_weight
 
     def batches(self, batch_size: int, order: Any = None) -> Iterator[tuple[Any, Any, Any]]:
-        """Yield all rows in batches: in order, or in the order that an array of integers gives.
+        """Yield all rows in batches, in the order of the array of indices `order` if given.
 
         Yields
         ------
         tuple
-            The rows of X, y and the weights; None for those not given.
+            The rows of X, y and the weights; None for what was not given.
         """
         X, y, weight = self.all()
         n = len(self) if order is None else len(order)
@@ -149,10 +149,10 @@ class Rows:
 
 
 def _matching(name: str, array: Any, n: int) -> Any:
-    """Return an array; raise ShapeError unless it has as many rows as X."""
+    """Return `array` as rows; raise ShapeError unless it has as many rows as X."""
     array = as_rows(array)
     if array.shape[0] != n:
-        raise ShapeError(f"X has {n} rows but {name} has {array.shape[0]}: give one for each row.")
+        raise ShapeError(f"X has {n} rows but {name} has {array.shape[0]}: pass one for each row.")
     return array
 
 
@@ -174,13 +174,13 @@ def batches(
     y : array_like, memory map or scipy sparse, of shape (n, ...), optional
         Targets.
     batch_size : int, default 200
-        Rows in a batch; the last may have fewer.
+        The number of rows in a batch; the last batch may have fewer.
     rng : numpy Generator or RandomState, optional
-        Shuffles the rows: each call draws a fresh permutation from it.
+        Shuffles the rows: each call draws a new permutation from it.
     sample_weight : array_like of shape (n,), optional
         Weights of the rows.
     drop_last : bool, default False
-        Omit a last batch that is not full.
+        Whether to omit a last batch that is not full.
 
     Returns
     -------
@@ -232,9 +232,9 @@ def blocks(X: Any, rows: int | None = None) -> Iterator[Any]:
     Parameters
     ----------
     X : array_like, memory map or scipy sparse, of shape (n, ...)
-        Without rows there are no blocks.
+        If it has no rows, there are no blocks.
     rows : int, optional
-        Rows in a block; by default as many as make about `BLOCK_BYTES`.
+        The number of rows in a block; by default as many as make about `BLOCK_BYTES`.
 
     Yields
     ------
@@ -261,7 +261,7 @@ def all_finite(X: Any) -> bool:
     Parameters
     ----------
     X : array_like, memory map or scipy sparse, of numbers
-        For sparse X, its stored entries.
+        Of sparse X, the stored entries are checked.
 
     Examples
     --------
@@ -279,7 +279,7 @@ def all_finite(X: Any) -> bool:
 
 
 def _finite(x: Any) -> bool:
-    """Return whether all entries are finite: at once if their sum is, which makes no array."""
+    """Return whether all entries are finite. If their sum is, this needs no temporary array."""
     with np.errstate(all="ignore"):
         return bool(np.isfinite(np.sum(x)) or np.isfinite(x).all())
 
@@ -299,15 +299,15 @@ def mean_and_scale(X: Any, sample_weight: Any = None) -> tuple[Any, Any]:
     mean : ndarray of shape (columns,), float64
         Zeros for sparse X, which would not stay sparse if it were centred.
     scale : ndarray of shape (columns,), float64
-        The standard deviation (the root of the mean squared deviation from the true mean), or
-        1 for a column that is constant up to rounding, as scikit-learn's StandardScaler has it.
+        The standard deviation (the root of the mean squared deviation from the true mean), or 1
+        for a column that is constant up to rounding, as in scikit-learn's StandardScaler.
 
     Raises
     ------
     ShapeError
         If X is not two-dimensional or empty, or the lengths differ.
     ValueError
-        If the weights are negative or sum to 0, or the variance of a column is beyond float64.
+        If the weights are negative or sum to 0, or the variance of a column overflows float64.
 
     Notes
     -----
@@ -333,7 +333,7 @@ def mean_and_scale(X: Any, sample_weight: Any = None) -> tuple[Any, Any]:
     if not np.isfinite(squares).all():
         raise ValueError(
             f"mean_and_scale: the values of column {int(np.isfinite(squares).argmin())} are too "
-            f"large to be standardized, their squares overflow: divide them by a power of ten."
+            f"large to be standardized, as their squares overflow: divide them by a power of ten."
         )
     variance = squares / total
     eps = np.finfo(np.float64).eps

@@ -1,7 +1,7 @@
 """The training loop: batches, loss, backward, step; epoch by epoch.
 
-`Trainer` holds what a step needs. `train` runs epochs until something says stop. `PlateauDetector`
-says it, from the loss or the score of each epoch. Nothing here knows scikit-learn.
+`Trainer` holds what a step needs. `train` runs epochs until its callback asks it to stop, such as
+on a plateau of the loss or the score (`PlateauDetector`). Nothing here depends on scikit-learn.
 """
 
 from __future__ import annotations
@@ -65,13 +65,13 @@ class Trainer:
     Attributes
     ----------
     module : Module
-        Takes a batch of rows.
+        The network, which takes a batch of rows.
     loss : callable
         ``loss(output, target, sample_weight or None)`` returns the weighted mean, a 0-d Tensor.
     optimizer : Optimizer
-        Holds the parameters.
+        The optimiser of its parameters.
     penalties : sequence of L2
-        Added to the loss.
+        Penalties added to the loss.
     max_grad_norm : float, optional
         Gradients with a larger norm are scaled down to it.
     compiled : bool, default False
@@ -101,7 +101,7 @@ class Trainer:
     def step(self, x: Any, y: Any, w: Any = None) -> float:
         """Take a step on a batch, and return its loss, penalties included.
 
-        A loss that is not finite is returned before anything has moved.
+        If the loss is not finite, no parameter is changed.
         """
         value = self.gradient(x, y, w)
         if math.isfinite(value):
@@ -160,9 +160,9 @@ class Trainer:
         Raises
         ------
         DivergedError
-            At the first batch with a loss that is not finite, or where the last step left such
-            parameters. It names the batch, and the operation or the parameter in which NaN or
-            Inf came up.
+            At the first batch with a loss that is not finite, or if the parameters are not finite
+            after the last step. It names the batch, and the operation or the parameter in which
+            NaN or Inf appeared.
         """
         total, count = 0.0, 0
         with np.errstate(over="ignore", invalid="ignore"):  # an error says more
@@ -177,10 +177,10 @@ class Trainer:
         return total / count
 
     def origin(self, x: Any, y: Any, w: Any) -> str:
-        """Say where the loss of a batch that is not finite comes from: repeat it in debug mode."""
+        """Return a message on where a loss that is not finite comes from, found in debug mode."""
         for name, p in self.module.named_parameters():
             if not np.all(np.isfinite(p.data)):
-                return f"a step left {name} of shape {p.shape} with NaN or Inf."
+                return f"{name} of shape {p.shape} has NaN or Inf after a step."
         try:
             with debug():
                 self.loss(self.module(x), y, w)
@@ -191,17 +191,16 @@ class Trainer:
 
 @dataclass
 class PlateauDetector:
-    """Counts the epochs in which a metric that should fall has not improved.
+    """Counts the epochs in a row in which a metric that should decrease has not improved.
 
     Attributes
     ----------
     tol : float
-        An epoch counts as an improvement where the metric falls at least this far below the
-        best one.
+        An epoch counts as an improvement if its metric is at least this far below the best one.
     best : float
         The lowest metric so far.
     best_epoch : int
-        When that was, counted from 1 over all epochs seen; 0 before the first.
+        The epoch of the lowest metric, counted from 1 over all epochs seen; 0 before the first.
     bad_epochs : int
         Epochs since the last improvement.
     """
@@ -224,10 +223,10 @@ class PlateauDetector:
 
 @dataclass
 class Snapshot:
-    """A copy of everything that a network has learned, each taken into the same memory.
+    """A copy of everything that a network has learned; its memory is reused for later copies.
 
-    Parameters lie in an optimiser's flat vectors, so that keeping the best epoch costs one copy
-    of each; buffers (running statistics) are copied beside them.
+    Parameters are an optimiser's flat vectors, so keeping the best epoch costs one copy of each;
+    buffers (running statistics) are copied as well.
     """
 
     module: Module
@@ -242,11 +241,11 @@ class Snapshot:
         return [vector.data for vector in self.optimizer.vectors] + buffers
 
     def arrays(self) -> list[np.ndarray]:
-        """Copy the state as it is now."""
+        """Return copies of the current state."""
         return [array.copy() for array in self._views()]
 
     def take(self) -> None:
-        """Keep the state as it is now."""
+        """Keep a copy of the current state."""
         if not self.kept:
             self.kept = self.arrays()
             return
@@ -254,7 +253,7 @@ class Snapshot:
             np.copyto(copy, array)
 
     def restore(self) -> None:
-        """Return to the state that was kept last, if any was."""
+        """Restore the state that was kept last, if there is one."""
         if self.kept:
             for copy, array in zip(self.kept, self._views(), strict=True):
                 np.copyto(array, copy)
@@ -273,23 +272,22 @@ def train(
     Parameters
     ----------
     trainer : Trainer
-        What a step needs.
+        The network, its loss and its optimiser.
     rows : Rows
         The training data.
     epochs : int
         The maximum number of epochs.
     batch_size : int
-        The number of rows of a batch; the last batch of an epoch may have fewer.
+        The number of rows in a batch; the last batch of an epoch may have fewer.
     next_order : callable
-        Returns the order of the rows in the next epoch, or None for the order they are in.
+        Returns the order of the rows in the next epoch; None leaves them as they are.
     at_epoch_end : callable
-        Takes the mean loss of the epoch.
+        Takes the mean loss of the epoch; returns whether to stop.
 
     Raises
     ------
     DivergedError
-        At the first epoch with a loss that is not finite: names the epoch, the batch and the
-        operation.
+        At the first loss that is not finite. It names the epoch, the batch and the operation.
     """
     for epoch in range(1, epochs + 1):
         try:

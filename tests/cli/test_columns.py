@@ -158,5 +158,5 @@ def test_a_time_zone_is_no_other_time():
 
 def test_bytes_that_are_no_text_are_refused():
     assert as_text(pd.Series([b"red", b" blue"])).tolist() == ["red", "blue"]
-    with pytest.raises(TableError, match=r"column 'x' has cells that are bytes.*--ignore"):
+    with pytest.raises(TableError, match=r"column 'x' has cells of bytes.*--ignore"):
         as_text(pd.Series([b"red", b"\xff"], name="x"))

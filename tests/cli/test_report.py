@@ -159,7 +159,7 @@ def test_the_loss_of_training_is_said_to_have_a_penalty(alpha, said):
     model = MLPClassifier((4,), alpha=alpha, max_iter=5, early_stopping=True, random_state=0)
     with pytest.warns(ConvergenceWarning):
         model.fit(x, x[:, 0] > 0)
-    assert ("(that of training with the penalty of alpha)" in loss_curve(model)[1]) == said
+    assert ("(the training loss includes the penalty of alpha)" in loss_curve(model)[1]) == said
     assert (model.loss_curve_[0] > 1.5 * model.validation_loss_curve_[0]) == said
 
 

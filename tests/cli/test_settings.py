@@ -51,7 +51,7 @@ def test_given_parameters_go_before_the_defaults():
         ("zzz=1", "There are activation, alpha, "),
         ("alpha=-1", "'alpha' parameter of MLPRegressor must be a float in the range"),
         ("solver=adm", "must be a str among"),
-        ("random_state=1", "it is --seed here"),
+        ("random_state=1", "use --seed"),
         ("callbacks=1", "it takes objects of Python"),
     ],
 )

@@ -91,8 +91,8 @@ GOOD = "a,b\n1,2\n"
         ("book.xlsx", "PK", "is a spreadsheet: save the sheet as CSV"),
         ("a.json", "{}", "suffix '.json' is not known. Tables are read from CSV"),
         ("table", GOOD, "its name has no suffix"),
-        ("text.csv.gz", GOOD, "no complete gzip file"),
-        ("cut.csv.gz", gzip.compress(GOOD.encode(), mtime=0)[:-9], "no complete gzip file"),
+        ("text.csv.gz", GOOD, "not a complete gzip file"),
+        ("cut.csv.gz", gzip.compress(GOOD.encode(), mtime=0)[:-9], "not a complete gzip file"),
         ("a.parquet", "PAR1 or not", "is no Parquet file"),
     ],
 )

@@ -53,7 +53,7 @@ def test_rows_without_a_target_are_left_out():
 @pytest.mark.parametrize(
     ("cells", "task", "words"),
     [
-        (["a", "", "", "", ""], "auto", "has a value in 12 rows: at least 20"),
+        (["a", "", "", "", ""], "auto", "has a value in only 12 rows: at least 20"),
         (["a"], "auto", "is 'a' in every row"),
         (["5"], "regression", "is 5 in every row"),
         (["2020-01-01", "2020-05-01"], "auto", "holds dates"),

@@ -70,7 +70,7 @@ def test_a_table_of_strings_dates_and_gaps(command, folder, flats):
         "Column 'id' is left out: it numbers the rows.",
         "Column 'country' is left out: every row has the same value, 'CH'.",
         "Column 'comment' is left out: it is free text",
-        "Column 'area': 'large' (line 9) cannot be read: taken as missing.",
+        "Column 'area': 'large' (line 9) cannot be read, taken as missing.",
     ]:
         assert words in errors
     page = (folder / "model.html").read_text()
@@ -290,12 +290,12 @@ GOOD = f"x,kind,n\n{ROWS}"
         (GOOD, "--target zzz", 2, "It has 'x', 'kind', 'n'."),
         (ROWS, "--target kind", 2, "(The first line of a table must name its columns.)"),
         (GOOD, "--target kind --ignore nn", 2, "--ignore: a.csv has no column 'nn'"),
-        (GOOD, "--target kind --ignore kind", 2, "'kind' is the target: it is needed"),
+        (GOOD, "--target kind --ignore kind", 2, "'kind' is the target, which is needed"),
         (
             GOOD,
             "--target kind --test 1.5",
             2,
-            "1.5 is not a fraction of the rows: give one between 0 and",
+            "1.5 is not a fraction of the rows: choose one between 0 and",
         ),
         (GOOD, "--target kind --test nan", 2, "nan is not a fraction of the rows"),
         (GOOD, "--target kind --task guess", 2, "'guess' is not one of 'auto', 'classification'"),
@@ -304,12 +304,17 @@ GOOD = f"x,kind,n\n{ROWS}"
         (GOOD, "--target kind --out ./", 2, "the name is missing after the folder"),
         (GOOD, "--target kind --out no/m", 1, "there is no folder 'no' to write 'm.gl' to"),
         (GOOD, "--target kind --test 0.01", 1, "leaves 59 rows to learn from and 1 to test on"),
-        (GOOD, "--target kind --task regression", 1, "which is no finite number"),
+        (GOOD, "--target kind --task regression", 1, "which is not a finite number"),
         (GOOD, "--target kind --ignore x --ignore n", 1, "has no column to learn from"),
         (GOOD, "--target kind --set activation=['relu']", 1, "1 entries for 2 hidden layers"),
         (GOOD + "inf,a,3\n", "--target kind", 1, "column 'x' has an infinite value in line 62"),
         (GOOD + "3,c,3\n", "--target kind", 1, "1 class of a single row, 'c' (line 62)"),
-        ("x,y\n" + "1,2\n" * 5, "--target y", 1, "has a value in 5 rows: at least 20 are needed"),
+        (
+            "x,y\n" + "1,2\n" * 5,
+            "--target y",
+            1,
+            "a value in only 5 rows: at least 20 are needed",
+        ),
         ("x,y\n" + "1,2\n3,2\n" * 20, "--target y", 1, "is '2' in every row"),
         ("x,y\n", "--target y", 1, "has a header and no rows"),
     ],
@@ -326,5 +331,5 @@ def test_mistakes_are_one_line(command, write, folder, data, args, code, words):
 def test_words_that_look_like_infinity_are_words():
     problems = [training.Problem(3, "x", "infant")]
     assert training.unreadable_cells(problems, "line") == [
-        "Column 'x': 'infant' (line 3) cannot be read: taken as missing."
+        "Column 'x': 'infant' (line 3) cannot be read, taken as missing."
     ]

@@ -166,12 +166,12 @@ def convolution(to: str, first: str, second: str, names: str, result: str) -> An
     `names` are the letters of the arguments, y, w or x, and `result` that of the cotangent.
     """
 
-    def twin(g: Any, ans: Any, *args: Any, frame: Any, groups: int, size: Any = None) -> Any:
+    def twin(g: Any, ans: Any, *args: Any, window: Any, groups: int, size: Any = None) -> Any:
         known = {**dict(zip(names, args, strict=False)), result: g}
         shape = {name: np.shape(known[name]) for name in "ywx" if known.get(name) is not None}
         found = np.zeros(np.shape(known[to]))
         n, channels, *size = shape["x"]
-        for at_y, at_w, at_x in terms(n, channels, shape["w"][0], tuple(size), frame, groups):
+        for at_y, at_w, at_x in terms(n, channels, shape["w"][0], tuple(size), window, groups):
             at = {"y": at_y, "w": at_w, "x": at_x}
             found[at[to]] += known[first][at[first]] * known[second][at[second]]
         return found
@@ -179,9 +179,9 @@ def convolution(to: str, first: str, second: str, names: str, result: str) -> An
     return twin
 
 
-def max_pool(g: Any, y: Any, x: Any, frame: Any) -> Any:
+def max_pool(g: Any, y: Any, x: Any, window: Any) -> Any:
     found, seen = np.zeros(x.shape), set()
-    for place, _, met in meetings(x.shape[2:], frame):
+    for place, _, met in meetings(x.shape[2:], window):
         if met is None:
             continue
         for nc in np.ndindex(x.shape[:2]):
@@ -191,19 +191,19 @@ def max_pool(g: Any, y: Any, x: Any, frame: Any) -> Any:
     return found
 
 
-def avg_pool(g: Any, y: Any, x: Any, frame: Any) -> Any:
+def avg_pool(g: Any, y: Any, x: Any, window: Any) -> Any:
     found = np.zeros(x.shape)
-    for place, _, met in meetings(x.shape[2:], frame):
+    for place, _, met in meetings(x.shape[2:], window):
         if met is not None:
-            found[(..., *met)] += g[(..., *place)] / np.prod(frame.kernel)
+            found[(..., *met)] += g[(..., *place)] / np.prod(window.kernel)
     return found
 
 
-def avg_unpool(g: Any, y: Any, x: Any, size: Any, frame: Any) -> Any:
+def avg_unpool(g: Any, y: Any, x: Any, size: Any, window: Any) -> Any:
     found = np.zeros(x.shape)
-    for place, _, met in meetings(size, frame):
+    for place, _, met in meetings(size, window):
         if met is not None:
-            found[(..., *place)] += g[(..., *met)] / np.prod(frame.kernel)
+            found[(..., *place)] += g[(..., *met)] / np.prod(window.kernel)
     return found
 
 
@@ -426,7 +426,7 @@ TWINS: dict[str, dict[str, Any]] = {
     "gl.convolve": {
         "x": convolution("x", "w", "y", "xwb", "y"),
         "w": convolution("w", "y", "x", "xwb", "y"),
-        "b": lambda g, y, x, w, b, frame, groups: g.sum((0, *range(2, g.ndim))),
+        "b": lambda g, y, x, w, b, window, groups: g.sum((0, *range(2, g.ndim))),
     },
     "gl.conv_input": {
         "y": convolution("y", "w", "x", "yw", "x"), "w": convolution("w", "y", "x", "yw", "x"),

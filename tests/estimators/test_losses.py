@@ -159,10 +159,10 @@ def test_a_loss_of_ones_own_takes_a_logit_for_each_class(target):
 @pytest.mark.parametrize(
     ("fn", "message"),
     [
-        (lambda output, target: output[:, None] - target[None, :], r"gave shape \(150, 150\)"),
-        (lambda output, target: (output - target)[:10], r"gave shape \(10,\).*150 samples"),
-        (lambda output, target: 0.5, "gave 0.5, which is not a Tensor"),
-        (lambda output, target: None, "gave None, which is not a Tensor"),
+        (lambda output, target: output[:, None] - target[None, :], r"returned shape \(150, 150\)"),
+        (lambda output, target: (output - target)[:10], r"returned shape \(10,\).*150 samples"),
+        (lambda output, target: 0.5, "returned 0.5, which is not a Tensor"),
+        (lambda output, target: None, "returned None, which is not a Tensor"),
         (lambda output: output.mean(), "argument"),
     ],
 )

@@ -107,7 +107,7 @@ def test_a_metric_without_weights_is_called_without():
 
 @pytest.mark.parametrize("answer", ["high", None, {"f1": 1.0}])
 def test_a_scorer_must_give_a_number(answer):
-    with pytest.raises(TypeError, match="expected a number"):
+    with pytest.raises(TypeError, match="not a number"):
         make(scoring=lambda model, X, y: answer).fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
 
 

@@ -107,13 +107,13 @@ def test_samples_are_taken_as_many_at_a_time_as_fit_the_cache(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     x, w, g = normal(5, 2, 4, 4), normal(3, 2, 3, 3), normal(5, 3, 2, 2)
-    frame = rules.window("conv2d", x, (3, 3), 1, 0)
+    window = rules.make_window("conv2d", x, (3, 3), 1, 0)
 
     def all_three() -> Any:
         return (
-            rules.convolve(x, w, frame=frame, groups=1),
-            rules.conv_input(g, w, size=(4, 4), frame=frame, groups=1),
-            rules.conv_weight(g, x, frame=frame, groups=1),
+            rules.convolve(x, w, window=window, groups=1),
+            rules.conv_input(g, w, size=(4, 4), window=window, groups=1),
+            rules.conv_weight(g, x, window=window, groups=1),
         )
 
     whole = all_three()
@@ -158,7 +158,7 @@ def test_lists_and_numbers_of_other_types_are_taken() -> None:
         (ValueError, r"padding .* at least 0 .* not \(1, -1\)", {"padding": (1, -1)}),
         (ValueError, r"padding .* not 'some'", {"padding": "some"}),
         (ValueError, r"dilation .* not \(1, 1, 1\)", {"dilation": (1, 1, 1)}),
-        (ValueError, r"groups must be a whole number of at least 1, not 0", {"groups": 0}),
+        (ValueError, r"groups must be an integer of at least 1, not 0", {"groups": 0}),
         (ValueError, r"'same' is for stride 1, not \(2, 2\)", {"padding": "same", "stride": 2}),
     ],
 )

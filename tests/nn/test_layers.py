@@ -113,7 +113,7 @@ def test_linear_starts_within_the_bound_and_from_the_seed() -> None:
     [
         (
             lambda: nn.Linear([64, 32], 10),
-            r"Linear takes an integer as in_features.*\[64, 32\]",
+            r"Linear: in_features must be an integer, not .*\[64, 32\]",
         ),
         (lambda: nn.Linear(64, [10]), "out_features"),
         (lambda: nn.Linear(2.5, 1), "2.5"),  # type: ignore[arg-type]
@@ -127,7 +127,7 @@ def test_sizes_are_integers(make: Any, message: str) -> None:
 
 
 def test_sizes_are_positive() -> None:
-    with pytest.raises(ValueError, match=r"Linear needs at least 1 as out_features, not 0"):
+    with pytest.raises(ValueError, match=r"Linear: out_features must be at least 1, not 0"):
         nn.Linear(3, 0)
 
 

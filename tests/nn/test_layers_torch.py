@@ -11,6 +11,7 @@ import gradlite as gl
 from gradlite.nn import init
 from gradlite.nn import layers as nn
 from gradlite.nn.embedding import Bilinear, Embedding
+from tests.nn.test_convolution_torch import MADE, Ours
 
 torch = pytest.importorskip("torch", reason="torch is not installed: no peer to compare with")
 
@@ -35,6 +36,7 @@ PAIRS = {
     "Embedding with padding": (
         lambda: Embedding(4, 2, -1), lambda: torch.nn.Embedding(4, 2, -1), (INDICES,),
     ),
+    "Identity": (lambda: nn.Identity(), lambda: torch.nn.Identity(), (X,)),
     "deep": (lambda: deep(nn), lambda: deep(torch.nn), (X,)),
     **{
         name: (lambda make=make: make(nn), lambda make=make: make(torch.nn), (X,))
@@ -49,6 +51,14 @@ PAIRS = {
         }.items()
     },
 }  # fmt: skip
+
+
+def test_every_layer_is_compared() -> None:
+    made = [make() for make, _, _ in PAIRS.values()] + [make(Ours) for make, _ in MADE.values()]
+    compared = {type(part) for module in made for part in module.modules()}
+    exported = {x for x in vars(gl.nn).values() if isinstance(x, type) and issubclass(x, nn.Module)}
+    # Dropout draws from another generator, and PyTorch has no Residual.
+    assert exported - compared == {nn.Module, nn.Dropout, nn.Residual}
 
 
 @pytest.mark.parametrize("name", PAIRS)

@@ -529,7 +529,7 @@ def test_cross_entropy_refuses_integer_logits() -> None:
         (lambda z, w: gl.cross_entropy(z, np.array([0, 1]), w), "weight= for classes, sample_weig"),
         (lambda z, w: gl.cross_entropy(z, np.array([0, 1]), w.tolist()), "not list.*weight= for"),
         (lambda z, w: gl.bce_with_logits(z, z, w), "bce_with_logits.*sample_weight= for rows"),
-        (lambda z, w: gl.mse(z, z, w), r"mse: reduction is .*not ndarray. Pass weights by name: s"),
+        (lambda z, w: gl.mse(z, z, w), r"mse: reduction is .*not ndarray. Pass weights by keyword"),
         (lambda z, w: gl.mse(z, z, True), "reduction is .*not bool"),
         (lambda z, w: gl.huber(z, z, "mean"), "huber.*delta, a number, not str.*reduction="),
         (lambda z, w: gl.huber(z, z, w), "huber.*delta, a number, not ndarray.*sample_weight="),

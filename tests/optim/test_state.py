@@ -169,7 +169,7 @@ def no_step(state):
         (lose, "bias has no count of steps"),
         (other_kind, r"the hyperparameters .* not .*'eps'"),
         (scheduled, "its lr was a schedule, which is not saved"),
-        (negative, "lr must be a number, 0 or more and finite, or a schedule; it is -1.0"),
+        (negative, "lr must be a number, 0 or more and finite, or a schedule, not -1.0"),
         (no_groups, "it has 0 groups, not 1"),
         (no_step, "its step is -1"),
         (dict.clear, "in place of 'step', 'groups' and 'state'"),

@@ -1,4 +1,4 @@
-"""The derivative rules: one line a function, siblings beside siblings."""
+"""The derivative rules: one line for each function, grouped by topic."""
 
 from gradlite.autodiff.rules import (
     activations,

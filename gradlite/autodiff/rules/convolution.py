@@ -1,4 +1,4 @@
-"""Convolution: a window slides along an array, and what it meets is multiplied and summed.
+"""Convolution: a window slides along an array; the elements it covers are multiplied and summed.
 
 A convolution is bilinear in its input x and its weight w. For a cotangent g of its output, the
 number ``<g, convolve(x, w)>`` is linear in g, x and w alike, and its gradients are three
@@ -8,13 +8,13 @@ operations::
     conv_input(g, w)      the gradient by x
     conv_weight(g, x)     the gradient by w
 
-Each is bilinear in its turn and has the other two as its gradients: three rules of one line close
-the circle, for derivatives of any order.
+Each is bilinear as well, and has the other two as its gradients: three rules of one line give
+derivatives of any order.
 
-The work is done by matrix products: every place of the window becomes a column of a matrix
+The work is done by matrix products: every position of the window becomes a column of a matrix
 (im2col: Chellapilla, Puri and Simard, "High performance convolutional neural networks for document
 processing", IWFHR 2006). Columns are made for a few samples at a time, so that they stay in the
-cache, and no array of many times the size of the input comes to be.
+cache, and no array is many times as large as the input.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ from gradlite.errors import ShapeError
 Size = tuple[int, ...]
 
 CACHED = 2**20
-"""How many bytes of columns to make at a time: what fits the second-level cache of a core."""
+"""How many bytes of columns to make at a time: what fits into the second-level cache of a core."""
 
 # -- windows ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Window:
-    """A window that slides along the last axes of an array; each attribute has an entry an axis.
+    """A window that slides along the last axes of an array; attributes have an entry for each axis.
 
     Attributes
     ----------
     kernel : tuple of int
-        How many elements it covers.
+        The number of elements that it covers.
     stride : tuple of int
         How far it moves.
     padding : tuple of (int, int)
-        How many elements are put before and after the array.
+        The number of elements added before and after the array.
     dilation : tuple of int
-        How far apart the covered elements are.
+        The distance between the covered elements.
     """
 
     kernel: Size
@@ -68,25 +68,25 @@ class Window:
         return tuple(n + p + q for n, (p, q) in zip(size, self.padding, strict=True))
 
     def places(self, size: Size) -> Size:
-        """Count the places of the window along axes of these lengths."""
-        each = zip(self.padded_size(size), self.spans(), self.stride, strict=True)
-        return tuple((n - span) // s + 1 for n, span, s in each)
+        """Return the numbers of positions of the window along axes of these lengths."""
+        axes = zip(self.padded_size(size), self.spans(), self.stride, strict=True)
+        return tuple((n - span) // s + 1 for n, span, s in axes)
 
     def covered(self, size: Size) -> list[tuple[Any, ...]]:
-        """Return, for each element of the kernel, the index of what it meets at all places."""
-        each = zip(self.kernel, self.dilation, self.places(size), self.stride, strict=True)
+        """Return, for each element of the kernel, the index of what it covers at all positions."""
+        axes = zip(self.kernel, self.dilation, self.places(size), self.stride, strict=True)
         slices = [
-            [slice(i, i + (m - 1) * s + 1, s) for i in range(0, k * d, d)] for k, d, m, s in each
+            [slice(i, i + (m - 1) * s + 1, s) for i in range(0, k * d, d)] for k, d, m, s in axes
         ]
         return [(..., *index) for index in product(*slices)]
 
     def inside(self, size: Size) -> tuple[Any, ...]:
-        """Return the index that takes the padding away."""
-        each = zip(size, self.padding, strict=True)
-        return (..., *(slice(p, p + n) for n, (p, _) in each))
+        """Return the index that removes the padding."""
+        axes = zip(size, self.padding, strict=True)
+        return (..., *(slice(p, p + n) for n, (p, _) in axes))
 
     def pad(self, x: Any, fill: float = 0.0) -> Any:
-        """Put the padding around `x`."""
+        """Return `x` with the padding around it."""
         if not any(map(any, self.padding)):
             return x
         size = x.shape[2:]
@@ -95,8 +95,10 @@ class Window:
         return padded
 
 
-def window(name: str, x: Any, kernel: Size, stride: Any, padding: Any, dilation: Any = 1) -> Window:
-    """Make the window that slides along `x` of what users write, and check that it fits."""
+def make_window(
+    name: str, x: Any, kernel: Size, stride: Any, padding: Any, dilation: Any = 1
+) -> Window:
+    """Make the window that slides along `x` from a user's arguments, and check that it fits."""
     axes = len(kernel)
     stride = for_each_axis(name, "stride", stride, axes)
     dilation = for_each_axis(name, "dilation", dilation, axes)
@@ -120,48 +122,49 @@ def window(name: str, x: Any, kernel: Size, stride: Any, padding: Any, dilation:
 
 
 def for_each_axis(name: str, option: str, value: Any, axes: int, least: int = 1) -> Size:
-    """Return a whole number for each axis."""
-    each = value if isinstance(value, (tuple, list)) else (value,) * axes
-    if len(each) != axes or not all(isinstance(n, (int, np.integer)) and n >= least for n in each):
+    """Return an integer for each axis."""
+    sizes = value if isinstance(value, (tuple, list)) else (value,) * axes
+    fits = all(isinstance(n, (int, np.integer)) and n >= least for n in sizes)
+    if len(sizes) != axes or not fits:
         several = f" or {axes} of them" if axes > 1 else ""
         raise ValueError(
-            f"{name}: {option} must be a whole number of at least {least}{several}, not {value!r}."
+            f"{name}: {option} must be an integer of at least {least}{several}, not {value!r}."
         )
-    return tuple(map(int, each))
+    return tuple(map(int, sizes))
 
 
-def at_a_time(n: int, each: int) -> int:
-    """Return how many of `n` samples, which take up `each` bytes, fit the cache."""
-    return max(1, min(n, CACHED // max(1, each)))
+def at_a_time(n: int, per_sample: int) -> int:
+    """Return how many of `n` samples, of `per_sample` bytes, fit into the cache."""
+    return max(1, min(n, CACHED // max(1, per_sample)))
 
 
 # -- convolution ------------------------------------------------------------------------------
 
 
 @primitive(opaque=True)
-def convolve(x: Any, w: Any, b: Any = None, *, frame: Window, groups: int) -> Any:
-    """Sum the products of `w` and what it meets, in all channels of its group, and add `b`."""
-    places = frame.places(x.shape[2:])
+def convolve(x: Any, w: Any, b: Any = None, *, window: Window, groups: int) -> Any:
+    """Sum the products of `w` and what it covers, in all channels of its group, and add `b`."""
+    places = window.places(x.shape[2:])
     dtype = np.result_type(*(a for a in (x, w, b) if a is not None))
     y = np.empty((len(x), groups, len(w) // groups, prod(places)), dtype)
     matrices = w.reshape(groups, len(w) // groups, -1)
-    for part, block in columns(x, frame, groups):
+    for part, block in columns(x, window, groups):
         np.matmul(matrices, block, out=y[part])
         if b is not None:
             y[part] += b.reshape(groups, -1, 1)
     return y.reshape(len(x), len(w), *places)
 
 
-def columns(x: Any, frame: Window, groups: int) -> Iterator[tuple[slice, Any]]:
-    """Yield, for a few samples at a time, the matrices whose columns are what the window meets.
+def columns(x: Any, window: Window, groups: int) -> Iterator[tuple[slice, Any]]:
+    """Yield, for a few samples at a time, the matrices whose columns are what the window covers.
 
-    Their shape is (samples, groups, elements of the window in all channels of a group, places).
+    Their shape is (samples, groups, elements of the window in all channels of a group, positions).
     """
     n, channels, *size = x.shape
-    places, covered = frame.places(tuple(size)), frame.covered(tuple(size))
+    places, covered = window.places(tuple(size)), window.covered(tuple(size))
     shape = (channels, len(covered), *places)
     matrix = (groups, channels // groups * len(covered), prod(places))
-    x = frame.pad(x)
+    x = window.pad(x)
     step = at_a_time(n, prod(shape) * x.itemsize)
     buffer = np.empty((step, *shape), x.dtype)
     for start in range(0, n, step):
@@ -172,11 +175,11 @@ def columns(x: Any, frame: Window, groups: int) -> Iterator[tuple[slice, Any]]:
 
 
 @primitive(opaque=True)
-def conv_input(g: Any, w: Any, *, size: Size, frame: Window, groups: int) -> Any:
-    """Add `w`, times each entry of `g`, to what it met in an input of this `size` (col2im)."""
-    channels, covered = w.shape[1] * groups, frame.covered(size)
+def conv_input(g: Any, w: Any, *, size: Size, window: Window, groups: int) -> Any:
+    """Add `w`, times each entry of `g`, to what it covered in an input of this `size` (col2im)."""
+    channels, covered = w.shape[1] * groups, window.covered(size)
     matrices = w.reshape(groups, len(w) // groups, -1).swapaxes(1, 2)
-    x = np.zeros((len(g), channels, *frame.padded_size(size)), np.result_type(g, w))
+    x = np.zeros((len(g), channels, *window.padded_size(size)), np.result_type(g, w))
     shape = (channels, len(covered), *g.shape[2:])
     step = at_a_time(len(g), prod(shape) * x.itemsize)
     for start in range(0, len(g), step):
@@ -184,15 +187,15 @@ def conv_input(g: Any, w: Any, *, size: Size, frame: Window, groups: int) -> Any
         block = np.matmul(matrices, rows(g[part], groups)).reshape(-1, *shape)
         for i, index in enumerate(covered):
             x[part][index] += block[:, :, i]
-    return x[frame.inside(size)]
+    return x[window.inside(size)]
 
 
 @primitive(opaque=True)
-def conv_weight(g: Any, x: Any, *, frame: Window, groups: int) -> Any:
-    """Sum the products of `g` and what each entry of a weight meets."""
-    shape = (g.shape[1], x.shape[1] // groups, *frame.kernel)
+def conv_weight(g: Any, x: Any, *, window: Window, groups: int) -> Any:
+    """Sum the products of `g` and what each entry of a weight covers."""
+    shape = (g.shape[1], x.shape[1] // groups, *window.kernel)
     w = np.zeros((groups, shape[0] // groups, prod(shape[1:])), np.result_type(g, x))
-    for part, block in columns(x, frame, groups):
+    for part, block in columns(x, window, groups):
         w += np.matmul(rows(g[part], groups), block.swapaxes(2, 3)).sum(0)
     return w.reshape(shape)
 
@@ -204,22 +207,22 @@ def rows(g: Any, groups: int) -> Any:
 
 defvjp(
     convolve,
-    lambda g, ans, x, w, b, frame, groups: conv_input(
-        g, w, size=x.shape[2:], frame=frame, groups=groups
+    lambda g, ans, x, w, b, window, groups: conv_input(
+        g, w, size=x.shape[2:], window=window, groups=groups
     ),
-    lambda g, ans, x, w, b, frame, groups: conv_weight(g, x, frame=frame, groups=groups),
-    lambda g, ans, x, w, b, frame, groups: np.sum(g, axis=(0, *range(2, g.ndim))),
+    lambda g, ans, x, w, b, window, groups: conv_weight(g, x, window=window, groups=groups),
+    lambda g, ans, x, w, b, window, groups: np.sum(g, axis=(0, *range(2, g.ndim))),
 )
 defvjp(
     conv_input,
-    lambda g, ans, y, w, size, frame, groups: convolve(g, w, frame=frame, groups=groups),
-    lambda g, ans, y, w, size, frame, groups: conv_weight(y, g, frame=frame, groups=groups),
+    lambda g, ans, y, w, size, window, groups: convolve(g, w, window=window, groups=groups),
+    lambda g, ans, y, w, size, window, groups: conv_weight(y, g, window=window, groups=groups),
 )
 defvjp(
     conv_weight,
-    lambda g, ans, y, x, frame, groups: convolve(x, g, frame=frame, groups=groups),
-    lambda g, ans, y, x, frame, groups: conv_input(
-        y, g, size=x.shape[2:], frame=frame, groups=groups
+    lambda g, ans, y, x, window, groups: convolve(x, g, window=window, groups=groups),
+    lambda g, ans, y, x, window, groups: conv_input(
+        y, g, size=x.shape[2:], window=window, groups=groups
     ),
 )
 
@@ -282,13 +285,12 @@ def conv2d(
     stride : int or (int, int), default 1
         How far the kernel moves.
     padding : int, (int, int), 'same' or 'valid', default 0
-        How many zeros are put on each side: with 'same' (for stride 1) as many as let y have
-        the height and width of x, with 'valid' none.
+        The number of zeros added on each side; 'same' (for stride 1) adds as many as give y the
+        height and width of x, 'valid' adds none.
     dilation : int or (int, int), default 1
-        How far apart the elements are that the kernel meets.
+        The distance between the elements that the kernel covers.
     groups : int, default 1
-        Channels and out_channels are parted into so many groups that are convolved by
-        themselves.
+        Channels and out_channels are split into this many groups, each convolved by itself.
 
     Returns
     -------
@@ -300,7 +302,7 @@ def conv2d(
     ShapeError
         If the shapes do not fit each other or `groups`, or the kernel is larger than x.
     ValueError
-        If stride, padding, dilation or groups is no such number.
+        If stride, padding, dilation or groups is not such a number.
 
     Examples
     --------
@@ -324,7 +326,7 @@ def convolution(
     dilation: Any,
     groups: Any,
 ) -> Any:
-    """Check the arguments of a convolution, and carry it out."""
+    """Check the arguments of a convolution, and compute it."""
     x, weight = as_given(x), as_given(weight)
     spatial = ("length",) if axes == 1 else ("height", "width")
     check_axes(name, x, spatial)
@@ -347,19 +349,19 @@ def convolution(
                 f"{name}: a weight of shape {weight.shape} needs a bias of shape "
                 f"{weight.shape[:1]}, not {bias.shape}."
             )
-    frame = window(name, x, weight.shape[2:], stride, padding, dilation)
-    return convolve(x, weight, bias, frame=frame, groups=groups)
+    window = make_window(name, x, weight.shape[2:], stride, padding, dilation)
+    return convolve(x, weight, bias, window=window, groups=groups)
 
 
 def as_given(x: Any) -> Any:
-    """Leave arrays and Tensors as they are; make arrays of lists."""
+    """Return arrays and Tensors as they are, and lists as arrays."""
     return x if hasattr(x, "shape") else np.asarray(x)
 
 
 def check_axes(name: str, x: Any, spatial: tuple[str, ...]) -> None:
-    """Raise ShapeError if the axes after those of samples and channels are not these."""
+    """Raise ShapeError unless `x` has axes for samples, channels and `spatial`."""
     if x.ndim != 2 + len(spatial):
         raise ShapeError(
             f"{name}: the input must have shape (n, channels, {', '.join(spatial)}), not "
-            f"{x.shape}. For one sample, or one channel, give it that axis of length 1."
+            f"{x.shape}. A single sample, or a single channel, needs an axis of length 1."
         )

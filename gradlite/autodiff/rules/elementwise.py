@@ -1,8 +1,8 @@
 """Rules of the elementwise functions: the calculus table.
 
-``g`` is the cotangent of the output ``ans``; ``x``, ``y`` are the arguments. Formulas that a
-table of derivatives has stand here as they stand there; a note says where a convention was
-needed (ties, points without a derivative).
+``g`` is the cotangent of the output ``ans``; ``x``, ``y`` are the arguments. Formulas are those of
+any table of derivatives; a note says where a convention was needed (ties, points without a
+derivative).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LN2, LN10 = log(2.0), log(10.0)
 
 
 def nonzero(x: Any) -> Any:
-    """Replace zeros by Inf, so that dividing by the result gives 0 in their place."""
+    """Return `x` with Inf in place of zeros, so that dividing by it gives 0 there."""
     return np.where(x == 0, np.inf, x)
 
 

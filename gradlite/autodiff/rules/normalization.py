@@ -82,7 +82,7 @@ def channel_mean(x: Any) -> Any:
 
 
 def across(v: Any, x: Any) -> Any:
-    """Let a vector with an entry for each channel, or None, broadcast against x."""
+    """Return a vector with an entry for each channel, or None, in a shape that broadcasts to x."""
     return v if x.ndim == 2 or v is None else v[:, None]
 
 
@@ -125,7 +125,7 @@ def batch_norm(
         The running mean and variance of each channel. They are updated in place, to
         ``(1 - momentum) * old + momentum * new``, where the new variance is the unbiased one.
     momentum : float, default 0.1
-        The part of the new statistics.
+        The weight of the new statistics.
 
     Returns
     -------
@@ -211,7 +211,7 @@ def row_mean(x: Any) -> Any:
 
 
 def in_rows(x: Any, shape: tuple[int, ...]) -> Any:
-    """Put the last axes, which have this `shape`, into one, and all others into another."""
+    """Join the last axes, which have this `shape`, into one, and all others into another."""
     if x.ndim == 2 and len(shape) == 1:
         return x
     return np.reshape(x, (prod(x.shape[: x.ndim - len(shape)]), prod(shape)))

@@ -1,4 +1,4 @@
-"""Pooling: the maximum or the mean of what a window meets that slides along images."""
+"""Pooling: the maximum or the mean of what a window covers while it slides along images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gradlite.autodiff.rules.convolution import (
     as_given,
     check_axes,
     for_each_axis,
-    window,
+    make_window,
 )
 from gradlite.autodiff.rules.indexing import untake
 
@@ -23,10 +23,10 @@ from gradlite.autodiff.rules.indexing import untake
 
 
 @primitive(opaque=True)
-def max_pool(x: Any, *, frame: Window) -> Any:
-    """Return the maximum at each place of the window."""
-    first, *others = frame.covered(x.shape[2:])
-    x = frame.pad(as_float(x), -np.inf)
+def max_pool(x: Any, *, window: Window) -> Any:
+    """Return the maximum at each position of the window."""
+    first, *others = window.covered(x.shape[2:])
+    x = window.pad(as_float(x), -np.inf)
     ans = x[first].copy()
     for index in others:
         np.maximum(ans, x[index], out=ans)
@@ -34,12 +34,12 @@ def max_pool(x: Any, *, frame: Window) -> Any:
 
 
 @primitive(opaque=True)
-def first_maximum(x: Any, ans: Any, *, frame: Window) -> Any:
-    """Find where in ``x.ravel()`` each maximum is met first; ``x.size`` if nowhere, for NaN."""
-    covered = frame.covered(x.shape[2:])
-    padded = frame.pad(x, np.nan)  # which equals nothing
-    # The element that comes first has the highest rank. In small integers and without branches,
-    # this takes a fifth of the time of masked copies.
+def first_maximum(x: Any, ans: Any, *, window: Window) -> Any:
+    """Return where in ``x.ravel()`` each maximum is first; ``x.size`` if nowhere, for NaN."""
+    covered = window.covered(x.shape[2:])
+    padded = window.pad(x, np.nan)  # which equals nothing
+    # The first element has the highest rank. With small integers and no branches, this takes a
+    # fifth of the time of masked copies.
     small = np.min_scalar_type(len(covered))
     rank = np.zeros(ans.shape, small)
     for i, index in enumerate(reversed(covered), 1):
@@ -47,7 +47,7 @@ def first_maximum(x: Any, ans: Any, *, frame: Window) -> Any:
     n, channels, height, width = x.shape
     rows, places = (
         np.arange(m) * s - p
-        for m, s, (p, _) in zip(ans.shape[2:], frame.stride, frame.padding, strict=True)
+        for m, s, (p, _) in zip(ans.shape[2:], window.stride, window.padding, strict=True)
     )
     images = np.arange(n * channels).reshape(n, channels, 1, 1)
     corner = (images * height + rows[:, None]) * width + places
@@ -58,8 +58,8 @@ def first_maximum(x: Any, ans: Any, *, frame: Window) -> Any:
 NON_DIFFERENTIABLE.add(first_maximum)
 defvjp(
     max_pool,
-    lambda g, ans, x, frame: np.reshape(
-        untake(np.ravel(g), index=first_maximum(x, ans, frame=frame), shape=(x.size + 1,))[:-1],
+    lambda g, ans, x, window: np.reshape(
+        untake(np.ravel(g), index=first_maximum(x, ans, window=window), shape=(x.size + 1,))[:-1],
         x.shape,
     ),
     masks=True,
@@ -73,9 +73,9 @@ def max_pool2d(
     padding: int | Size = 0,
     dilation: int | Size = 1,
 ) -> Any:
-    """Return the maximum of what a window meets that slides along images.
+    """Return the maximum at each position of a window that slides along images.
 
-    Of elements that tie, the first gets the gradient, row by row, as in PyTorch.
+    Of elements that tie, the first in row order gets the gradient, as in PyTorch.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def max_pool2d(
     padding : int or (int, int), default 0
         How far it reaches beyond each side, at most half its size.
     dilation : int or (int, int), default 1
-        How far apart the elements are that it meets.
+        The distance between the elements that it covers.
 
     Returns
     -------
@@ -98,9 +98,9 @@ def max_pool2d(
     Raises
     ------
     ShapeError
-        If x has not four axes, or the window is larger than it.
+        If x does not have four axes, or the window is larger than x.
     ValueError
-        If another argument is no such number.
+        If another argument is not such a number.
 
     Examples
     --------
@@ -110,34 +110,34 @@ def max_pool2d(
              [13., 15.]]]])
     """
     x = as_given(x)
-    frame = pooling_window("max_pool2d", x, kernel_size, stride, padding, dilation)
-    return max_pool(x, frame=frame)
+    window = pooling_window("max_pool2d", x, kernel_size, stride, padding, dilation)
+    return max_pool(x, window=window)
 
 
 def pooling_window(
     name: str, x: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any = 1
 ) -> Window:
-    """Make the window, and check that it meets something everywhere."""
+    """Make the window, and check that it covers some element of `x` at every position."""
     check_axes(name, x, ("height", "width"))
     kernel = for_each_axis(name, "kernel_size", kernel_size, 2)
     pads = for_each_axis(name, "padding", padding, 2, least=0)
-    frame = window(name, x, kernel, kernel if stride is None else stride, pads, dilation)
-    if any(2 * p > span for p, span in zip(pads, frame.spans(), strict=True)):
+    window = make_window(name, x, kernel, kernel if stride is None else stride, pads, dilation)
+    if any(2 * p > span for p, span in zip(pads, window.spans(), strict=True)):
         raise ValueError(
-            f"{name}: padding {pads} is more than half of what the window spans, {frame.spans()}: "
-            f"it would meet nothing but padding in places."
+            f"{name}: padding {pads} is more than half of what the window spans, {window.spans()}: "
+            f"it would cover nothing but padding in places."
         )
-    return frame
+    return window
 
 
 # -- means ------------------------------------------------------------------------------------
 
 
 @primitive(opaque=True)
-def avg_pool(x: Any, *, frame: Window) -> Any:
-    """Return the mean at each place of the window, padding included."""
-    covered = frame.covered(x.shape[2:])
-    x = frame.pad(as_float(x))
+def avg_pool(x: Any, *, window: Window) -> Any:
+    """Return the mean at each position of the window, padding included."""
+    covered = window.covered(x.shape[2:])
+    x = window.pad(as_float(x))
     total = wide(x[covered[0]].copy())
     for index in covered[1:]:
         total += x[index]
@@ -145,18 +145,18 @@ def avg_pool(x: Any, *, frame: Window) -> Any:
 
 
 @primitive(opaque=True)
-def avg_unpool(g: Any, *, size: Size, frame: Window) -> Any:
-    """Spread `g` evenly over what the window met in images of this `size`."""
-    covered = frame.covered(size)
-    x = np.zeros((*g.shape[:2], *frame.padded_size(size)), g.dtype)
+def avg_unpool(g: Any, *, size: Size, window: Window) -> Any:
+    """Distribute `g` evenly over what the window covered in images of this `size`."""
+    covered = window.covered(size)
+    x = np.zeros((*g.shape[:2], *window.padded_size(size)), g.dtype)
     share = g / len(covered)
     for index in covered:
         x[index] += share
-    return x[frame.inside(size)]
+    return x[window.inside(size)]
 
 
-defvjp(avg_pool, lambda g, ans, x, frame: avg_unpool(g, size=x.shape[2:], frame=frame))
-defvjp(avg_unpool, lambda g, ans, y, size, frame: avg_pool(g, frame=frame))
+defvjp(avg_pool, lambda g, ans, x, window: avg_unpool(g, size=x.shape[2:], window=window))
+defvjp(avg_unpool, lambda g, ans, y, size, window: avg_pool(g, window=window))
 
 
 def avg_pool2d(
@@ -165,7 +165,7 @@ def avg_pool2d(
     stride: int | Size | None = None,
     padding: int | Size = 0,
 ) -> Any:
-    """Return the mean of what a window meets that slides along images.
+    """Return the mean at each position of a window that slides along images.
 
     Padding counts as zeros, as is PyTorch's default. Parameters, result and errors are those of
     `max_pool2d`.
@@ -178,4 +178,4 @@ def avg_pool2d(
              [10.5, 12.5]]]])
     """
     x = as_given(x)
-    return avg_pool(x, frame=pooling_window("avg_pool2d", x, kernel_size, stride, padding))
+    return avg_pool(x, window=pooling_window("avg_pool2d", x, kernel_size, stride, padding))

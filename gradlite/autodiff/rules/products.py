@@ -1,7 +1,7 @@
 """Rules of the products of vectors, matrices and stacks of them.
 
-A matrix is the last two axes; all others are a stack. Products that are others in disguise are
-written out in those.
+A matrix is the last two axes; all others are a stack. Products that can be expressed by others are
+written in terms of those.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ def T(x: Any) -> Any:
 
 
 def row(x: Any) -> Any:
-    """Make vectors matrices of one row."""
+    """Return vectors as matrices of one row."""
     return np.expand_dims(x, -2)
 
 
 def column(x: Any) -> Any:
-    """Make vectors matrices of one column."""
+    """Return vectors as matrices of one column."""
     return np.expand_dims(x, -1)
 
 
@@ -34,7 +34,7 @@ def column(x: Any) -> Any:
 
 
 def flat(x: Any) -> Any:
-    """Put the rows of a stack of matrices into one matrix."""
+    """Return the rows of a stack of matrices as one matrix."""
     return x if x.ndim == 2 else np.reshape(x, (prod(x.shape[:-1]), x.shape[-1]))
 
 
@@ -141,7 +141,7 @@ def _kron(a: Any, b: Any) -> Any:
 
 @primitive
 def cross(x: Any, y: Any) -> Any:
-    """Multiply vectors of three components, in the last axis, to one perpendicular to both."""
+    """Return the cross product of vectors of three components in the last axis."""
     return np.cross(x, y)
 
 

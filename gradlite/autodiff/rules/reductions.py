@@ -146,7 +146,7 @@ def reduced_axes(axis: Axis, ndim: int) -> tuple[int, ...]:
 
 
 def rows_of(a: Any, axes: tuple[int, ...]) -> Any:
-    """Put the elements that are reduced together along one last axis."""
+    """Move the elements that are reduced together to one last axis."""
     kept = tuple(n for i, n in enumerate(a.shape) if i not in axes)
     moved = np.moveaxis(a, axes, tuple(range(-len(axes), 0)))
     return np.reshape(moved, (*kept, reduced_size(a.shape, axes)))
@@ -180,7 +180,7 @@ defvjp(np.prod, prod_vjp)
 def extreme_vjp(g: Any, ans: Any, a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Differentiate a maximum or minimum; elements that tie for it share equally."""
     hit = a == restore_axes(ans, a.ndim, axis, keepdims)
-    # Whole numbers: a sum of ones in float32 stands still at 2**24.
+    # In integers: a sum of ones in float32 stops growing at 2**24.
     share = np.count_nonzero(hit, axis=axis, keepdims=True).astype(g.dtype)
     return hit * (restore_axes(g, a.ndim, axis, keepdims) / share)
 

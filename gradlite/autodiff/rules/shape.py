@@ -199,7 +199,7 @@ def _column_stack(tup: Any) -> Any:
 
 
 def _each(arrays: tuple[Any, ...], reshape: Any) -> Any:
-    """Do as ``np.atleast_nd``: one array gives one, several give a tuple."""
+    """Return what ``np.atleast_nd`` does: an array for one argument, a tuple for several."""
     done = tuple(reshape(a if hasattr(a, "ndim") else np.asarray(a)) for a in arrays)
     return done[0] if len(done) == 1 else done
 
@@ -262,7 +262,7 @@ def _array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
 def _split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
     if np.ndim(indices_or_sections) == 0 and ary.shape[axis] % int(indices_or_sections):
         raise ShapeError(
-            f"np.split cannot part an axis of length {ary.shape[axis]} into "
+            f"np.split cannot split an axis of length {ary.shape[axis]} into "
             f"{indices_or_sections} equal parts: use np.array_split."
         )
     return np.array_split(ary, indices_or_sections, axis)
@@ -285,7 +285,7 @@ def _dsplit(ary: Any, indices_or_sections: Any) -> Any:
 
 @primitive
 def unstack(x: Any) -> Any:
-    """Part an array into its entries along the first axis, in one operation."""
+    """Split an array into its entries along the first axis, in one operation."""
     return tuple(x)
 
 

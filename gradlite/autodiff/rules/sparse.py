@@ -1,6 +1,6 @@
-"""Products with sparse matrices, and rows picked from a table: the adjoint of that is one.
+"""Products with sparse matrices, and rows picked from a table, whose adjoint is such a product.
 
-The sparse matrix is data, without a gradient; scipy, which it comes from, is loaded on first use.
+The sparse matrix is data, without a gradient. scipy is loaded on first use.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def embedding(weight: Any, indices: Any, padding_idx: int | None = None) -> Any:
 
 
 def _selection(indices: Any, n: int, padding_idx: int | None, dtype: Any) -> Any:
-    """Make the sparse matrix whose product with a table picks these of its `n` rows."""
+    """Return the sparse matrix whose product with a table of `n` rows picks these rows."""
     from scipy.sparse import csr_array
 
     indices = indices.reshape(-1).astype(np.intp, copy=False)
