@@ -9,8 +9,8 @@ import numpy as np
 
 from gradlite.autodiff.operands import as_array, as_plain
 from gradlite.autodiff.precision import narrow
-from gradlite.autodiff.rule import Traced
 from gradlite.autodiff.rules import losses as rules
+from gradlite.autodiff.tensor import Tensor
 from gradlite.errors import DtypeError, ShapeError
 
 
@@ -116,7 +116,7 @@ def class_weights(
         w = row_weights("cross_entropy", sample_weight, shape)
     counted = w
     if hard:
-        target = target.numpy() if isinstance(target, Traced) else target
+        target = target.numpy() if isinstance(target, Tensor) else target
         rules.check_classes("cross_entropy", target, classes)
     if weight is not None:
         weight = check_weights("cross_entropy", "weight", weight, classes)
