@@ -71,6 +71,20 @@ def measure_gradlite(run: Run) -> Figures:
     return figures(run, forward, verified(both, lambda: check_gradients(x.grad, w.grad)))
 
 
+def measure_compiled(run: Run) -> Figures:
+    """Compile the chain, and its vector-Jacobian product."""
+    import gradlite as gl
+
+    forward = gl.compile(lambda x, w: chain(np.tanh, np.sin, x, w))
+    pull = gl.compile(lambda x, w, g: gl.vjp(lambda x, w: chain(np.tanh, np.sin, x, w), x, w)[1](g))
+
+    def both() -> None:
+        result[:] = pull(X, W, ONES)
+
+    result: list[Any] = []
+    return figures(run, lambda: forward(X, W), verified(both, lambda: check_gradients(*result)))
+
+
 def measure_torch(run: Run) -> Figures:
     """Use eager PyTorch; ``grad = None`` is what its optimisers' zero_grad does."""
     torch = use_torch(run.threads)
@@ -129,6 +143,7 @@ BENCHMARK = Benchmark(
     unit="µs per operation",
     contenders=(
         Contender("gradlite", measure_gradlite, "gradlite"),
+        Contender("compiled", measure_compiled, "gradlite"),
         Contender("torch", measure_torch, "torch"),
         Contender("mygrad", measure_mygrad, "mygrad"),
         Contender("autograd", measure_autograd, "autograd"),

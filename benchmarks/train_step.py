@@ -3,7 +3,7 @@
 float32, ReLU in the hidden layers, integer targets, mean loss, PyTorch's Adam, rate 0.001. The
 reference "numpy" is written by hand with reused buffers and an Adam in place, as a careful
 engineer writes it (_networks.py). The others are written as each library's users write them:
-gradlite with nn and optim, PyTorch eager with its fused Adam, JAX as one compiled function that
+gradlite with nn and optim, uncompiled and with `compile_step`, PyTorch eager with its fused Adam, JAX as one compiled function that
 may reuse the memory of its parameters. All start from the same weights, and before one is timed,
 five steps must have moved its parameters as the steps by hand do.
 
@@ -38,11 +38,10 @@ def measure_numpy(run: Run) -> Figures:
     return timed(run, step, lambda: params)
 
 
-def measure_gradlite(run: Run) -> Figures:
-    """Use Modules and the optimiser."""
+def network(start: Any) -> tuple[Any, Any]:
+    """Make the network of Modules, with its optimiser."""
     import gradlite as gl
 
-    start = problem(run.case)
     layers: list[gl.nn.Module] = []
     for W, b in zip(start.params[0::2], start.params[1::2], strict=True):
         layer = gl.nn.Linear(*W.shape)
@@ -50,7 +49,15 @@ def measure_gradlite(run: Run) -> Figures:
         layers += [layer, gl.nn.ReLU()]
     net = gl.nn.Sequential(*layers[:-1])
     lr, *betas, eps = ADAM
-    optimizer = gl.optim.Adam(net.parameters(), lr=lr, betas=betas, eps=eps)
+    return net, gl.optim.Adam(net.parameters(), lr=lr, betas=betas, eps=eps)
+
+
+def measure_gradlite(run: Run) -> Figures:
+    """Use Modules and the optimiser."""
+    import gradlite as gl
+
+    start = problem(run.case)
+    net, optimizer = network(start)
 
     def step() -> None:
         optimizer.zero_grad()
@@ -59,6 +66,18 @@ def measure_gradlite(run: Run) -> Figures:
         optimizer.step()
 
     return timed(run, step, lambda: [p.data.T for p in net.parameters()])
+
+
+def measure_compiled(run: Run) -> Figures:
+    """Use the same, compiled."""
+    import gradlite as gl
+
+    start = problem(run.case)
+    net, optimizer = network(start)
+    step = gl.compile_step(net, gl.cross_entropy, optimizer)
+    return timed(
+        run, lambda: step(start.x, start.targets), lambda: [p.data.T for p in net.parameters()]
+    )
 
 
 def measure_torch(run: Run) -> Figures:
@@ -136,6 +155,7 @@ BENCHMARK = Benchmark(
     contenders=(
         Contender("numpy", measure_numpy, "numpy"),
         Contender("gradlite", measure_gradlite, "gradlite"),
+        Contender("compiled", measure_compiled, "gradlite"),
         Contender("torch", measure_torch, "torch"),
         Contender("jax", measure_jax, "jax"),
     ),

@@ -66,9 +66,10 @@ def simplified(program: Program, outputs: Sequence[Any]) -> tuple[Program, list[
             if isinstance(made, Line) and not made.name:
                 made.name = line.name
     results = renewed(list(outputs))
-    new.guards = [(lines[line], holds) for line, holds in program.guards]
-    wanted = needed([*lines_in(tuple(results)), *lines_in([line for line, _ in new.guards])])
-    new.guards = [(line, holds) for line, holds in new.guards if isinstance(line, Line)]
+    guards = dict.fromkeys((lines[line], holds) for line, holds in program.guards)
+    new.guards = [(line, holds) for line, holds in guards if isinstance(line, Line)]
+    new.guards = without_implied(new)
+    wanted = needed([*lines_in(tuple(results)), *(line for line, _ in new.guards)])
     new.lines = [line for line in new.lines if line.fn is None or line.is_draw or line in wanted]
     return new, results
 
@@ -303,3 +304,45 @@ def _add(program: Program, x: Any, y: Any, **kwargs: Any) -> Any:
     (((_, (index,), _),), new) = part
     total = program.call(np.add, (program.call(operator.getitem, (x, index)), new))
     return program.call(put, (x, part[0], total))
+
+
+@identity(np.equal)
+def _equal(program: Program, x: Any, y: Any, **kwargs: Any) -> Any:
+    # ``a - a == 0`` is how the walk asks whether a number is finite.
+    if isinstance(x, Line) and x.fn is np.subtract and x.args[0] is x.args[1] and is_zero(y):
+        return program.call(np.isfinite, (x.args[0],))
+    return None
+
+
+def is_zero(x: Any) -> bool:
+    """Return whether an argument is the constant 0."""
+    return isinstance(x, (int, float)) and x == 0
+
+
+def checked_array(line: Line) -> Line | None:
+    """Return the array that a guard asks to be finite: ``isfinite(vdot(x, x))``."""
+    dot: Any = line.args[0] if line.fn is np.isfinite else None
+    same = isinstance(dot, Line) and dot.fn is np.vdot and dot.args[0] is dot.args[1]
+    return dot.args[0] if same else None
+
+
+NAN_KEEPING = {
+    np.add, np.subtract, np.multiply, np.divide, np.negative, np.square, np.dot, np.matmul,
+    np.add.reduce, np.reshape, np.transpose, np.broadcast_to, np.stack, np.concatenate, cast,
+}  # fmt: skip
+
+
+def without_implied(program: Program) -> list[tuple[Line, bool]]:
+    """Return the guards without those for NaN in what another one looks at later.
+
+    A NaN in an operand is one in the result, through all of `NAN_KEEPING`. An infinite number may
+    get lost, but changes nothing: the walk replaces NaN only.
+    """
+    checks = {checked_array(line): line for line, holds in program.guards if holds}
+    checks.pop(None, None)
+    reaches: set[Line] = set()  # what leads to a later check
+    for line in reversed(program.lines):
+        if line.fn in NAN_KEEPING and (line in reaches or line in checks):
+            reaches.update(line.inputs())
+    implied = {guard for array, guard in checks.items() if array in reaches}
+    return [(line, holds) for line, holds in program.guards if line not in implied]

@@ -86,13 +86,20 @@ class Text:
                 origin = line.origin
                 self.body.insert(written, ("", f"# {origin}"))
             for holds in guards.get(line, ()):
-                test = f"not {self._word[line]}" if holds else self._word[line]
-                self.body.append((f"if {test}: raise Retrace", ""))
+                self.body.append((f"if {'not ' * holds}{self._test(line)}: raise Retrace", ""))
         for line, tests in guards.items():
             if line.fn is None:
                 self.body[:0] = [
                     (f"if {'not ' * holds}{line.name}: raise Retrace", "") for holds in tests
                 ]
+
+    def _test(self, line: Line) -> str:
+        """Return a condition: in full, if it was written for nothing else."""
+        name, equals, expression = self.body[-1][0].partition(" = ")
+        if self._uses[line] or not equals or name != self._word[line]:
+            return self._word[line]
+        self.body.pop()
+        return expression if expression.endswith(")") else f"({expression})"
 
     # -- names ----------------------------------------------------------------------------
 
