@@ -1,6 +1,7 @@
 """What stands beside a Tensor: subclasses of arrays, pandas' objects and sparse matrices."""
 
 import operator
+from array import array
 
 import numpy as np
 import pandas as pd
@@ -182,6 +183,30 @@ def test_lists_of_axes_that_a_loop_refills_are_copied(use):
     s.reverse()
     made.sum().backward()
     (use(y, [0, 1]) * w).sum().backward()
+    np.testing.assert_array_equal(x.grad, y.grad)
+
+
+@pytest.mark.parametrize(
+    ("make", "use"),
+    [
+        (lambda: np.array(1), lambda x, i: x[i:] * 1),
+        (lambda: np.array(1), lambda x, i: x[:i, ::i] * 1),
+        (lambda: np.array(1), lambda x, i: x[[[0, 1]], i:] * 1),
+        (lambda: array("q", [1, 1]), lambda x, i: x[i]),
+        (lambda: array("q", [1, 1]), lambda x, i: x[:, i]),
+        (lambda: pd.Series([1, 1]), lambda x, i: x[i]),
+        (lambda: pd.Series([1, 1]), lambda x, i: x[i, 0]),
+        (lambda: [[1], [1]], lambda x, i: x[i]),
+    ],
+)
+def test_indices_that_a_loop_refills_are_copied(make, use):
+    x, y, index = leaf(DENSE), leaf(DENSE), make()
+    made = use(x, index)
+    w = np.arange(1.0, 1 + made.size).reshape(made.shape)
+    index[() if isinstance(index, np.ndarray) else 0] = 0
+    (made * w).sum().backward()
+    (use(y, make()) * w).sum().backward()
+    np.testing.assert_array_equal(made.data, use(leaf(DENSE), make()).data)
     np.testing.assert_array_equal(x.grad, y.grad)
 
 

@@ -38,7 +38,7 @@ class ArrayInterface(Traced):
         return iter(shape.unstack(self))
 
     def __getitem__(self: Any, index: Any) -> Any:
-        return indexing.getitem(self, index=to_data(index))
+        return indexing.getitem(self, index=indexing.as_index(index))
 
     def __setitem__(self: Any, index: Any, value: Any) -> None:
         raise TypeError(
