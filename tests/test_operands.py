@@ -68,6 +68,50 @@ def test_a_memory_map_is_an_array(tmp_path):
     np.testing.assert_array_equal(x.grad, 2 * X)
 
 
+ENTRANCES = {
+    "Tensor": lambda x: gl.Tensor(x),
+    "Tensor that shares": lambda x: gl.Tensor(x, copy=False),
+    "Parameter": lambda x: gl.nn.Parameter(x),
+    "grad": lambda x: gl.grad(np.sum)(x),
+    "jacobian": lambda x: gl.jacobian(np.sin)({"w": x}),
+    "vjp": lambda x: gl.vjp(np.sin, np.ones(x.shape))[1](x),
+    "vjp of a tree": lambda x: gl.vjp(lambda t: (t, t[:0]), np.ones(x.shape))[1]((x, x[:0])),
+    "backward": lambda x: leaf(np.ones(x.shape)).copy().backward(x),
+    "grad =": lambda x: setattr(leaf(np.ones(x.shape)), "grad", x),
+    "data =": lambda x: setattr(leaf(np.ones(x.shape)), "data", x),
+    "hook": lambda x: hooked(x).sum().backward(),
+    "hook of a result": lambda x: hooked(x, lambda t: t * 2.0).sum().backward(),
+}
+
+
+def hooked(replacement, use=lambda t: t):
+    t = use(leaf(np.ones(replacement.shape)))
+    t.register_hook(lambda g: replacement)
+    return t * 3.0
+
+
+@pytest.mark.parametrize("entrance", ENTRANCES)
+@pytest.mark.parametrize("kind", [*SUBCLASSES, "complex numbers", "objects"])
+def test_what_is_no_plain_real_array_does_not_enter(kind, entrance):
+    others = {"complex numbers": X + 1j, "objects": X.astype(object)}
+    with pytest.raises(DtypeError, match=r"meaning beyond its numbers|complex128|object"):
+        ENTRANCES[entrance]((SUBCLASSES | others)[kind])
+
+
+def test_gradients_and_data_may_be_lists_numbers_frames_and_memory_maps(tmp_path):
+    x, mapped = leaf(X), np.memmap(tmp_path / "f", float, "w+", shape=3)
+    mapped[:] = X
+    for gradient in ([1, 2, 3], pd.Series(X), mapped, X.astype(">f4"), X.astype(int)):
+        x.grad = None
+        (x * 2.0).backward(gradient)
+        np.testing.assert_array_equal(x.grad, 2.0 * X)
+        x.grad = gradient
+        x.data = gradient
+        np.testing.assert_array_equal([x.grad, x.data, gl.Tensor(gradient).data], [X, X, X])
+    x.grad = 5
+    np.testing.assert_array_equal(x.grad, [5.0, 5.0, 5.0])
+
+
 # -- pandas -----------------------------------------------------------------------------------
 
 SERIES, FRAME = pd.Series(X), pd.DataFrame([X, X + 1])

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.autodiff.rule import Rule
-from gradlite.errors import DtypeError
+from gradlite.autodiff.rule import Rule, Traced
+from gradlite.errors import DtypeError, ShapeError
 
 NUMBERS = (float, int, np.floating)
 
@@ -43,6 +43,27 @@ def as_plain(x: Any, what: str) -> Any:
         f"numbers would be lost. Use a plain array: np.asarray(x) for the numbers alone"
         f"{', or m.filled(0) and a weight of 0' if masked else ''}."
     )
+
+
+def as_real(x: Any, dtype: Any, what: str) -> Any:
+    """Return what a user gives for numbers of a Tensor, or for a gradient, as a plain array.
+
+    Raise DtypeError, which begins with `what`, for what is not real numbers alone.
+    """
+    array = np.asarray(x) if isinstance(x, Traced) else as_array(as_plain(x, what))
+    if array.dtype.kind not in "fiub":
+        raise DtypeError(f"{what} {array.dtype} data, not real numbers.")
+    return as_array(array, dtype)
+
+
+def as_replacement(new: Any, g: Any) -> Any:
+    """Return what a hook gives in place of the gradient `g`, of its shape."""
+    if np.shape(new) != np.shape(g):
+        raise ShapeError(
+            f"A hook returned a gradient of shape {np.shape(new)} in place of one of shape "
+            f"{np.shape(g)}."
+        )
+    return new if isinstance(new, Traced) else as_real(new, g.dtype, "A hook returned")
 
 
 def as_operand(x: Any, rule: Rule) -> Any:
