@@ -133,6 +133,36 @@ def test_pandas_objects_are_arrays_on_either_side(op, other):
         np.testing.assert_array_equal(x.grad, y.grad)
 
 
+@pytest.mark.parametrize("other", [SERIES, SERIES.astype("Float64"), list(X)], ids=str)
+@pytest.mark.parametrize(
+    "fn",
+    [
+        np.cross,
+        np.linalg.cross,
+        np.vecdot,
+        np.linalg.vecdot,
+        np.inner,
+        np.outer,
+        np.kron,
+        lambda a, b: np.average(a, weights=b),
+        lambda a, b: np.column_stack([a, b]),
+    ],
+)
+def test_functions_of_two_arrays_take_pandas_objects_too(fn, other):
+    for use in (lambda t, b: fn(t, b), lambda t, b: fn(b, t)):
+        x, y = leaf(X + 1.0), leaf(X + 1.0)
+        use(x, other).sum().backward()
+        use(y, X).sum().backward()
+        np.testing.assert_allclose(use(X + 1.0, X), use(x, other).data)
+        np.testing.assert_allclose(x.grad, y.grad)
+
+
+def test_weights_of_an_average_may_be_a_frame():
+    frame = pd.DataFrame([X, X + 1])
+    mean = np.average(leaf(frame.to_numpy()), axis=0, weights=frame)
+    np.testing.assert_allclose(mean.data, np.average(frame, axis=0, weights=frame))
+
+
 def test_a_matrix_product_of_pandas_says_what_to_write():
     x = leaf(X)
     np.testing.assert_array_equal((x @ FRAME.T).data, FRAME.to_numpy() @ X)
