@@ -55,7 +55,7 @@ HEADER = 1024  # bytes of the header of an array, at most
 DEEPEST = 100  # levels of a tree
 LIMITS = {int: 2**128, float: math.inf}  # the state of a random generator has 128 bits
 ARRAY_TYPES = (np.ndarray, np.memmap)
-DTYPES = re.compile(r"\|b1|[<|][iu][1248]|<[fc]\d{1,2}|[<|][US]\d{1,9}|<[mM]8(\[\w{1,12}\])?")
+DTYPES = re.compile(r"\|b1|[<|][iu][1248]|<[fc]\d{1,2}|[<|][US][1-9]\d{0,8}|<[mM]8(\[\w{1,12}\])?")
 FOREIGN = "is not a file that gradlite has saved."
 REMEDY = "save arrays, numbers, strings, None, and dicts, lists and tuples of these"
 

@@ -42,8 +42,12 @@ def test_a_rule_may_return_a_list_of_numbers():
         (lambda g, ans, x: {"x": g}, "dict"),
         (lambda g, ans, x: np.ones((3, 2)), r"\(3, 2\)"),
         (lambda g, ans, x: g * (2j * x), "complex"),
+        (lambda g, ans, x: np.full(np.shape(x), None), "object data"),
+        (lambda g, ans, x: np.full(np.shape(x), "2 x"), "<U3 data"),
+        (lambda g, ans, x: np.full(np.shape(x), np.datetime64("2020")), "datetime64.* data"),
+        (lambda g, ans, x: [[1.0], [2.0, 3.0]], "differ in shape"),
     ],
-    ids=["None", "string", "dict", "shape", "complex"],
+    ids=["None", "string", "dict", "shape", "complex", "objects", "words", "dates", "ragged"],
 )
 def test_what_no_rule_can_mean_is_named(rule, problem, point):
     square = square_with(rule)
@@ -108,6 +112,35 @@ def test_several_results_may_come_as_a_tuple_or_a_list_of_arrays_and_numbers(kin
     double, total = both(x)
     (double.sum() + 10.0 * total).backward()
     np.testing.assert_array_equal(x.grad, [12.0, 12.0])
+
+
+@pytest.mark.parametrize("point", [0.5, np.array([0.5, 1.0])], ids=["number", "array"])
+@pytest.mark.parametrize(
+    "rule", [lambda g, ans, x: (g[0], g[1]), lambda g, ans, x: np.ones((2, 1, *np.shape(x)))]
+)
+def test_the_rule_of_several_results_returns_the_shape_of_the_argument(rule, point):
+    both = gl.primitive(lambda x: (np.sin(x), np.cos(x)))
+    gl.defvjp(both, rule, multiple_outputs=True, name="both")
+    with pytest.raises(ShapeError, match=r"rule of both .*argument 0"):
+        gl.grad(lambda x: np.sum(both(x)[0]))(point)
+
+
+def test_results_of_several_shapes_sum_over_what_was_broadcast():
+    products = gl.primitive(lambda x, y: (x * y, np.sum(x)))
+    gl.defvjp(
+        products,
+        lambda g, ans, x, y: g[0] * y + g[1],
+        lambda g, ans, x, y: g[0] * x,
+        multiple_outputs=True,
+    )
+
+    def f(x, y):
+        product, total = products(x, y)
+        return np.sum(product) + 10.0 * total
+
+    by_x, by_y = gl.grad(f, (0, 1))(np.array([[1.0], [2.0]]), 3.0)
+    np.testing.assert_array_equal(by_x, [[13.0], [13.0]])
+    assert by_y == 3.0
 
 
 def test_declared_several_results_must_be_several():

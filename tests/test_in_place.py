@@ -206,6 +206,21 @@ def test_an_array_that_nobody_else_holds_becomes_a_tensor():
     gl.check_grads(buffer, (t,), order=2)
 
 
+@pytest.mark.parametrize("start", [np.eye(3) + 1.0, np.ones(3)], ids=["matrix", "vector"])
+def test_a_product_that_nobody_else_holds_becomes_a_tensor(start):
+    w = np.arange(float(start.size)).reshape(start.shape)
+
+    def walk(t):
+        h = start + 0.0
+        h @= t
+        h @= t
+        return (h * w).sum()
+
+    t = np.random.default_rng(0).normal(size=(3, 3))
+    expected = gl.grad(lambda t: (start @ t @ t * w).sum())(t)
+    np.testing.assert_allclose(gl.grad(walk)(t), expected)
+
+
 def test_an_attribute_becomes_a_tensor():
     class Cell:
         def __init__(self):
@@ -245,13 +260,26 @@ def a_list(h, t):
     return held
 
 
-@pytest.mark.parametrize("program", [another_name, the_callers, a_view, a_list])
+def a_product(h, t):
+    h @= t[:, None] * t
+
+
+@pytest.mark.parametrize("program", [another_name, the_callers, a_view, a_list, a_product])
 def test_an_array_that_others_hold_is_not_replaced_behind_their_backs(program):
     h = np.zeros(2)
     with pytest.raises(DetachError, match=r"a = a \+ t") as caught:
         program(h, leaf([1.0, 2.0]))
     assert "out=" not in str(caught.value)
     np.testing.assert_array_equal(h, [0.0, 0.0])
+
+
+def test_a_subclass_on_the_left_is_refused_as_beside_a_tensor():
+    class Meters(np.ndarray):
+        pass
+
+    length = np.ones(2).view(Meters)
+    with pytest.raises(DtypeError, match="a Meters, whose meaning"):
+        length += leaf([1.0, 2.0])
 
 
 def test_an_array_on_the_left_keeps_its_shape_and_dtype():

@@ -41,6 +41,8 @@ CONVERSIONS = {
     "quad": lambda v: integrate.quad(lambda s: s * v[0], 0, 1)[0] * v[1],
     "quad's bound": lambda v: integrate.quad(lambda s: s, 0, v[0])[0] * v[1],
     "brentq": lambda v: optimize.brentq(lambda s: s - v[0], 0, 5) * v[1],
+    "bisect": lambda v: optimize.bisect(lambda s: s - v[0], 0, 5) * v[1],
+    "brenth": lambda v: optimize.brenth(lambda s: s * v[1] - v[0], 0, 5) * v[1],
     "pickle": lambda v: pickle.loads(pickle.dumps(v * 2)).sum() + v[0],
 }
 TRANSFORMS = {

@@ -1,6 +1,7 @@
 """What stands beside a Tensor: subclasses of arrays, pandas' objects and sparse matrices."""
 
 import operator
+from array import array
 
 import numpy as np
 import pandas as pd
@@ -67,6 +68,50 @@ def test_a_memory_map_is_an_array(tmp_path):
     np.testing.assert_array_equal(x.grad, 2 * X)
 
 
+ENTRANCES = {
+    "Tensor": lambda x: gl.Tensor(x),
+    "Tensor that shares": lambda x: gl.Tensor(x, copy=False),
+    "Parameter": lambda x: gl.nn.Parameter(x),
+    "grad": lambda x: gl.grad(np.sum)(x),
+    "jacobian": lambda x: gl.jacobian(np.sin)({"w": x}),
+    "vjp": lambda x: gl.vjp(np.sin, np.ones(x.shape))[1](x),
+    "vjp of a tree": lambda x: gl.vjp(lambda t: (t, t[:0]), np.ones(x.shape))[1]((x, x[:0])),
+    "backward": lambda x: leaf(np.ones(x.shape)).copy().backward(x),
+    "grad =": lambda x: setattr(leaf(np.ones(x.shape)), "grad", x),
+    "data =": lambda x: setattr(leaf(np.ones(x.shape)), "data", x),
+    "hook": lambda x: hooked(x).sum().backward(),
+    "hook of a result": lambda x: hooked(x, lambda t: t * 2.0).sum().backward(),
+}
+
+
+def hooked(replacement, use=lambda t: t):
+    t = use(leaf(np.ones(replacement.shape)))
+    t.register_hook(lambda g: replacement)
+    return t * 3.0
+
+
+@pytest.mark.parametrize("entrance", ENTRANCES)
+@pytest.mark.parametrize("kind", [*SUBCLASSES, "complex numbers", "objects"])
+def test_what_is_no_plain_real_array_does_not_enter(kind, entrance):
+    others = {"complex numbers": X + 1j, "objects": X.astype(object)}
+    with pytest.raises(DtypeError, match=r"meaning beyond its numbers|complex128|object"):
+        ENTRANCES[entrance]((SUBCLASSES | others)[kind])
+
+
+def test_gradients_and_data_may_be_lists_numbers_frames_and_memory_maps(tmp_path):
+    x, mapped = leaf(X), np.memmap(tmp_path / "f", float, "w+", shape=3)
+    mapped[:] = X
+    for gradient in ([1, 2, 3], pd.Series(X), mapped, X.astype(">f4"), X.astype(int)):
+        x.grad = None
+        (x * 2.0).backward(gradient)
+        np.testing.assert_array_equal(x.grad, 2.0 * X)
+        x.grad = gradient
+        x.data = gradient
+        np.testing.assert_array_equal([x.grad, x.data, gl.Tensor(gradient).data], [X, X, X])
+    x.grad = 5
+    np.testing.assert_array_equal(x.grad, [5.0, 5.0, 5.0])
+
+
 # -- pandas -----------------------------------------------------------------------------------
 
 SERIES, FRAME = pd.Series(X), pd.DataFrame([X, X + 1])
@@ -86,6 +131,36 @@ def test_pandas_objects_are_arrays_on_either_side(op, other):
         made.sum().backward()
         expected.sum().backward()
         np.testing.assert_array_equal(x.grad, y.grad)
+
+
+@pytest.mark.parametrize("other", [SERIES, SERIES.astype("Float64"), list(X)], ids=str)
+@pytest.mark.parametrize(
+    "fn",
+    [
+        np.cross,
+        np.linalg.cross,
+        np.vecdot,
+        np.linalg.vecdot,
+        np.inner,
+        np.outer,
+        np.kron,
+        lambda a, b: np.average(a, weights=b),
+        lambda a, b: np.column_stack([a, b]),
+    ],
+)
+def test_functions_of_two_arrays_take_pandas_objects_too(fn, other):
+    for use in (lambda t, b: fn(t, b), lambda t, b: fn(b, t)):
+        x, y = leaf(X + 1.0), leaf(X + 1.0)
+        use(x, other).sum().backward()
+        use(y, X).sum().backward()
+        np.testing.assert_allclose(use(X + 1.0, X), use(x, other).data)
+        np.testing.assert_allclose(x.grad, y.grad)
+
+
+def test_weights_of_an_average_may_be_a_frame():
+    frame = pd.DataFrame([X, X + 1])
+    mean = np.average(leaf(frame.to_numpy()), axis=0, weights=frame)
+    np.testing.assert_allclose(mean.data, np.average(frame, axis=0, weights=frame))
 
 
 def test_a_matrix_product_of_pandas_says_what_to_write():
@@ -182,6 +257,30 @@ def test_lists_of_axes_that_a_loop_refills_are_copied(use):
     s.reverse()
     made.sum().backward()
     (use(y, [0, 1]) * w).sum().backward()
+    np.testing.assert_array_equal(x.grad, y.grad)
+
+
+@pytest.mark.parametrize(
+    ("make", "use"),
+    [
+        (lambda: np.array(1), lambda x, i: x[i:] * 1),
+        (lambda: np.array(1), lambda x, i: x[:i, ::i] * 1),
+        (lambda: np.array(1), lambda x, i: x[[[0, 1]], i:] * 1),
+        (lambda: array("q", [1, 1]), lambda x, i: x[i]),
+        (lambda: array("q", [1, 1]), lambda x, i: x[:, i]),
+        (lambda: pd.Series([1, 1]), lambda x, i: x[i]),
+        (lambda: pd.Series([1, 1]), lambda x, i: x[i, 0]),
+        (lambda: [[1], [1]], lambda x, i: x[i]),
+    ],
+)
+def test_indices_that_a_loop_refills_are_copied(make, use):
+    x, y, index = leaf(DENSE), leaf(DENSE), make()
+    made = use(x, index)
+    w = np.arange(1.0, 1 + made.size).reshape(made.shape)
+    index[() if isinstance(index, np.ndarray) else 0] = 0
+    (made * w).sum().backward()
+    (use(y, make()) * w).sum().backward()
+    np.testing.assert_array_equal(made.data, use(leaf(DENSE), make()).data)
     np.testing.assert_array_equal(x.grad, y.grad)
 
 

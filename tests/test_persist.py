@@ -423,6 +423,16 @@ def test_what_is_no_array_is_refused(tmp_path, data):
     refused(tmp_path / "f")
 
 
+@pytest.mark.parametrize("dtype", ["<U0", "|S0", "|U0", "<S0"])
+def test_elements_without_bytes_are_refused(tmp_path, dtype):
+    # A billion of them are in a file of no size, and a list of them is not.
+    text = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': (1000000000,), }}"
+    header = text.ljust(117).encode() + b"\n"
+    data = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header
+    forged(tmp_path / "f", manifest({"array": "w"}), ("w.npy", data))
+    refused(tmp_path / "f", "an array of .*0 that gradlite does not save")
+
+
 def test_bytes_that_are_no_characters_and_no_bools_are_refused(tmp_path):
     for array in (np.array(["ab"]), np.array([True] * 8)):
         data = npy(array)[: -array.nbytes] + b"\xff" * array.nbytes

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from gradlite.autodiff.modes import is_differentiated
-from gradlite.autodiff.operands import is_array_like
+from gradlite.autodiff.operands import as_plain, is_array_like
 from gradlite.autodiff.rule import Traced, to_data
 from gradlite.autodiff.rules import elementwise, indexing, shape
 from gradlite.errors import DetachError, DtypeError, ShapeError
@@ -38,7 +38,7 @@ class ArrayInterface(Traced):
         return iter(shape.unstack(self))
 
     def __getitem__(self: Any, index: Any) -> Any:
-        return indexing.getitem(self, index=to_data(index))
+        return indexing.getitem(self, index=indexing.as_index(index))
 
     def __setitem__(self: Any, index: Any, value: Any) -> None:
         raise TypeError(
@@ -227,10 +227,9 @@ def _rebuild(kind: type[Any], state: dict[str, Any]) -> Any:
 
 def as_data(data: Any, dtype: Any, copy: bool) -> np.ndarray:
     """Return the array of real numbers for a new Tensor."""
-    if isinstance(data, np.ma.MaskedArray):
-        raise DtypeError("A masked array would lose its mask here: fill it first, or use np.where.")
     if is_array_like(data):
         return data.astype(data.dtype if dtype is None else dtype)  # type: ignore[no-any-return]
+    data = as_plain(data, "A Tensor of")
     try:
         array = np.array(data, dtype=dtype, copy=True if copy else None)
     except ValueError as error:

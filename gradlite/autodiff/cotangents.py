@@ -70,16 +70,21 @@ def checked_cotangent(c: Any, node: Node, i: int) -> Any:
         return c
     if isinstance(c, (float, int)):
         return np.float64(c)
-    if isinstance(c, (list, tuple)) and c:
-        return np.stack([checked_cotangent(part, node, i) for part in c])
     rule: Any = node.rule
     what = f"The derivative rule of {rule.name} for argument {i} returned"
+    if isinstance(c, (list, tuple)) and c:
+        parts = [checked_cotangent(part, node, i) for part in c]
+        if len({part.shape for part in parts}) > 1:
+            raise ShapeError(f"{what} a list of parts that differ in shape.")
+        return np.stack(parts)
     if isinstance(c, (np.ndarray, np.generic)):
         if c.dtype.kind == "c":
             raise DtypeError(
                 f"{what} complex numbers. Gradients are real numbers here: return np.real(...) of "
                 f"what is real."
             )
+        if c.dtype.kind not in "fiub":
+            raise DtypeError(f"{what} {c.dtype} data, not real numbers.")
         return as_plain(c, what)
     parents: Any = node.parents
     raise DtypeError(
@@ -94,11 +99,12 @@ def to_argument(c: Any, node: Node, i: int) -> Any:
     rule: Any = node.rule
     parents: Any = node.parents
     shape = parents[i].shape
+    outputs: Any = node.shape if rule.multiple_outputs else (node.shape,)
     try:
         # A cotangent has no more axes than the output and the arguments; that of a single number
         # is a number, or has the shape of the output.
-        axes_fit = len(c.shape) <= max(len(node.shape), *map(np.ndim, node.args))
-        if rule.multiple_outputs or (axes_fit and (shape or c.shape in ((), node.shape))):
+        axes_fit = len(c.shape) <= max(*map(len, outputs), *map(np.ndim, node.args))
+        if axes_fit and (shape or c.shape in ((), *outputs)):
             return sum_to_shape(c, shape)
     except ShapeError:
         pass

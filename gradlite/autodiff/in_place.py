@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from gradlite.autodiff.modes import current_mode, is_variable
+from gradlite.autodiff.operands import as_plain
 from gradlite.autodiff.rule import RULES, Traced
 from gradlite.autodiff.tensor import Tensor
 from gradlite.autodiff.writes import mark_written
@@ -82,7 +83,8 @@ def of_array(
     ``operator.iadd``.
     """
     name = operation.__qualname__ if operation is not None else "operation"
-    alone = references <= ALONE and array.base is None
+    as_plain(array, f"In-place {name} of a Tensor and")
+    alone = references <= ALONE[name == "np.matmul"] and array.base is None
     if operation is None or not alone or not _is_assignment(caller.f_code, caller.f_lasti):
         raise DetachError(
             f"In-place {name} of a Tensor to an array that other names, or views, refer to: they "
@@ -99,8 +101,8 @@ def _is_assignment(code: CodeType, position: int) -> bool:
     return any(step.offset == position and step.argrepr.endswith("=") for step in steps)
 
 
-def _references() -> int:
-    """Count the references to an array in ``array += other`` if it has one name."""
+def _references() -> tuple[int, int]:
+    """Count the references to an array in ``array += x``, and in @=, if it has one name."""
 
     class Probe:
         def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
@@ -108,8 +110,10 @@ def _references() -> int:
             return sys.getrefcount(inputs[0]) if out is not None else 0
 
     array: Any = np.zeros(1)
+    factor: Any = np.zeros(1)
     array += Probe()
-    return int(array)
+    factor @= Probe()
+    return int(array), int(factor)
 
 
 ALONE = _references()

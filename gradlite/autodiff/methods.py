@@ -27,6 +27,7 @@ from gradlite.autodiff.rules import activations
 from gradlite.autodiff.tensor import Tensor
 from gradlite.errors import MissingRuleError, function_name
 
+IN_PLACE = {np.matmul: {"out", "axes"}}
 REDUCTIONS: dict[Any, Function] = {
     np.add: np.sum,
     np.multiply: np.prod,
@@ -85,7 +86,8 @@ def array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **kwargs: A
         raise MissingRuleError.for_function(ufunc, method)
     out = kwargs.get("out")
     if out is not None:
-        if len(kwargs) == len(out) == 1 and out[0] is inputs[0]:  # array += tensor
+        # array += tensor; that of @ names the axes, too
+        if len(out) == 1 and out[0] is inputs[0] and kwargs.keys() <= IN_PLACE.get(ufunc, {"out"}):
             references, caller = sys.getrefcount(inputs[0]), sys._getframe(1)
             return in_place.of_array(operation_of(ufunc), references, caller, *inputs)
         raise MissingRuleError(

@@ -58,8 +58,9 @@ def differentiating(variables: Set[Any] | None) -> Iterator[None]:
     ACTIVE.update(variables or ())
     try:
         yield
-    except ValueError as error:
-        # For ``a[i] = t``, NumPy raises its own error about sequences; ours is the cause.
+    except (ValueError, SystemError) as error:
+        # For ``a[i] = t``, NumPy raises its own error about sequences; ours is the cause. So it is
+        # of Python's where scipy's root finders in C call the function again after the first error.
         if isinstance(error.__cause__, DetachError):
             raise error.__cause__.with_traceback(error.__traceback__) from None
         raise

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from gradlite.autodiff.operands import as_replacement
 from gradlite.autodiff.rule import Rule, Traced
-from gradlite.errors import GraphError, ShapeError
+from gradlite.errors import GraphError
 
 Shape = tuple[int, ...]
 
@@ -147,12 +148,7 @@ class GradAccumulator:
         for hook in tuple(self.hooks.values()):
             replaced = hook(g)
             if replaced is not None:
-                if np.shape(replaced) != np.shape(g):
-                    raise ShapeError(
-                        f"A hook returned a gradient of shape {np.shape(replaced)} in place of "
-                        f"one of shape {np.shape(g)}."
-                    )
-                g = replaced
+                g = as_replacement(replaced, g)
         if self.retain and not is_leaf:
             self.buffer = g if isinstance(g, Traced) else np.array(g, dtype=self.dtype)
             self.full = True

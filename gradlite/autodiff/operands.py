@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.autodiff.rule import Rule
-from gradlite.errors import DtypeError
+from gradlite.autodiff.rule import Rule, Traced
+from gradlite.errors import DtypeError, ShapeError
 
 NUMBERS = (float, int, np.floating)
 
@@ -45,6 +45,32 @@ def as_plain(x: Any, what: str) -> Any:
     )
 
 
+def plain_array(x: Any, what: str) -> Any:
+    """Return `x` as a plain array, or a Tensor as it is; see `as_plain` for `what`."""
+    return as_array(as_plain(x, what))
+
+
+def as_real(x: Any, dtype: Any, what: str) -> Any:
+    """Return what a user gives for numbers of a Tensor, or for a gradient, as a plain array.
+
+    Raise DtypeError, which begins with `what`, for what is not real numbers alone.
+    """
+    array = np.asarray(x) if isinstance(x, Traced) else plain_array(x, what)
+    if array.dtype.kind not in "fiub":
+        raise DtypeError(f"{what} {array.dtype} data, not real numbers.")
+    return as_array(array, dtype)
+
+
+def as_replacement(new: Any, g: Any) -> Any:
+    """Return what a hook gives in place of the gradient `g`, of its shape."""
+    if np.shape(new) != np.shape(g):
+        raise ShapeError(
+            f"A hook returned a gradient of shape {np.shape(new)} in place of one of shape "
+            f"{np.shape(g)}."
+        )
+    return new if isinstance(new, Traced) else as_real(new, g.dtype, "A hook returned")
+
+
 def as_operand(x: Any, rule: Rule) -> Any:
     """Return an operand that is not a Tensor as a number or an array, of real numbers."""
     if type(x) is not np.ndarray:
@@ -56,7 +82,7 @@ def as_operand(x: Any, rule: Rule) -> Any:
                 f"products have (sparse @ tensor, tensor @ sparse); for the rest, convert it with "
                 f".toarray()."
             )
-        x = as_array(as_plain(x, f"{rule.name} of a Tensor and"))
+        x = plain_array(x, f"{rule.name} of a Tensor and")
     if x.dtype.kind not in "fiub":
         raise DtypeError(
             f"{rule.name} on a Tensor needs real numbers beside it, not {x.dtype} data."

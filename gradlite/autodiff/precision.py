@@ -1,10 +1,12 @@
-"""Types in which numbers are added up: half precision and small integers hold too little."""
+"""Types of numbers: half precision and small integers hold too little to be added up in."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+
+from gradlite.errors import DtypeError
 
 
 def wide(x: Any) -> Any:
@@ -34,3 +36,10 @@ def as_float(x: Any) -> Any:
 def narrow(x: Any, dtype: Any) -> Any:
     """Return numbers computed in a `wide` type in the type they came from, float16 or any other."""
     return x.astype(dtype) if dtype.char == "e" else x
+
+
+def real(x: Any, name: str) -> Any:
+    """Return an array as it is; raise DtypeError for dates, words and complex numbers."""
+    if x.dtype.kind not in "fiub":
+        raise DtypeError(f"{name} needs real numbers, not {x.dtype} data.")
+    return x

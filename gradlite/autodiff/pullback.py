@@ -12,7 +12,7 @@ import numpy as np
 
 from gradlite.autodiff.modes import differentiating, enable_grad
 from gradlite.autodiff.node import Node
-from gradlite.autodiff.operands import as_array, is_array_like
+from gradlite.autodiff.operands import as_plain, as_real, is_array_like
 from gradlite.autodiff.rule import Traced
 from gradlite.autodiff.tape import walk
 from gradlite.autodiff.tensor import Tensor, _make
@@ -100,7 +100,8 @@ class Output:
             )
         if not self.is_tree:
             return tree
-        return np.concatenate([np.ravel(leaf) for leaf in leaves]) if leaves else np.zeros(0)
+        parts = [np.ravel(as_plain(leaf, "The cotangent is")) for leaf in leaves]
+        return np.concatenate(parts) if parts else np.zeros(0)
 
 
 def _output_leaf(f: Function, x: Any) -> Any:
@@ -167,7 +168,7 @@ class Pullback:
         found: dict[Node, Any] = {}
         if isinstance(value, Tensor) and value._node is not None:
             if not isinstance(cotangent, Tensor):
-                cotangent = as_array(cotangent, value.dtype)
+                cotangent = as_real(cotangent, value.dtype, "The cotangent is")
 
             def on_gradient(node: Node, g: Any) -> None:
                 if node in self.stop_at:

@@ -15,7 +15,7 @@ import numpy as np
 from gradlite.autodiff.array_interface import ArrayInterface, as_data
 from gradlite.autodiff.modes import differentiating, enable_grad, is_differentiated
 from gradlite.autodiff.node import GradAccumulator, Node, serial
-from gradlite.autodiff.operands import as_array
+from gradlite.autodiff.operands import as_array, as_real
 from gradlite.autodiff.rule import Traced
 from gradlite.autodiff.tape import walk
 from gradlite.autodiff.writes import mark_written
@@ -145,7 +145,7 @@ class Tensor(ArrayInterface):
         if value is self._data:  # p.data -= step ends here, its work done in place
             mark_written(value)
             return
-        value = np.asarray(value, dtype=self._data.dtype)
+        value = as_real(value, self._data.dtype, "data is")
         if value.shape != self.shape:
             raise ShapeError(
                 f"data of shape {value.shape} for a Tensor of shape {self.shape}: make a new "
@@ -188,7 +188,7 @@ class Tensor(ArrayInterface):
                 raise ShapeError(
                     f"a gradient of shape {np.shape(value)} for a Tensor of shape {self.shape}."
                 )
-            sink.add(np.broadcast_to(value, self.shape))
+            sink.add(np.broadcast_to(as_real(value, self.dtype, "The gradient is"), self.shape))
 
     @property
     def requires_grad(self) -> bool:
@@ -290,7 +290,7 @@ class Tensor(ArrayInterface):
             gradient = np.ones_like(self._data) if self.ndim else self.dtype.type(1)
         else:
             if not isinstance(gradient, Tensor):
-                gradient = as_array(gradient, self.dtype)
+                gradient = as_real(gradient, self.dtype, "The gradient is")
             if gradient.shape != self.shape:
                 raise ShapeError(
                     f"gradient of shape {gradient.shape} for a Tensor of shape {self.shape}."

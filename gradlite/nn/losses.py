@@ -19,10 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.autodiff.operands import as_array
 from gradlite.autodiff.rules import losses as rules
 from gradlite.errors import ShapeError
-from gradlite.nn.reduction import class_weights, floating, pos_weights, reduction_args
+from gradlite.nn.reduction import array_of, class_weights, floating, pos_weights, reduction_args
 
 # -- classes ----------------------------------------------------------------------------------
 
@@ -120,7 +119,7 @@ def bce_with_logits(
     """
     args = reduction_args("bce_with_logits", logits, reduction, sample_weight)
     if pos_weight is not None:
-        logits = as_array(logits)
+        logits = array_of(logits)
         args["pos_weight"] = pos_weights(pos_weight, logits.shape, floating(logits.dtype))
     return rules.bce_with_logits(logits, target, **args)
 
@@ -162,7 +161,7 @@ def hinge(score: Any, target: Any, *, sample_weight: Any = None, reduction: str 
     >>> float(hinge(np.array([[0.5, 0.0, 2.0]]), np.array([0])))
     1.0
     """
-    score, target = as_array(score), as_array(target)
+    score, target = array_of(score), array_of(target)
     if score.shape == target.shape:
         args = reduction_args("hinge", score, reduction, sample_weight)
         return rules.hinge(score, target, **args)
@@ -303,7 +302,7 @@ def quantile(
     if q.ndim > 1 or q.size == 0 or not (q.min() > 0 and q.max() < 1):
         raise ValueError(f"quantile: quantiles must lie between 0 and 1, not {quantiles!r}.")
     if q.ndim:
-        prediction, target = as_array(prediction), as_array(target)
+        prediction, target = array_of(prediction), array_of(target)
         if prediction.ndim != 2 or prediction.shape[1] != len(q):
             raise ShapeError(
                 f"quantile: {len(q)} quantiles need a prediction of shape (n, {len(q)}), not "

@@ -14,6 +14,7 @@ from typing import Any, Self, TypeAlias, TypeVar
 
 import numpy as np
 
+from gradlite.autodiff.operands import as_plain
 from gradlite.autodiff.tensor import Tensor
 from gradlite.autodiff.writes import mark_written
 from gradlite.errors import DtypeError, GraphError, StateError, compare_names
@@ -297,7 +298,7 @@ class Module:
             nothing is changed.
         """
         own = self._state()
-        given = {name: _plain(value) for name, value in state.items()}
+        given = {name: _plain(name, value) for name, value in state.items()}
         shared = [name for name in own if name in given]
         problems = list(compare_names(list(own), list(given))) if strict else []
         for name in shared:
@@ -434,8 +435,8 @@ def _once(named: Iterable[Named[T]]) -> list[Named[T]]:
     return list(first.values())
 
 
-def _plain(value: Any) -> np.ndarray:
+def _plain(name: str, value: Any) -> np.ndarray:
     if isinstance(value, Tensor):
         value._stay_on_tape("load_state_dict()")
         return value.data
-    return np.asarray(value)
+    return np.asarray(as_plain(value, f"{name} of the state is"))

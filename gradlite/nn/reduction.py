@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.autodiff.operands import as_array, as_plain
+from gradlite.autodiff.operands import plain_array
 from gradlite.autodiff.precision import narrow
 from gradlite.autodiff.rules import losses as rules
 from gradlite.autodiff.tensor import Tensor
@@ -47,7 +47,7 @@ def reduction_args(
         raise ValueError(f"{name}: reduction must be 'mean', 'sum' or 'none', not {reduction!r}.")
     if sample_weight is None:
         return {} if reduction == "mean" else {"reduction": reduction}
-    prediction = as_array(prediction)
+    prediction = array_of(prediction)
     shape = prediction.shape[:-1] if classes else prediction.shape
     w = row_weights(name, sample_weight, shape)
     return normalize_weights(w, w, shape, reduction, prediction.dtype)
@@ -78,7 +78,7 @@ def check_weights(name: str, what: str, weight: Any, length: int) -> Any:
     ShapeError, DtypeError, ValueError
         If they are not `length` real numbers; if one is negative or not finite, or all are zero.
     """
-    weight = as_array(as_plain(weight, f"{name}: {what} is"))
+    weight = plain_array(weight, f"{name}: {what} is")
     if weight.shape != (length,):
         raise ShapeError(f"{name}: {what} must have shape ({length},), not {weight.shape}.")
     if weight.dtype.kind not in "fiub":
@@ -108,7 +108,7 @@ def class_weights(
     sample_weight: Any,
 ) -> tuple[Any, dict[str, Any]]:
     """Return the target and the keyword arguments of a weighted or smoothed cross-entropy."""
-    logits, target = as_array(logits), as_array(target)
+    logits, target = array_of(logits), array_of(target)
     hard = rules.are_classes(logits, target)
     shape, classes, dtype = logits.shape[:-1], logits.shape[-1], logits.dtype
     w = np.ones((1,) * len(shape))
@@ -151,6 +151,11 @@ def pos_weights(pos_weight: Any, shape: tuple[int, ...], dtype: Any) -> Any:
     return check_weights("bce_with_logits", "pos_weight", pos_weight, shape[-1]).astype(dtype)
 
 
+def array_of(x: Any) -> Any:
+    """Return scores, targets or losses as an array; a Tensor stays one."""
+    return plain_array(x, "A loss of")
+
+
 def floating(dtype: Any) -> Any:
     """Return the dtype of the losses of predictions in `dtype`: float64 for integers."""
     return dtype if dtype.kind == "f" else np.dtype(np.float64)
@@ -177,6 +182,6 @@ def weighted_mean(losses: Any, sample_weight: Any = None) -> Any:
     >>> float(gl.nn.weighted_mean(np.array([1.0, 4.0]), [2, 1]))
     2.0
     """
-    losses = as_array(losses)
+    losses = array_of(losses)
     args = reduction_args("weighted_mean", losses, "mean", sample_weight)
     return narrow(np.sum(losses * args["factor"]), losses.dtype) if args else np.mean(losses)

@@ -512,6 +512,29 @@ def test_classes_out_of_range_are_refused(loss: Any, target: Any) -> None:
         loss(*leaves(np.ones((2, 3))), np.array(target))
 
 
+@every_case
+@pytest.mark.parametrize("tape", [False, True])
+def test_a_mask_is_not_lost(case: Case, tape: bool) -> None:
+    loss, draw, options = case
+    arrays = draw(np.random.default_rng(0), 4)
+    for i, array in enumerate(arrays):
+        others = [*arrays]
+        others[i] = np.ma.array(array, mask=np.arange(array.size).reshape(array.shape) == 1)
+        if tape:  # the prediction, or the target beside a masked prediction
+            others[i == 0] = leaves(others[i == 0].astype(float))[0]
+        with pytest.raises(DtypeError, match="masked array"):
+            loss(*others, **options)
+
+
+@pytest.mark.parametrize("loss", [L.mse, L.mae, L.huber, L.bce_with_logits, L.kl_div, L.quantile])
+@pytest.mark.parametrize("kind", [complex, "M8[Y]", "U1"])
+def test_elements_that_are_no_real_numbers_are_refused(loss: Any, kind: Any) -> None:
+    odd = np.zeros(2, kind)
+    for pair in ((np.ones(2), odd), (odd, np.ones(2)), (leaves(np.ones(2))[0], odd)):
+        with pytest.raises(DtypeError, match="real numbers"):
+            loss(*pair)
+
+
 @pytest.mark.parametrize("target", [np.array([True, False]), np.array(["a", "b"])])
 def test_cross_entropy_refuses_targets_that_are_neither(target: Any) -> None:
     with pytest.raises(DtypeError):

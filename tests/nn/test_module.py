@@ -109,6 +109,15 @@ def test_a_state_is_loaded_in_place_and_converted() -> None:
     np.testing.assert_array_equal(net(np.ones((1, 2), np.float32)).data, [[8, 16, 24]])
 
 
+def test_a_state_is_of_plain_arrays():
+    layer = Linear(2, 1, rng=0)
+    before = layer.state_dict()
+    weight = np.ma.array([[1.0, 2.0]], mask=[[False, True]])
+    with pytest.raises(DtypeError, match="weight of the state is a masked array"):
+        layer.load_state_dict({**before, "weight": weight})
+    np.testing.assert_array_equal(layer.weight.data, before["weight"])
+
+
 def test_what_does_not_fit_is_told_at_once_and_nothing_changes() -> None:
     net = Sequential(Linear(2, 3), Linear(3, 1))
     before = net.state_dict()

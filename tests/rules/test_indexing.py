@@ -147,6 +147,16 @@ def test_a_wrong_index_of_take_is_numpys_error() -> None:
         np.take_along_axis(x, np.full((3, 4, 1), 2), axis=-1)
 
 
+@pytest.mark.parametrize("mode", ["raise", "wrap", "clip"])
+@pytest.mark.parametrize(("axis", "shape"), [(None, (0,)), (1, (SHAPE[0], 0, SHAPE[2]))])
+def test_nothing_may_be_taken(mode: Any, axis: int | None, shape: tuple[int, ...]) -> None:
+    (x,) = leaves(X)
+    taken = np.take(x, [], axis=axis, mode=mode)
+    assert taken.shape == shape
+    taken.sum().backward()
+    np.testing.assert_array_equal(x.grad, np.zeros(SHAPE))
+
+
 @pytest.mark.parametrize(
     "fn",
     [

@@ -7,15 +7,37 @@ terms of `getitem`.
 
 from __future__ import annotations
 
+import operator
+from array import array
 from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from gradlite.autodiff.define import decomposition, defvjp, primitive
-from gradlite.autodiff.operands import as_array
-from gradlite.autodiff.rule import NON_DIFFERENTIABLE
+from gradlite.autodiff.operands import as_array, is_array_like
+from gradlite.autodiff.rule import NON_DIFFERENTIABLE, Traced
 from gradlite.errors import MissingRuleError
+
+
+def as_index(index: Any) -> Any:
+    """Return an index as NumPy reads it now, in integers, slices of them, and arrays.
+
+    Whatever else it may consist of could change before the backward pass.
+    """
+    if index is None or index is Ellipsis or isinstance(index, (int, np.ndarray, np.generic)):
+        return index
+    if isinstance(index, slice):
+        parts = index.start, index.stop, index.step
+        if all(part is None or type(part) is int for part in parts):
+            return index
+        return slice(*(None if part is None else operator.index(part) for part in parts))
+    if isinstance(index, Traced):
+        return index._data
+    if isinstance(index, (tuple, list)):
+        return type(index)(map(as_index, index))
+    other = isinstance(index, array) or (hasattr(index, "__array__") and not is_array_like(index))
+    return np.array(index) if other else index
 
 
 def is_basic(index: Any) -> bool:
@@ -68,12 +90,13 @@ def at(axis: int, index: Any, ndim: int) -> Any:
 
 @decomposition(np.take)
 def _take(a: Any, indices: Any, axis: int | None = None, *, mode: str = "raise") -> Any:
+    indices = as_array(indices)
+    if not indices.size:  # of [], NumPy makes floats
+        indices = indices.astype(np.intp)
     if mode != "raise":
         n = a.size if axis is None else a.shape[axis]
-        indices = as_array(indices) % n if mode == "wrap" else np.clip(indices, 0, n - 1)
-    if axis is None:
-        return np.ravel(a)[indices]
-    return a[at(axis, as_array(indices), a.ndim)]
+        indices = indices % n if mode == "wrap" else np.clip(indices, 0, n - 1)
+    return np.ravel(a)[indices] if axis is None else a[at(axis, indices, a.ndim)]
 
 
 @decomposition(np.take_along_axis)

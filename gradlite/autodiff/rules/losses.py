@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from gradlite.autodiff.define import defvjp, primitive
-from gradlite.autodiff.operands import as_array
-from gradlite.autodiff.precision import as_float, narrow, wide
+from gradlite.autodiff.operands import plain_array
+from gradlite.autodiff.precision import as_float, narrow, real, wide
 from gradlite.autodiff.rule import RULES, Function
 from gradlite.autodiff.rules.activations import sigmoid, softplus
 from gradlite.autodiff.rules.elementwise import clip
@@ -60,9 +60,9 @@ def loss(
     def define(single: Function) -> Function:
         @functools.wraps(single)
         def operation(prediction, target, *others, reduction="mean", factor=None, **options):  # type: ignore[no-untyped-def]
-            x, t = as_array(prediction), as_array(target)
+            x, t = plain_array(prediction, "A loss of"), plain_array(target, "A loss of")
             if not rows:
-                x = as_float(x)
+                x = as_float(real(x, single.__name__))
                 t = same_shape(single.__name__, x, t)
             losses, kept = single(x, t, *others, **options)
             return reduced(losses, reduction, factor, x.dtype), kept
@@ -111,7 +111,7 @@ def same_shape(name: str, prediction: Any, other: Any, what: str = "target") -> 
             f"{other.shape}. They must be equal; reshape one of them."
         )
     if other.dtype != prediction.dtype and prediction.dtype.kind == "f":
-        return other.astype(prediction.dtype)
+        return real(other, name).astype(prediction.dtype)
     return other
 
 
@@ -229,7 +229,7 @@ def gaussian_nll(
     mean: Any, target: Any, variance: Any, full: bool = False, eps: float = 1e-6
 ) -> tuple[Any, Any]:
     """Compute ``(log(v) + d * r) / 2`` for ``d = mean - target``, its residuals r = d/v and v."""
-    variance = same_shape("gaussian_nll", mean, as_array(variance), "variance")
+    variance = same_shape("gaussian_nll", mean, plain_array(variance, "A loss of"), "variance")
     if variance.size and variance.min() <= 0:
         raise ValueError(
             f"gaussian_nll: variances must be positive, and one is {variance.min()}. Let the "
