@@ -4,8 +4,8 @@ float32, ReLU in the hidden layers, integer targets, mean loss, PyTorch's Adam, 
 reference "numpy" is written by hand with reused buffers and an Adam in place, as a careful
 engineer writes it (_networks.py). The others are written as each library's users write them:
 gradlite with nn and optim, uncompiled and with compile_step, PyTorch eager with its fused Adam, JAX
-as one compiled function that may reuse the memory of its parameters. All start from the same weights, and before one is timed,
-five steps must have moved its parameters as the steps by hand do.
+as one compiled function that may reuse the memory of its parameters. All start from the same
+weights, and before one is timed, five steps must have moved its parameters as the steps by hand do.
 
     python benchmarks/train_step.py
 """
