@@ -193,9 +193,10 @@ def generators_of(fn: Any) -> list[Any]:
     return [x for x in values if isinstance(x, (np.random.Generator, np.random.RandomState))]
 
 
-def state_of(generator: Any) -> str:
+def state_of(generator: Any) -> Any:
     """Return the state of a generator of random numbers, to be compared."""
     if isinstance(generator, np.random.RandomState):
         state = generator.get_state(legacy=False)
-        return f"{state['state']['pos']} {state['state']['key']} {state['has_gauss']}"
+        inner = state["state"]
+        return inner["pos"], inner["key"].tobytes(), state["has_gauss"]
     return repr(generator.bit_generator.state)

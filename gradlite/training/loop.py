@@ -77,7 +77,7 @@ class Trainer:
     compiled : bool, default False
         Whether to compile the loss and its gradient, once for each kind of batch, where that can
         be done. After a change to the module, `forget` the programs.
-    patience : int, default 16
+    patience : int, default 64
         So many batches of each kind take the tape: tracing takes as long as a hundred steps.
     programs : dict
         For each kind of batch a program for each way through network and loss.
@@ -93,7 +93,7 @@ class Trainer:
     penalties: Sequence[L2] = ()
     max_grad_norm: float | None = None
     compiled: bool = False
-    patience: int = 16
+    patience: int = 64
     programs: dict[Any, list[GradientProgram]] = field(default_factory=dict)
     seen: dict[Any, int] = field(default_factory=dict)
     why: str = ""
