@@ -15,7 +15,6 @@ import numpy as np
 
 from gradlite.autodiff.debug import debug
 from gradlite.autodiff.modes import RECORDING, current_mode
-from gradlite.compiler.compiled import kind_of
 from gradlite.compiler.defined import Retrace
 from gradlite.errors import CompileError, DivergedError, NonFiniteError
 from gradlite.nn.module import Module
@@ -114,7 +113,8 @@ class Trainer:
     def gradient(self, x: Any, y: Any, w: Any = None) -> float:
         """Compute the loss of a batch, and leave its gradient in the optimiser's vectors."""
         value = None
-        if self.compiled and current_mode() is RECORDING and type(x) is np.ndarray is type(y):
+        plain = type(x) is np.ndarray is type(y) and x.flags.c_contiguous and y.flags.c_contiguous
+        if self.compiled and plain and current_mode() is RECORDING:
             value = self._by_program(x, y, w)
         if value is None:
             loss = self.loss(self.module(x), y, w)
@@ -128,7 +128,7 @@ class Trainer:
 
     def _by_program(self, x: Any, y: Any, w: Any) -> float | None:
         """Compute the loss of a batch and its gradient by a program; None if there is none."""
-        key = kind_of((x, y, w is None))
+        key = x.shape, x.dtype, y.shape, y.dtype, w is None
         self.seen[key] = self.seen.get(key, 0) + 1
         if self.seen[key] <= self.patience:
             return None
@@ -172,7 +172,11 @@ class Trainer:
                     raise DivergedError(f"batch {number}: {self.origin(x, y, w)}")
                 total += value * len(y)
                 count += len(y)
-        if not all(all_finite(vector.data) for vector in self.optimizer.vectors):
+        # The square is the fastest sum; what is too large for it is looked at closely.
+        if not all(
+            math.isfinite(vector.data.dot(vector.data)) or all_finite(vector.data)
+            for vector in self.optimizer.vectors
+        ):
             raise DivergedError(f"batch {number}: {self.origin(x, y, w)}")
         return total / count
 
