@@ -99,6 +99,8 @@ def kept_constant(x: Any, dtype: Any = None) -> Any:
     Programs refill index arrays and masks in loops, and these are small. Integers with which rules
     compute are converted to `dtype`, because pixels and counts in 8 bits would overflow.
     """
+    if dtype is not None and getattr(x, "dtype", None) is dtype:
+        return x  # the usual case
     if type(x) in (tuple, list):
         return type(x)(map(kept_constant, x))
     if not hasattr(x, "__array_function__") or x.dtype.kind not in "biu":

@@ -20,6 +20,9 @@ from gradlite.autodiff.rule import NON_DIFFERENTIABLE, Traced
 from gradlite.errors import MissingRuleError
 
 
+FIXED = (int, type(None))
+
+
 def as_index(index: Any) -> Any:
     """Return an index as NumPy reads it now, in integers, slices of them, and arrays.
 
@@ -28,10 +31,10 @@ def as_index(index: Any) -> Any:
     if index is None or index is Ellipsis or isinstance(index, (int, np.ndarray, np.generic)):
         return index
     if isinstance(index, slice):
-        parts = index.start, index.stop, index.step
-        if all(part is None or type(part) is int for part in parts):
+        start, stop, step = index.start, index.stop, index.step
+        if type(start) in FIXED and type(stop) in FIXED and type(step) in FIXED:
             return index
-        return slice(*(None if part is None else operator.index(part) for part in parts))
+        return slice(*(None if x is None else operator.index(x) for x in (start, stop, step)))
     if isinstance(index, Traced):
         return index._data
     if isinstance(index, (tuple, list)):
