@@ -19,7 +19,6 @@ from gradlite.autodiff.operands import as_array, is_array_like
 from gradlite.autodiff.rule import NON_DIFFERENTIABLE, Traced
 from gradlite.errors import MissingRuleError
 
-
 FIXED = (int, type(None))
 
 
