@@ -189,18 +189,25 @@ def _in_one_call(forward: Function) -> Function:
 
     @functools.wraps(forward)
     def call(*args: Any, **kwargs: Any) -> Any:
-        other = _array_like_in((args, tuple(kwargs.values())))
-        if other is None:
-            return forward(*args, **kwargs)
-        return other.__array_function__(call, (), args, kwargs)
+        for arg in (*args, *kwargs.values()):
+            if type(arg) not in PLAIN:
+                other = _array_like_in(arg)
+                if other is not None:
+                    return other.__array_function__(call, (), args, kwargs)
+        return forward(*args, **kwargs)
 
     call.in_one_call = forward  # type: ignore[attr-defined]
     return call
 
 
+PLAIN = frozenset({np.ndarray, np.float64, np.float32, int, float, bool, str, slice, type(None)})
+"""Types of arguments that are surely no arrays of other kinds, and hold none."""
+
+
 def _array_like_in(x: Any) -> Any:
     if type(x) in (tuple, list):
-        return next((found for part in x if (found := _array_like_in(part)) is not None), None)
+        parts = (_array_like_in(part) for part in x if type(part) not in PLAIN)
+        return next((found for found in parts if found is not None), None)
     return x if is_array_like(x) else None
 
 

@@ -24,6 +24,7 @@ from gradlite.autodiff.tensor import Tensor, _make
 from gradlite.errors import DtypeError, MissingRuleError, user_stacklevel
 
 new = object.__new__
+SCALARS = frozenset({float, int})
 Operation = Callable[..., Any]
 
 
@@ -103,9 +104,9 @@ def binary(rule: Rule) -> Operation:
             kept = parents
             if keep or needed != 3:
                 if p is None:
-                    if keep & 1 and type(a) is not float:
+                    if keep & 1 and type(a) not in SCALARS:
                         a = kept_constant(a, ans.dtype)
-                elif q is None and keep & 2 and type(b) is not float:
+                elif q is None and keep & 2 and type(b) not in SCALARS:
                     b = kept_constant(b, ans.dtype)
                 kept = (a if p is None or keep & 1 else p, b if q is None or keep & 2 else q)
             node = new(Node)
