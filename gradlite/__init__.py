@@ -49,6 +49,7 @@ from gradlite.nn.losses import (
 
 if TYPE_CHECKING:
     from gradlite.estimators import MLPClassifier, MLPRegressor, NetClassifier, NetRegressor
+    from gradlite.export import export_numpy
     from gradlite.training.step import compile_step
 
 __version__ = "0.1.0"
@@ -67,6 +68,7 @@ SUBMODULES = {
     "schedules": "optim.schedules",
     "training": "training",
 }
+LATER = {"compile_step": "training.step", "export_numpy": "export"}
 ESTIMATORS = ("MLPClassifier", "MLPRegressor", "NetClassifier", "NetRegressor")
 
 __all__ = [
@@ -87,6 +89,7 @@ __all__ = [
     "elu",
     "enable_grad",
     "erf",
+    "export_numpy",
     "gaussian_nll",
     "gelu",
     "grad",
@@ -125,8 +128,8 @@ numpy.empty(2**23, numpy.uint8)
 
 def __getattr__(name: str) -> Any:
     """Load submodules, and the estimators with scikit-learn, on first access."""
-    if name == "compile_step":
-        value = import_module("gradlite.training.step").compile_step
+    if name in LATER:
+        value = getattr(import_module(f"gradlite.{LATER[name]}"), name)
     elif name in ESTIMATORS:
         value = getattr(import_module("gradlite.estimators"), name)
     elif name in SUBMODULES:
@@ -138,4 +141,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *SUBMODULES, *ESTIMATORS, "compile_step"})
+    return sorted({*globals(), *SUBMODULES, *ESTIMATORS, *LATER})

@@ -24,8 +24,8 @@ PAGES = sorted(DOCS.rglob("*.md"))
 SUBMODULES = [
     "gradlite", "gradlite.nn", "gradlite.nn.init", "gradlite.optim", "gradlite.optim.schedules",
     "gradlite.training.data", "gradlite.draw", "gradlite.estimators",
-    "gradlite.compiler", "gradlite.engine", "gradlite.persist", "gradlite.scalar",
-    "gradlite.errors",
+    "gradlite.compiler", "gradlite.export", "gradlite.engine", "gradlite.persist",
+    "gradlite.scalar", "gradlite.errors",
 ]  # fmt: skip
 
 

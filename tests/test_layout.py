@@ -22,7 +22,7 @@ LAYERS = [
     ("nn", "optim"),
     ("training", "persist"),
     ("estimators",),
-    ("draw",),
+    ("draw", "export"),
     ("__init__",),
     ("cli",),
     ("__main__",),

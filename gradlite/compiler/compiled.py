@@ -180,8 +180,8 @@ def kind_of(x: Any) -> Any:
     return kind, x
 
 
-def write(fn: Function, args: Any, kwargs: Any) -> Defined:
-    """Trace a call of a function, and write its program."""
+def write(fn: Function, args: Any, kwargs: Any, buffers: bool = True) -> Defined:
+    """Trace a call of a function, and write its program, with or without buffers of its own."""
     name = getattr(fn, "__name__", "function")
     parameters = names_of(getattr(fn, "forward", fn), len(args))
     program = Program()
@@ -211,7 +211,7 @@ def write(fn: Function, args: Any, kwargs: Any) -> Defined:
     if twin is not None:
         name = "forward"
     name = name if name.isidentifier() else "function"
-    text = Text(program, made_lines, [*taken, name])
+    text = Text(program, made_lines, [*taken, name], buffers=buffers)
     words = text.results(results)
     if twin is not None:
         for array_name, array in twin.arrays.items():

@@ -73,27 +73,32 @@ class Defined:
 
     def module(self) -> str:
         """Return the text of a module that defines the function and needs NumPy alone."""
+        doc = f"{self.name}, written by gradlite as a NumPy program."
+        return self.module_of(doc, self.allocations, self.function)
+
+    def module_of(self, doc: str, allocations: str, functions: str) -> str:
+        """Return the text of a module with other functions that use this program's constants."""
         if self.text.foreign:
             raise CompileError.here(
                 f"{self.name} calls {', '.join(sorted(set(self.text.foreign)))}, which a file that "
                 f"needs NumPy alone cannot have."
             )
-        lines = [f'"""{self.name}, written by gradlite as a NumPy program."""', "", self.head]
-        if "Retrace" in self.function:
+        lines = [f'"""{doc}"""', "", self.head]
+        if "Retrace" in functions:
             lines += ["", "", RETRACE]
-        if "constant(" in self.allocations:
+        if "constant(" in allocations:
             lines[2] = f"import base64\n\n{lines[2]}"
             data = {
                 name: (x.shape, x.dtype.str, np.ascontiguousarray(x))
                 for name, x in self.text.namespace.items()
-                if f"constant({name!r})" in self.allocations
+                if f"constant({name!r})" in allocations
             }
             entries = "".join(
                 f"    {name!r}: ({shape}, {dtype!r}, {base64.b85encode(x.tobytes()).decode()!r}),\n"
                 for name, (shape, dtype, x) in data.items()
             )
             lines += ["", f"DATA = {{\n{entries}}}", "", "", CONSTANT]
-        return "\n".join([*lines, "", self.allocations, "", "", self.function])
+        return "\n".join([*lines, "", allocations, "", "", functions])
 
 
 RETRACE = '''class Retrace(ValueError):

@@ -53,8 +53,13 @@ class Plan:
     """
 
     def __init__(
-        self, program: Program, outputs: Sequence[Any], targets: Collection[Line] = ()
+        self,
+        program: Program,
+        outputs: Sequence[Any],
+        targets: Collection[Line] = (),
+        large: float = LARGE,
     ) -> None:
+        self._large = large
         self.lines = program.lines
         self.targets = targets
         self.outputs = list(lines_in((*outputs, *targets)))
@@ -88,7 +93,7 @@ class Plan:
                             wrong.add(held[line][1])
                 elif line in self.targets and self._takes_out(line):
                     self.direct.add(line)
-                elif line not in fresh and self._takes_out(line, LARGE):
+                elif line not in fresh and self._takes_out(line, self._large):
                     key = (line.shape, line.dtype)
                     if not free.get(key):
                         self.buffers.append(key)
@@ -120,7 +125,7 @@ class Plan:
                 last[arg.root] = max(last[arg.root], last[line.root])
         return last
 
-    def _takes_out(self, line: Line, more_than: int = 0) -> bool:
+    def _takes_out(self, line: Line, more_than: float = 0) -> bool:
         if line.value.nbytes <= more_than or not line.ndim or "dtype" in line.kwargs:
             return False
         if not line.value.flags.c_contiguous:

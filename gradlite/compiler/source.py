@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import keyword
+import math
 import operator
 import re
 import sys
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.compiler.plan import Plan, is_elementwise, owns_result
+from gradlite.compiler.plan import LARGE, Plan, is_elementwise, owns_result
 from gradlite.compiler.program import Line, Program, add_at, lines_in, put
 from gradlite.compiler.symbols import cast
 
@@ -48,6 +49,8 @@ class Text:
         What may not be used as a name: the parameters of the function.
     targets : dict of Line to (str, array), optional
         Results that may be written to given arrays at once, and how these are called.
+    buffers : bool, default True
+        Whether large results go to arrays that are kept; otherwise all are new in each call.
     """
 
     def __init__(
@@ -56,9 +59,11 @@ class Text:
         outputs: Sequence[Any],
         names: Sequence[str],
         targets: Mapping[Line, tuple[str, np.ndarray]] | None = None,
+        buffers: bool = True,
     ) -> None:
         self.targets = targets or {}
-        self.plan = Plan(program, outputs, self.targets)
+        self.buffers = buffers
+        self.plan = Plan(program, outputs, self.targets, LARGE if buffers else math.inf)
         self.taken = {*names, *RESERVED, *keyword.kwlist, *dir(builtins)}
         self.namespace: dict[str, Any] = dict(self.targets.values())
         self.taken |= self.namespace.keys()
@@ -267,8 +272,9 @@ class Text:
 
     def _spread(self, x: Any, line: Line, beside: Any) -> Any:
         """Return the bound of a maximum as an array: that takes a third of the time."""
-        extreme = line.fn in (np.maximum, np.minimum) and line.size >= 512 and beside is not None
-        if extreme and isinstance(x, (int, float, np.generic)) and line.dtype == beside:
+        extreme = line.fn in (np.maximum, np.minimum) and line.size >= 512 and self.buffers
+        number = isinstance(x, (int, float, np.generic))
+        if extreme and number and beside is not None and line.dtype == beside:
             return np.full(line.shape, x, beside)
         return x
 
