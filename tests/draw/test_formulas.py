@@ -17,6 +17,7 @@ from gradlite.autodiff.rules.sparse import embedding
 from gradlite.draw.formulas import defined, explained, formulas, with_gradients
 from gradlite.draw.latex import decimal, latex
 from gradlite.draw.mathematics import entry_of
+from tests.helpers import unaddressed
 
 EVERY = sorted(
     (r for r in RULES.values() if getattr(r.fn, "__module__", "") != __name__), key=lambda r: r.name
@@ -105,7 +106,7 @@ def test_what_formulas_say(fn, params, expected):
         (poisson_nll, {"reduction": "sum"}, "y=∑(ex−t·x)"),
         (mse, {}, "y=1n∑(x−t)2"),
     ],
-    ids=str,
+    ids=unaddressed,
 )
 def test_what_is_summed_stands_in_parentheses(fn, params, expected):
     assert read(defined(entry_of(RULES[fn], params))) == expected
