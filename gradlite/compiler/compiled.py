@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
+import keyword
 import threading
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,12 @@ from gradlite.autodiff.rule import Traced
 from gradlite.autodiff.tensor import Tensor
 from gradlite.autodiff.trees import flatten
 from gradlite.compiler.defined import Defined, Retrace
+from gradlite.compiler.memory import parts_of, watched
 from gradlite.compiler.program import Program
 from gradlite.compiler.simplify import simplified
 from gradlite.compiler.source import Text, literal
 from gradlite.compiler.symbols import Symbol, to_lines
-from gradlite.compiler.tracing import names_of, no_global_draws, symbols_of, tracing
+from gradlite.compiler.tracing import RANDOM, names_of, no_global_draws, symbols_of, tracing
 from gradlite.compiler.twin import Twin, is_network
 from gradlite.errors import CompileError, function_name
 
@@ -111,6 +112,8 @@ class Compiled:
                 ans = program.run(*args, **kwargs)
             except Retrace:
                 continue
+            except Exception:  # which the function itself may catch
+                return self.fn(*args, **kwargs)
             self._latest = program
             return ans
         if programs is None:
@@ -121,6 +124,13 @@ class Compiled:
         programs.insert(0, program)
         del programs[MOST:]
         return program.run(*args, **kwargs)
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        """Return the method of an instance, if a function of a class was compiled."""
+        return self if instance is None else functools.partial(self, instance)
+
+    def __reduce__(self) -> Any:
+        return Compiled, (self.fn,)  # programs are written again where it is unpickled
 
     @property
     def source(self) -> str:
@@ -151,6 +161,9 @@ class Compiled:
         return self._latest
 
 
+RESULTS = (Symbol, np.ndarray, np.generic, int, float, complex, str, type(None), Tensor)
+
+
 class Untraceable(Exception):
     """An argument with which a function runs uncompiled."""
 
@@ -172,11 +185,20 @@ def kind_of(x: Any) -> Any:
     if isinstance(x, (tuple, list)):
         return (kind, *map(kind_of, x))
     if isinstance(x, dict):
-        return (kind, *x, *map(kind_of, x.values()))
-    if isinstance(x, np.generic):
+        return (kind, *((type(key), key) for key in x), *map(kind_of, x.values()))
+    if isinstance(x, (np.floating, np.complexfloating)):
         return kind
-    if isinstance(x, (Traced, Symbol, np.ndarray)) or kind.__hash__ is None:
+    if isinstance(x, RANDOM):
+        raise CompileError.here(
+            "A generator of random numbers as an argument would draw in the first call alone: draw "
+            "outside, and pass the numbers."
+        )
+    if isinstance(x, (Traced, Symbol, np.ndarray)):
         raise Untraceable
+    try:
+        hash(x)
+    except TypeError:
+        raise Untraceable from None
     return kind, x
 
 
@@ -187,6 +209,8 @@ def write(fn: Function, args: Any, kwargs: Any, buffers: bool = True) -> Defined
     program = Program()
     unpack: list[tuple[str, str]] = []
     taken = {*parameters, *kwargs, "network"}
+    if any(not word.isidentifier() or keyword.iskeyword(word) for word in kwargs):
+        raise CompileError.here(f"The names {', '.join(kwargs)} cannot be those of parameters.")
     twin = Twin(program, fn, taken) if is_network(fn) else None
     traced = {
         name: symbols_of(program, x, name, name, unpack, taken)
@@ -194,14 +218,20 @@ def write(fn: Function, args: Any, kwargs: Any, buffers: bool = True) -> Defined
     }
     call: Any = fn if twin is None else twin.network
     with (
-        nullcontext() if twin is None else twin.watched(),
+        watched(parts_of(fn)) if twin is None else twin.watched(),
         tracing(program) as inspector,
-        no_global_draws(fn),
+        no_global_draws(fn if twin is None else None),
     ):
         made = call(
             *(traced[name] for name in parameters), **{name: traced[name] for name in kwargs}
         )
     leaves, rebuild = flatten(made)
+    for leaf in leaves:
+        if not isinstance(leaf, RESULTS):
+            raise CompileError.here(
+                f"{function_name(fn)} returns a {type(leaf).__name__}: a program returns arrays, "
+                f"numbers, text and None, in tuples, lists and dicts."
+            )
     results = [to_lines(x._data if isinstance(x, Traced) else x) for x in leaves]
     stored = [] if twin is None else twin.stored()
     inspector.name_lines()

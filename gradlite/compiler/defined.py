@@ -55,9 +55,9 @@ class Defined:
     ) -> None:
         self.is_current = twin.is_current if twin is not None else lambda: True
         self.name = signature.partition("(")[0]
-        self.text = text
+        self.namespace, self.foreign = text.namespace, text.foreign
         lines = align([*unpack, *text.body], "        " if quiet else "    ")
-        if quiet:
+        if quiet and lines:
             ignore = 'divide="ignore", invalid="ignore", over="ignore"'
             lines.insert(0, f"    with np.errstate({ignore}):")
         self.function = "\n".join([f"def {signature}:", *lines, f"    return {returned}", ""])
@@ -78,9 +78,9 @@ class Defined:
 
     def module_of(self, doc: str, allocations: str, functions: str) -> str:
         """Return the text of a module with other functions that use this program's constants."""
-        if self.text.foreign:
+        if self.foreign:
             raise CompileError.here(
-                f"{self.name} calls {', '.join(sorted(set(self.text.foreign)))}, which a file that "
+                f"{self.name} calls {', '.join(sorted(set(self.foreign)))}, which a file that "
                 f"needs NumPy alone cannot have."
             )
         lines = [f'"""{doc}"""', "", self.head]
@@ -90,7 +90,7 @@ class Defined:
             lines[2] = f"import base64\n\n{lines[2]}"
             data = {
                 name: (x.shape, x.dtype.str, np.ascontiguousarray(x))
-                for name, x in self.text.namespace.items()
+                for name, x in self.namespace.items()
                 if f"constant({name!r})" in allocations
             }
             entries = "".join(

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import copy
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import CellType, FunctionType, MethodType
 from typing import Any
+
+from gradlite.errors import CompileError
 
 
 def parts_of(fn: Any, depth: int = 3) -> list[Any]:
@@ -41,6 +45,8 @@ class Memory:
     def __init__(self, holder: Any) -> None:
         self.attributes = getattr(holder, "__dict__", {})
         self.cells: dict[str, Any] = {}
+        self.globals: dict[str, Any] = {}
+        self._globals: dict[str, Any] = {}
         if isinstance(holder, FunctionType):
             self.cells = dict(
                 zip(holder.__code__.co_freevars, holder.__closure__ or (), strict=True)
@@ -51,8 +57,9 @@ class Memory:
         }
 
     def _values(self) -> dict[str, Any]:
+        outer = {name: self._globals.get(name) for name in self.globals}
         filled = {n: cell.cell_contents for n, cell in self.cells.items() if cell != CellType()}
-        return {**self.attributes, **filled}
+        return {**outer, **self.attributes, **filled}
 
     def restore(self) -> list[str]:
         """Put back what was there, and return the names of what had changed."""
@@ -65,6 +72,8 @@ class Memory:
                 continue
             elif name in self.cells:
                 self.cells[name].cell_contents = self.known[name]
+            elif name in self.globals:
+                self._globals[name] = self.known[name]
             else:
                 self.attributes[name] = self.known[name]
             changed.append(name)
@@ -75,6 +84,27 @@ class Memory:
                 (x.update if isinstance(x, dict) else x.extend)(old)
                 changed.append(name)
         return changed
+
+
+@contextmanager
+def watched(holders: list[Any]) -> Iterator[None]:
+    """Take back what is changed of what functions and objects refer to.
+
+    Raises
+    ------
+    CompileError
+        If anything was: a program does not remember from call to call.
+    """
+    memories = [Memory(holder) for holder in holders]
+    try:
+        yield
+    finally:
+        changed = [name for memory in memories for name in memory.restore()]
+    if changed:
+        raise CompileError.here(
+            f"What the function, network or loss refers to changes when it is called: "
+            f"{', '.join(changed)}. A program does not remember from call to call."
+        )
 
 
 def _is_same(x: Any, y: Any) -> bool:

@@ -101,7 +101,9 @@ class Program:
         self.lines: list[Line] = []
         self.guards: list[tuple[Line, bool]] = []
         self.origin: Callable[[], str] = user_line
+        self.raised: Exception | None = None  # what a call has raised; the function may catch it
         self._known: dict[Any, Line] = {}
+        self._copies: dict[int, tuple[Any, Any]] = {}
 
     def input(self, name: str, value: Any) -> Line:
         """Add an input."""
@@ -121,15 +123,32 @@ class Program:
         kwargs = kwargs or {}
         if next(lines_in((args, tuple(kwargs.values()))), None) is None:
             return fn(*args, **kwargs)
+        args = apply_to(self._constant, args)
+        kwargs = apply_to(self._constant, kwargs)
         key = (fn, key_of(args), key_of(tuple(sorted(kwargs.items()))))
         line = self._known.get(key)
         if line is None:
             if value is None:
-                value = fn(*values_in(args), **{k: values_in(v) for k, v in kwargs.items()})
+                try:
+                    value = fn(*values_in(args), **{k: values_in(v) for k, v in kwargs.items()})
+                except Exception as error:
+                    self.raised = error
+                    raise
             line = self._known[key] = Line(fn, args, kwargs, value)
             line.origin = self.origin()
             self.lines.append(line)
         return line
+
+    def _constant(self, x: Any) -> Any:
+        """Return a constant array as it is now: the function may change it later."""
+        if type(x) is not np.ndarray or not x.flags.writeable:
+            return x
+        original, copy = self._copies.get(id(x), (None, None))
+        if original is not x or x.tobytes() != copy.tobytes():
+            copy = x.copy("K")
+            copy.flags.writeable = False
+            self._copies[id(x)] = x, copy
+        return copy
 
     def draw(self, fn: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Line:
         """Add a line that every run carries out: a draw of random numbers."""
@@ -166,6 +185,8 @@ def lines_in(x: Any) -> Iterator[Line]:
     elif isinstance(x, (tuple, list)):
         for part in x:
             yield from lines_in(part)
+    elif isinstance(x, slice):
+        yield from lines_in((x.start, x.stop, x.step))
 
 
 def values_in(x: Any) -> Any:
@@ -190,6 +211,11 @@ def key_of(x: Any) -> Any:
     except TypeError:
         return (object, id(x))
     return (type(x), x)
+
+
+def is_uniform(x: np.ndarray) -> bool:
+    """Return whether all elements of an array are the same, to the bit."""
+    return x.size > 0 and x.tobytes() == x.flat[0].tobytes() * x.size
 
 
 def needed(roots: Iterable[Line]) -> set[Line]:

@@ -14,7 +14,16 @@ from typing import Any
 import numpy as np
 
 from gradlite.autodiff.rules.indexing import is_basic, untake
-from gradlite.compiler.program import Line, Program, apply_to, lines_in, needed, put, values_in
+from gradlite.compiler.program import (
+    Line,
+    Program,
+    apply_to,
+    is_uniform,
+    lines_in,
+    needed,
+    put,
+    values_in,
+)
 from gradlite.compiler.symbols import cast
 
 Identity = Callable[..., Any]
@@ -87,7 +96,10 @@ def rewritten(
                 args, value = small, None
     rewrite = IDENTITIES.get(fn)
     if rewrite is not None:
-        better = rewrite(program, *args, **kwargs)
+        try:
+            better = rewrite(program, *args, **kwargs)
+        except TypeError:  # with other arguments than the identity knows
+            better = None
         if better is not None:
             return better
     return program.call(fn, args, kwargs, value)
@@ -108,7 +120,7 @@ def unspread(x: Any) -> Any:
     """Return what was broadcast to `x`: a line, or the one number of a constant."""
     if isinstance(x, Line) and x.fn is np.broadcast_to:
         return x.args[0]
-    if isinstance(x, np.ndarray) and x.size and (x == x.flat[0]).all():
+    if isinstance(x, np.ndarray) and x.dtype != object and is_uniform(x):
         return x.flat[0]
     return x
 
@@ -117,6 +129,7 @@ def is_one(x: Any, beside: Any) -> bool:
     """Return whether a constant is 1, and leaves the type of a line as it is."""
     return (
         isinstance(beside, Line)
+        and (beside.ndim > 0 or isinstance(beside.value, np.generic))
         and isinstance(x, (int, float, np.generic))
         and x == 1
         and np.result_type(beside.value, x) == beside.dtype
@@ -135,8 +148,13 @@ def _multiply(program: Program, x: Any, y: Any, **kwargs: Any) -> Any:
         return program.call(np.negative, (x,))
     if is_number(y) and x.fn is np.multiply and is_number(x.args[1]) and not x.kwargs:
         c = x.args[1]
-        exact = math.frexp(c)[0] == 0.5 or math.frexp(y)[0] == 0.5  # a power of two
-        if exact and x.dtype == np.result_type(x.args[0].value, c, y) and 1e-30 < abs(c * y) < 1e30:
+        power = math.frexp(c)[0] == 0.5 or math.frexp(y)[0] == 0.5  # of two, so that this is exact
+        if (
+            power
+            and x.dtype.char in "fd"
+            and x.dtype == np.result_type(x.args[0].value, c, y)
+            and 1e-30 < abs(c * y) < 1e30
+        ):
             return rewritten(program, np.multiply, (x.args[0], c * y), {})
     return program.call(np.multiply, (x, y))
 
@@ -149,7 +167,7 @@ def is_number(x: Any) -> bool:
 
 @identity(np.divide)
 def _divide(program: Program, x: Any, y: Any, **kwargs: Any) -> Any:
-    return x if not kwargs and is_one(y, x) else None
+    return x if not kwargs and is_one(y, x) and x.dtype.kind in "fc" else None
 
 
 POWERS = {2: np.square, 0.5: np.sqrt, -1: np.reciprocal}  # as ndarray.__pow__ has them
@@ -161,8 +179,8 @@ def _power(program: Program, x: Any, y: Any, **kwargs: Any) -> Any:
         return None
     if is_one(y, x):
         return x
-    if type(y) in (int, float) and y in POWERS:
-        return program.call(POWERS[y], (x,))
+    if x.ndim and type(y) in (int, float):
+        return program.call(POWERS[y], (x,)) if y in POWERS else program.call(np.power, (x, y))
     return None
 
 
@@ -225,7 +243,8 @@ def _transpose(program: Program, x: Any, axes: Any = None) -> Any:
 
 @identity(np.copy)
 def _copy(program: Program, x: Any, order: str = "K") -> Any:
-    known = x.dtype is not None and (order == "K" or np.asarray(x.value).flags.c_contiguous)
+    array = x.value if isinstance(x.value, np.ndarray) else np.zeros(0)
+    known = array.ndim and (array.flags.forc if order == "K" else array.flags.c_contiguous)
     return x if known else None  # nothing is ever changed
 
 
@@ -238,14 +257,16 @@ def _cast(program: Program, x: Any, dtype: Any) -> Any:
 def _matmul(program: Program, x: Any, y: Any, **kwargs: Any) -> Any:
     if kwargs:
         return None
-    return program.call(np.dot, (x, y)) if max(map(np.ndim, values_in((x, y)))) <= 2 else None
+    arrays = [np.asarray(z) for z in values_in((x, y))]
+    simple = all(0 < z.ndim <= 2 and z.flags.forc for z in arrays)
+    return program.call(np.dot, (x, y)) if simple else None
 
 
 def reduction(ufunc: Any) -> Identity:
     """Make the identity of a function that is a ufunc's reduce."""
 
     def rewrite(
-        program: Program, a: Any, axis: Any = None, keepdims: Any = False, **others: Any
+        program: Program, a: Any, axis: Any = None, *, keepdims: Any = False, **others: Any
     ) -> Any:
         kinds = "fiu" if ufunc in (np.maximum, np.minimum) else "f"
         if a.dtype is None or a.dtype.kind not in kinds or others:
@@ -269,7 +290,7 @@ for _fn in (np.min, np.amin):
 
 
 @identity(np.mean)
-def _mean(program: Program, a: Any, axis: Any = None, keepdims: Any = False) -> Any:
+def _mean(program: Program, a: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
     if a.dtype is None or a.dtype.char not in "fd" or not a.size:
         return None
     total = rewritten(program, np.sum, (a,), {"axis": axis, "keepdims": keepdims})

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.compiler.plan import LARGE, Plan, is_elementwise, owns_result
-from gradlite.compiler.program import Line, Program, add_at, lines_in, put
+from gradlite.compiler.plan import LARGE, Plan, owns_result
+from gradlite.compiler.program import Line, Program, add_at, is_uniform, lines_in, put
 from gradlite.compiler.symbols import cast
 
 INFIX = {
@@ -28,6 +28,8 @@ INFIX = {
     operator.ne: "!=",
 }  # fmt: skip
 AUGMENTED = {np.add: "+=", np.subtract: "-=", np.multiply: "*=", np.divide: "/="}
+ARITHMETIC = {*INFIX, np.maximum, np.minimum, np.power}
+"""Ufuncs that compute in one type, so that a constant number may have it, too."""
 COMMUTATIVE = (np.add, np.multiply)
 LITERAL = 8
 """Constant arrays of at most so many elements are written out."""
@@ -137,7 +139,7 @@ class Text:
                 text = f"np.ones({x.size}, {dtype})"
             elif isinstance(x, np.generic):
                 text = f"{dtype}({literal(x.item())})"
-            elif x.size and x.ndim and (x == x.flat[0]).all():
+            elif x.ndim and is_uniform(x):
                 text = f"np.full({x.shape}, {literal(x.flat[0].item())}, {dtype})"
             elif x.size <= LITERAL:
                 text = f"np.array({literal(x.tolist())}, {dtype})"
@@ -242,7 +244,7 @@ class Text:
         """Return the call of a line, which writes to `out` if that is given."""
         fn, args = line.fn, line.args
         beside = None
-        if is_elementwise(fn):
+        if fn in ARITHMETIC:
             kinds = {arg.dtype for arg in lines_in(args) if arg.ndim or not line.ndim} - {None}
             beside = kinds.pop() if len(kinds) == 1 else None
         if fn is operator.getitem or (line.is_view and not out):
@@ -261,6 +263,7 @@ class Text:
             return f"{words[0]}.copy()"
         if not out and not line.kwargs:
             if fn in INFIX and len(words) == 2:
+                words = [f"({word})" if word.startswith("-") else word for word in words]
                 return f"{words[0]} {INFIX[fn]} {words[1]}"
             if fn in (np.negative, operator.neg):
                 return f"-{words[0]}"
@@ -376,7 +379,9 @@ def is_simple_view(line: Line) -> bool:
 
 def literal(x: Any) -> str:
     """Return Python's text of numbers and lists of them, inf and nan included."""
-    return re.sub(r"\b(inf|nan)\b", r"np.\1", repr(x))
+    if isinstance(x, list):
+        return f"[{', '.join(map(literal, x))}]"
+    return re.sub(r"\b(inf|nan)\b", r"np.\1", repr(x)) if isinstance(x, float) else repr(x)
 
 
 def align(body: Sequence[tuple[str, str]], indent: str = "    ") -> list[str]:

@@ -19,14 +19,9 @@ from typing import Any
 import numpy as np
 
 from gradlite.autodiff.rule import Traced
-from gradlite.compiler.program import Line, Program, add_at, apply_to, put
+from gradlite.compiler.numpys import CHANGING, DATA_DEPENDENT, METADATA, SHAPES
+from gradlite.compiler.program import Line, Program, add_at, apply_to, lines_in, put
 from gradlite.errors import CompileError, function_name
-
-DATA_DEPENDENT = (
-    np.nonzero, np.flatnonzero, np.argwhere, np.unique, np.extract, np.compress, np.union1d,
-    np.intersect1d, np.setdiff1d, np.trim_zeros,
-)  # fmt: skip
-METADATA = (np.shape, np.ndim, np.size, np.result_type, np.iscomplexobj, np.isrealobj)
 
 
 class Cell:
@@ -55,6 +50,7 @@ class Symbol(np.lib.mixins.NDArrayOperatorsMixin):
         self.program = program
         self.cell = cell
         self.path = path
+        self.frozen = False  # whether it is a view that no write can be traced through
 
     @property
     def line(self) -> Line:
@@ -116,13 +112,15 @@ class Symbol(np.lib.mixins.NDArrayOperatorsMixin):
 
     @property
     def flat(self) -> Any:
-        """The elements in a row, in a copy."""
-        return np.ravel(self)
+        """The elements in a row."""
+        row: Any = np.ravel(self)
+        row.frozen = row.cell is not self.cell
+        return row
 
     @property
     def real(self) -> Any:
-        """The symbol itself: its numbers are real."""
-        return self
+        """The real part; of real numbers, the symbol itself."""
+        return np.real(self) if self.dtype.kind == "c" else self
 
     # -- NumPy's protocols ----------------------------------------------------------------
 
@@ -135,7 +133,10 @@ class Symbol(np.lib.mixins.NDArrayOperatorsMixin):
                 self._refuse(f"{ufunc.__name__}.at")
             target.write(self.program.call(add_at, (target.line, *to_lines(args[1:]))))
             return None
-        (out,) = kwargs.pop("out", None) or (None,)
+        outs = kwargs.pop("out", None) or (None,)
+        if kwargs.get("where", True) is not True or len(outs) > 1:
+            self._refuse(f"{ufunc.__name__} with where=, or with several results in out=,")
+        (out,) = outs
         ans = self._call(ufunc if method == "__call__" else getattr(ufunc, method), args, kwargs)
         return self._stored(ans, out, f"{ufunc.__name__} with out=")
 
@@ -146,6 +147,13 @@ class Symbol(np.lib.mixins.NDArrayOperatorsMixin):
             return fn(*apply_to(value_of, args), **kwargs)
         if fn in DATA_DEPENDENT or (fn is np.where and len(args) == 1):
             self._refuse(f"{function_name(fn)}, whose shape depends on numbers,")
+        others = to_lines((*args[1:], *kwargs.values()))
+        if fn in CHANGING or (fn is np.nan_to_num and kwargs.get("copy") is False):
+            self._refuse(f"{function_name(fn)}, which changes its argument,")
+        if fn in SHAPES and any(lines_in(others)):
+            self._refuse(f"{function_name(fn)}, with a shape or axis that depends on numbers,")
+        if not args or (fn is np.copyto and len(args) + len(kwargs) > 2):
+            self._refuse(f"{function_name(fn)} with arrays by name, or with where=,")
         if fn is np.copyto:
             self._own(args[0], "np.copyto").write(to_lines(args[1]))
             return None
@@ -164,13 +172,21 @@ class Symbol(np.lib.mixins.NDArrayOperatorsMixin):
             return Symbol(
                 self.program, first.cell, (*first.path, (fn, others, tuple(kwargs.items())))
             )
-        return as_symbols(self.program, line)
+        made = as_symbols(self.program, line)
+        if isinstance(line, Line) and not isinstance(fn, np.ufunc):
+            freeze(made, line)
+        return made
 
     def _stored(self, ans: Any, out: Any, way: str) -> Any:
         """Write a result to the array that it is to be in, if there is one."""
         if out is None:
             return ans
-        self._own(out, way).write(to_lines(ans))
+        target = self._own(out, way)
+        if not np.can_cast(np.asarray(value_of(ans)).dtype, target.dtype, "same_kind"):
+            raise TypeError(
+                f"{way}: a {value_of(ans).dtype} result does not fit into {target.dtype} data."
+            )
+        target.write(to_lines(ans))
         return out
 
     # -- writing --------------------------------------------------------------------------
@@ -186,6 +202,7 @@ class Symbol(np.lib.mixins.NDArrayOperatorsMixin):
 
     def write(self, new: Any) -> None:
         """Put `new` in place of what this symbol stands for."""
+        self._check_writeable()
         base = self.cell.line
         fits = isinstance(new, Line) and (new.shape, new.dtype) == (base.shape, base.dtype)
         if self.path or not fits or new.value.strides != base.value.strides:
@@ -194,11 +211,21 @@ class Symbol(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __getitem__(self, index: Any) -> Any:
         parts = index if isinstance(index, tuple) else (index,)
+        if any(isinstance(i, slice) and any(lines_in(to_lines(i))) for i in parts):
+            self._refuse("A slice whose bounds depend on numbers")
         if any(isinstance(i, Symbol) and i.dtype == bool for i in parts):
             self._refuse("An index that is a mask, which gives a shape that depends on numbers,")
         return self._call(operator.getitem, (self, index), {})
 
+    def _check_writeable(self) -> None:
+        base = self.cell.line.value
+        if self.frozen:
+            self._refuse("A write through this view")
+        if isinstance(base, np.ndarray) and not base.flags.writeable and self.cell.line.fn is None:
+            raise ValueError("assignment destination is read-only")
+
     def __setitem__(self, index: Any, new: Any) -> None:
+        self._check_writeable()
         path = (*self.path, (operator.getitem, (to_lines(index),), ()))
         base = self.cell.line
         self.cell.line = self.program.call(put, (base, path, to_lines(new)))
@@ -249,6 +276,16 @@ class Symbol(np.lib.mixins.NDArrayOperatorsMixin):
             raise AttributeError(f"a traced array has no attribute {name!r}")
         return lambda *args, **kwargs: fn(self, *args, **kwargs)
 
+    def sort(self, axis: int = -1) -> None:
+        """Sort in place."""
+        self.write(to_lines(np.sort(self, axis=axis)))
+
+    def __pow__(self, other: Any) -> Any:
+        # Not np.power: the operator has short cuts, and takes another way for single numbers.
+        if isinstance(other, Traced):
+            return NotImplemented
+        return self._call(operator.pow, (self, other), {})
+
     # -- leaving the program --------------------------------------------------------------
 
     def __bool__(self) -> bool:
@@ -298,9 +335,37 @@ METHODS = {
         np.sum, np.mean, np.prod, np.var, np.std, np.max, np.min, np.any, np.all, np.cumsum,
         np.cumprod, np.trace, np.diagonal, np.ravel, np.swapaxes, np.squeeze, np.repeat, np.take,
         np.clip, np.round, np.dot, np.argmax, np.argmin, np.argsort, np.searchsorted,
-        np.sort, np.ptp,
+        np.ptp,
     )
 }  # fmt: skip
+
+
+def _augmented(fn: Any) -> Any:
+    """Make an augmented assignment: of an array in place, of a single number a new one."""
+    usual = getattr(np.lib.mixins.NDArrayOperatorsMixin, f"__i{fn}__")
+    plain = f"__{fn}__"
+
+    def change(self: Symbol, other: Any) -> Any:
+        if isinstance(other, Traced) or not isinstance(self.value, np.ndarray):
+            ans = getattr(self, plain)(other)
+            return getattr(other, f"__r{fn}__")(self) if ans is NotImplemented else ans
+        return usual(self, other)
+
+    return change
+
+
+for _fn in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"):
+    setattr(Symbol, f"__i{_fn}__", _augmented(_fn))
+
+
+def freeze(made: Any, line: Line) -> None:
+    """Mark results that are views of an argument, which writes cannot be traced through."""
+    if isinstance(made, (tuple, list)):
+        for part in made:
+            freeze(part, line)
+    elif isinstance(made, Symbol) and isinstance(made.value, np.ndarray):
+        arrays = [arg.value for arg in line.inputs() if isinstance(arg.value, np.ndarray)]
+        made.frozen = any(np.may_share_memory(made.value, x) for x in arrays)
 
 
 class Number(Symbol):
@@ -342,24 +407,6 @@ for _fn in ("lt", "le", "gt", "ge", "eq", "ne"):
     setattr(Number, f"__{_fn}__", _operator(getattr(operator, _fn), False))
 for _fn in ("neg", "abs", "pos"):
     setattr(Number, f"__{_fn}__", partialmethod(_of_one, getattr(operator, _fn)))
-
-
-class Draws:
-    """A generator of random numbers whose draws are lines of a program."""
-
-    def __init__(self, program: Program, generator: np.random.Generator) -> None:
-        self.program = program
-        self.generator = generator
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self.generator, name)
-        if name.startswith("_") or not callable(method):
-            raise AttributeError(name)
-
-        def draw(*args: Any, **kwargs: Any) -> Any:
-            return as_symbols(self.program, self.program.draw(method, args, kwargs))
-
-        return draw
 
 
 def cast(x: Any, dtype: Any) -> Any:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import inspect
+import random
 import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -16,11 +18,14 @@ from gradlite.autodiff.modes import MODE, Mode
 from gradlite.autodiff.node import serial
 from gradlite.autodiff.rule import Rule
 from gradlite.autodiff.tape import walk
+from gradlite.compiler.memory import parts_of
 from gradlite.compiler.program import Line, Program
+from gradlite.compiler.source import RESERVED
 from gradlite.compiler.symbols import Symbol, as_symbols, cast
 from gradlite.errors import CompileError, function_name, is_library, user_line
 
 Function = Callable[..., Any]
+RANDOM = (np.random.Generator, np.random.RandomState)
 
 
 class Inspector:
@@ -90,7 +95,7 @@ class Inspector:
 
 def is_traced(x: Any) -> bool:
     """Return whether a leaf of the arguments is an input of the program."""
-    return isinstance(x, (np.ndarray, np.generic, float))
+    return isinstance(x, (np.ndarray, np.floating, np.complexfloating, float))
 
 
 def names_of(fn: Function, count: int) -> list[str]:
@@ -103,7 +108,13 @@ def names_of(fn: Function, count: int) -> list[str]:
         ]
     except (TypeError, ValueError):
         known = []
-    return [*known[:count], *(f"arg{i}" for i in range(len(known), count))]
+    names = []
+    for i in range(count):
+        name = known[i] if i < len(known) and known[i] not in RESERVED else f"arg{i}"
+        while name in names or name in known[i + 1 :]:
+            name += "_"
+        names.append(name)
+    return names
 
 
 def symbols_of(
@@ -111,6 +122,8 @@ def symbols_of(
 ) -> Any:
     """Return an argument with symbols for its arrays, and say how the program unpacks it."""
     if isinstance(x, dict):
+        if not all(type(key) in (str, int, float, bool, type(None)) for key in x):
+            raise CompileError.here(f"The keys of the dict {name} are neither text nor numbers.")
         parts = {
             key: symbols_of(program, part, f"{name}_{key}", f"{path}[{key!r}]", unpack, taken)
             for key, part in x.items()
@@ -160,6 +173,11 @@ def tracing(program: Program) -> Iterator[Inspector]:
     try:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             yield inspector
+        if program.raised is not None:
+            raise CompileError.here(
+                f"{type(program.raised).__name__} was raised and caught: a program has no way "
+                f"around an error. Test for it beforehand, outside the function."
+            )
     except ValueError as error:
         # To ``a[i] = symbol``, NumPy says that an element is set to a sequence.
         if isinstance(error.__cause__, CompileError):
@@ -170,31 +188,37 @@ def tracing(program: Program) -> Iterator[Inspector]:
 
 
 @contextmanager
-def no_global_draws(fn: Function) -> Iterator[None]:
+def no_global_draws(fn: Function | None) -> Iterator[None]:
     """Raise CompileError if random numbers are drawn: they would be the same in every run."""
-    generators = [np.random.mtrand._rand, *generators_of(fn)]
+    generators = [np.random.mtrand._rand, random, *(generators_of(fn) if fn else ())]
     before = [state_of(generator) for generator in generators]
     yield
     if [state_of(generator) for generator in generators] != before:
         raise CompileError.here(
-            f"{function_name(fn)} draws random numbers, which would be the same in every run of a "
-            f"compiled function: draw them outside, and pass them as an argument."
+            f"{function_name(fn) if fn else 'The network'} draws random numbers, which would be "
+            f"the same in every run of a compiled function: draw them outside, and pass them as an "
+            f"argument."
         )
 
 
 def generators_of(fn: Any) -> list[Any]:
-    """List the generators of random numbers that a Python function refers to."""
-    fn = inspect.unwrap(fn)
-    try:
-        found = inspect.getclosurevars(fn)
-    except (TypeError, ValueError):
-        return []
-    values = [*found.nonlocals.values(), *found.globals.values()]
-    return [x for x in values if isinstance(x, (np.random.Generator, np.random.RandomState))]
+    """List the generators of random numbers that a function, or what it is made of, refers to."""
+    found: list[Any] = []
+    for part in parts_of(fn):
+        values = list(getattr(part, "__dict__", {}).values())
+        values += getattr(part, "__defaults__", None) or ()
+        if isinstance(part, FunctionType):
+            variables = inspect.getclosurevars(part)
+            values += [*variables.nonlocals.values(), *variables.globals.values()]
+        held = [y for x in values if isinstance(x, (list, tuple)) for y in x]
+        found += [x for x in (part, *values, *held) if isinstance(x, RANDOM)]
+    return found
 
 
 def state_of(generator: Any) -> Any:
     """Return the state of a generator of random numbers, to be compared."""
+    if generator is random:
+        return random.getstate()
     if isinstance(generator, np.random.RandomState):
         state = generator.get_state(legacy=False)
         inner = state["state"]

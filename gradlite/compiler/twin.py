@@ -14,15 +14,33 @@ from typing import Any
 import numpy as np
 
 from gradlite.autodiff.node import GradAccumulator, Node
-from gradlite.compiler.memory import Memory, parts_of
+from gradlite.compiler.memory import parts_of, watched
 from gradlite.compiler.program import Program
-from gradlite.compiler.symbols import Draws, Symbol, as_symbols
+from gradlite.compiler.symbols import Symbol, as_symbols
 from gradlite.errors import CompileError
 
 
 def is_network(fn: Any) -> bool:
     """Return whether a function is an object with parameters and buffers."""
     return hasattr(fn, "named_parameters") and hasattr(fn, "named_buffers")
+
+
+class Draws:
+    """A generator of random numbers whose draws are lines of a program."""
+
+    def __init__(self, program: Program, generator: np.random.Generator) -> None:
+        self.program = program
+        self.generator = generator
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self.generator, name)
+        if name.startswith("_") or not callable(method):
+            raise AttributeError(name)
+
+        def draw(*args: Any, **kwargs: Any) -> Any:
+            return as_symbols(self.program, self.program.draw(method, args, kwargs))
+
+        return draw
 
 
 class Twin:
@@ -79,6 +97,10 @@ class Twin:
         self._modes = [(part, part.training) for part in network.modules()]
         self.network = copy.deepcopy(network, self._memo)
 
+    def release(self) -> None:
+        """Drop what the trace needed, and the numbers in it."""
+        del self._program, self._memo, self._buffers, self.network, self.leaves
+
     def is_current(self) -> bool:
         """Return whether parameters are still in the same arrays, and modules in the same mode."""
         return all(p._data is array for _, p, array in self.parameters) and all(
@@ -108,18 +130,12 @@ class Twin:
         """
         states = [generator.bit_generator.state for generator in self.generators]
         holders = [*self.network.modules(), *(part for fn in others for part in parts_of(fn))]
-        memories = [Memory(holder) for holder in holders]
         try:
-            yield
+            with watched(holders):
+                yield
         finally:
             for generator, state in zip(self.generators, states, strict=True):
                 generator.bit_generator.state = state
-            changed = [name for memory in memories for name in memory.restore()]
-        if changed:
-            raise CompileError.here(
-                f"Network or loss change what they refer to when they are called: "
-                f"{', '.join(changed)}."
-            )
         # Copies were made of generators inside lists and the like: what they draw is constant.
         if any(isinstance(x, np.random.Generator) for x in self._memo.values()):
             raise CompileError.here("The network has generators that are not attributes.")

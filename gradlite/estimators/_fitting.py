@@ -24,6 +24,7 @@ from gradlite.nn import BatchNorm1d
 from gradlite.nn.module import eval_mode
 from gradlite.training.data import Rows
 from gradlite.training.loop import PlateauDetector, Snapshot, Trainer, train
+from gradlite.training.program import is_known
 
 
 class Fitting:
@@ -94,7 +95,7 @@ class Fitting:
             self.optimizer,
             penalties(est, est._module, self.optimizer),
             est.max_grad_norm,
-            compiled=not incremental,
+            compiled=not incremental and not callable(est.loss) and is_known(est._module),
         )
         self.context: Any = None
         self.explained = False  # why training is not compiled

@@ -80,8 +80,8 @@ def text_of(estimator: Any) -> str:
             rows = rng.normal(size=(n, features)).astype(dtype)
             defined.append(write(network, (rows,), {}, buffers=False))
     one, other = defined
-    named: Any = one.text.namespace.items()
-    pairs: Any = [(x, other.text.namespace.get(name)) for name, x in named]
+    named: Any = one.namespace.items()
+    pairs: Any = [(x, other.namespace.get(name)) for name, x in named]
     arrays = [pair for pair in pairs if isinstance(pair[0], np.ndarray)]
     if one.allocations != other.allocations or not all(np.array_equal(*pair) for pair in arrays):
         raise CompileError.here("The network has constants that depend on the number of rows.")

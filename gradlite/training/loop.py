@@ -25,6 +25,9 @@ from gradlite.training.program import GradientProgram
 MOST = 8
 """So many ways through network and loss get a program, for each kind of batch."""
 
+KINDS = 16
+"""So many kinds of batches have programs at a time."""
+
 Loss = Callable[[Any, Any, Any], Any]
 """``loss(output, target, sample_weight or None)``: the weighted mean, a 0-d Tensor."""
 
@@ -132,7 +135,14 @@ class Trainer:
         self.seen[key] = self.seen.get(key, 0) + 1
         if self.seen[key] <= self.patience:
             return None
+        views = [view for vector in self.optimizer.vectors for view in vector.views]
+        if any(view.sink.full or view.sink.hooks for view in views):
+            return None  # gradients that are there are added to, and hooks are told of theirs
+        while key not in self.programs and len(self.programs) >= KINDS:
+            del self.programs[next(iter(self.programs))]
         programs = self.programs.setdefault(key, [])
+        if not all(program.is_current() for program in programs):
+            programs.clear()
         for program in programs:
             try:
                 return program(x, y, w)

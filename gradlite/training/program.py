@@ -29,6 +29,32 @@ from gradlite.optim import Optimizer
 ROWS = ("x", "target", "weight_of_rows")
 
 
+def is_known(module: Module) -> bool:
+    """Return whether a network consists of gradlite's modules alone, none of them changed.
+
+    What others do may depend on anything; gradlite's depends on their arrays, and on settings that
+    only callbacks change.
+
+    Examples
+    --------
+    >>> from gradlite import nn
+    >>> is_known(nn.Sequential(nn.Linear(2, 3), nn.Dropout(0.5)))
+    True
+    """
+    return all(
+        _is_own(type(part).forward)
+        and "forward" not in vars(part)
+        and type(part).__call__ is Module.__call__
+        and not any(callable(x) and not _is_own(x) for x in vars(part).values())
+        for part in module.modules()
+    )
+
+
+def _is_own(x: Any) -> bool:
+    home = getattr(x, "__module__", None) or type(x).__module__
+    return str(home).startswith(("gradlite.", "numpy")) or isinstance(x, np.ufunc)
+
+
 class GradientProgram:
     """Computes the loss of batches of one kind, and leaves its gradient in an optimiser's vectors.
 
@@ -93,6 +119,9 @@ class GradientProgram:
         stored = [(f"grad_{n}_", views[id(p)].grad, g) for n, p, g in found]
         self._write(value, stored, sum(part is not None for part in batch))
         self.sinks = [(views[id(p)].sink, views[id(p)].grad) for _, p, _ in found]
+        self.is_current = twin.is_current
+        del self._program, self._twin  # and the numbers of the trace with them
+        twin.release()
 
     def _write(self, value: Any, gradients: list[Any], parts: int) -> None:
         program = self._program

@@ -70,6 +70,10 @@ class CompiledStep:
         self._trainer.optimizer.zero_grad()
         return value
 
+    def __getstate__(self) -> dict[str, Any]:
+        self._trainer.forget()  # programs are traced again where it is unpickled
+        return vars(self)
+
     @property
     def why(self) -> str:
         """Why the tape is taken; '' if it is not."""
