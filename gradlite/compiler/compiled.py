@@ -209,7 +209,8 @@ def write(fn: Function, args: Any, kwargs: Any, buffers: bool = True) -> Defined
     program = Program()
     unpack: list[tuple[str, str]] = []
     taken = {*parameters, *kwargs, "network"}
-    if any(not word.isidentifier() or keyword.iskeyword(word) for word in kwargs):
+    odd = [w for w in kwargs if not w.isidentifier() or keyword.iskeyword(w) or w in parameters]
+    if odd:
         raise CompileError.here(f"The names {', '.join(kwargs)} cannot be those of parameters.")
     twin = Twin(program, fn, taken) if is_network(fn) else None
     traced = {
@@ -272,6 +273,8 @@ def with_tensors(run: Function, wrapped: list[bool]) -> Function:
 def tree_text(tree: Any, words: Any) -> str | None:
     """Return how a tree of results is written, or None if it is not of tuples, lists and dicts."""
     if type(tree) is dict:
+        if not all(type(key) in (str, int, float, bool, type(None)) for key in tree):
+            return None
         parts = [(literal(key), tree_text(part, words)) for key, part in tree.items()]
         if any(part is None for _, part in parts):
             return None

@@ -25,6 +25,7 @@ from gradlite.compiler.program import (
     values_in,
 )
 from gradlite.compiler.symbols import cast
+from gradlite.errors import CompileError
 
 Identity = Callable[..., Any]
 
@@ -61,8 +62,17 @@ def simplified(program: Program, outputs: Sequence[Any]) -> tuple[Program, list[
     new = Program()
     lines: dict[Line, Any] = {}
 
+    def new_of(part: Any) -> Any:
+        if not isinstance(part, Line):
+            return part
+        if part not in lines:
+            raise CompileError.here(
+                "The function uses an array of another call, which it has kept."
+            )
+        return lines[part]
+
     def renewed(x: Any) -> Any:
-        return apply_to(lambda part: lines[part] if isinstance(part, Line) else part, x)
+        return apply_to(new_of, x)
 
     for line in program.lines:
         if line.fn is None or line.is_draw:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,7 @@ class Twin:
         self.generators = [x for x in attributes if isinstance(x, np.random.Generator)]
         self._memo.update((id(x), Draws(program, x)) for x in self.generators)
         self._modes = [(part, part.training) for part in network.modules()]
+        self._attributes = [(vars(part), [*vars(part).values()]) for part in network.modules()]
         self.network = copy.deepcopy(network, self._memo)
 
     def release(self) -> None:
@@ -102,10 +104,16 @@ class Twin:
         del self._program, self._memo, self._buffers, self.network, self.leaves
 
     def is_current(self) -> bool:
-        """Return whether parameters are still in the same arrays, and modules in the same mode."""
-        return all(p._data is array for _, p, array in self.parameters) and all(
-            part.training is mode for part, mode in self._modes
-        )
+        """Return whether the network has the arrays, modes and attributes that it was traced with."""
+        if not all(p._data is array for _, p, array in self.parameters):
+            return False
+        for part, mode in self._modes:
+            if part.training is not mode:
+                return False
+        for now, then in self._attributes:
+            if len(now) != len(then) or not all(map(is_, now.values(), then)):
+                return False
+        return True
 
     def _input(self, name: str, array: np.ndarray) -> tuple[str, Symbol]:
         word = "_".join(reversed(name.split(".")))

@@ -391,6 +391,9 @@ def step_in_place(net):
         lambda net: net.load_state_dict({k: v * 2 for k, v in net.state_dict().items()}),
         lambda net: setattr(net[0].weight, "data", np.ones((16, 4), np.float32)),
         lambda net: net.train(),
+        lambda net: setattr(net[1], "eps", 0.5),
+        lambda net: setattr(net, "2", gl.nn.Tanh()),
+        lambda net: setattr(net[4], "bias", gl.nn.Parameter(np.ones(3, np.float32))),
         lambda net: net.astype(np.float64),
     ],
 )
