@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import functools
 import keyword
+import sys
 import threading
 from collections.abc import Callable
+from enum import Enum
 from pathlib import Path
+from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 import numpy as np
@@ -130,6 +133,11 @@ class Compiled:
         return self if instance is None else functools.partial(self, instance)
 
     def __reduce__(self) -> Any:
+        name = getattr(self, "__qualname__", "")
+        module = sys.modules.get(getattr(self, "__module__", ""))
+        named = getattr(module, name, None) is self and self.__module__ != "__main__"
+        if named:
+            return name  # pickled as functions are
         return Compiled, (self.fn,)  # programs are written again where it is unpickled
 
     @property
@@ -161,6 +169,10 @@ class Compiled:
         return self._latest
 
 
+CONSTANTS = (
+    int, str, bytes, complex, type(None), type(...), type, range, frozenset, Enum, FunctionType,
+    BuiltinFunctionType, np.ufunc, np.dtype, np.integer, np.bool_,
+)  # fmt: skip
 RESULTS = (Symbol, np.ndarray, np.generic, int, float, complex, str, type(None), Tensor)
 
 
@@ -195,10 +207,8 @@ def kind_of(x: Any) -> Any:
         )
     if isinstance(x, (Traced, Symbol, np.ndarray)):
         raise Untraceable
-    try:
-        hash(x)
-    except TypeError:
-        raise Untraceable from None
+    if not isinstance(x, CONSTANTS):  # whose attributes may change
+        raise Untraceable
     return kind, x
 
 
@@ -233,6 +243,12 @@ def write(fn: Function, args: Any, kwargs: Any, buffers: bool = True) -> Defined
                 f"{function_name(fn)} returns a {type(leaf).__name__}: a program returns arrays, "
                 f"numbers, text and None, in tuples, lists and dicts."
             )
+    changed = any(s.cell.line.fn is not None for s in inputs_in(traced))
+    if changed and not any(isinstance(leaf, (Symbol, Tensor)) for leaf in leaves):
+        raise CompileError.here(
+            f"{function_name(fn)} changes its arguments, which a program leaves as they are, and "
+            f"returns no array: return the new ones."
+        )
     results = [to_lines(x._data if isinstance(x, Traced) else x) for x in leaves]
     stored = [] if twin is None else twin.stored()
     inspector.name_lines()
@@ -257,6 +273,11 @@ def write(fn: Function, args: Any, kwargs: Any, buffers: bool = True) -> Defined
     if any(wrapped):
         written.run = with_tensors(written.run, wrapped)
     return written
+
+
+def inputs_in(traced: dict[str, Any]) -> list[Symbol]:
+    """Return the symbols among arguments."""
+    return [x for x in flatten(list(traced.values()))[0] if isinstance(x, Symbol)]
 
 
 def with_tensors(run: Function, wrapped: list[bool]) -> Function:

@@ -102,7 +102,10 @@ class Defined:
 
 
 RETRACE = '''class Retrace(ValueError):
-    """The numbers ask for another way through the function than the one written here."""'''
+    """The numbers ask for another way through the function than the one written here."""
+
+    def __init__(self):
+        super().__init__(self.__doc__)'''
 CONSTANT = '''def constant(name):
     """Return a constant array."""
     shape, dtype, text = DATA[name]

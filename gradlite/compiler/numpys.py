@@ -1,4 +1,4 @@
-"""NumPy functions that a program cannot have, or not in every way."""
+"""NumPy functions that a program cannot have, or not in every way, and those that are methods."""
 
 import numpy as np
 
@@ -17,3 +17,13 @@ CHANGING = (
     np.fill_diagonal, np.put, np.putmask, np.place, np.put_along_axis,
 )  # fmt: skip
 METADATA = (np.shape, np.ndim, np.size, np.result_type, np.iscomplexobj, np.isrealobj)
+METHODS = {
+    fn.__name__: fn
+    for fn in (
+        np.sum, np.mean, np.prod, np.var, np.std, np.max, np.min, np.any, np.all, np.cumsum,
+        np.cumprod, np.trace, np.diagonal, np.ravel, np.swapaxes, np.squeeze, np.repeat, np.take,
+        np.clip, np.round, np.dot, np.argmax, np.argmin, np.argsort, np.searchsorted,
+        np.ptp,
+    )
+}  # fmt: skip
+"""The methods of arrays that are NumPy functions by another name."""

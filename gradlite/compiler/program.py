@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.errors import function_name, user_line
+from gradlite.errors import CompileError, function_name, user_line
 
 Function = Callable[..., Any]
 SMALL = 4096
@@ -129,6 +129,11 @@ class Program:
         line = self._known.get(key)
         if line is None:
             if value is None:
+                if "raise" in np.geterr().values():
+                    raise CompileError.here(
+                        "np.errstate(...='raise') inside a compiled function has no effect on "
+                        "its program: put it around the call."
+                    )
                 try:
                     value = fn(*values_in(args), **{k: values_in(v) for k, v in kwargs.items()})
                 except Exception as error:

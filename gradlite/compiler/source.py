@@ -141,6 +141,8 @@ class Text:
                 text = f"{dtype}({literal(x.item())})"
             elif x.ndim and is_uniform(x):
                 text = f"np.full({x.shape}, {literal(x.flat[0].item())}, {dtype})"
+            elif not x.size:
+                text = f"np.zeros({x.shape}, {dtype})"
             elif x.size <= LITERAL:
                 text = f"np.array({literal(x.tolist())}, {dtype})"
             else:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from gradlite.autodiff.rule import Traced
-from gradlite.compiler.numpys import CHANGING, DATA_DEPENDENT, METADATA, SHAPES
+from gradlite.compiler.numpys import CHANGING, DATA_DEPENDENT, METADATA, METHODS, SHAPES
 from gradlite.compiler.program import Line, Program, add_at, apply_to, lines_in, put
 from gradlite.errors import CompileError, function_name
 
@@ -27,10 +27,11 @@ from gradlite.errors import CompileError, function_name
 class Cell:
     """Memory, as the program sees it: the line that made what is in it now."""
 
-    __slots__ = ("line",)
+    __slots__ = ("line", "viewed")
 
     def __init__(self, line: Line) -> None:
         self.line = line
+        self.viewed = False  # whether there are views of it that are not followed
 
 
 class Symbol(np.lib.mixins.NDArrayOperatorsMixin):
@@ -91,11 +92,6 @@ class Symbol(np.lib.mixins.NDArrayOperatorsMixin):
         return int(self.dtype.itemsize)
 
     @property
-    def nbytes(self) -> int:
-        """The bytes of all elements."""
-        return self.size * self.itemsize
-
-    @property
     def flags(self) -> Any:
         """The memory layout of the numbers that the function is being traced with."""
         return self.value.flags
@@ -152,6 +148,8 @@ class Symbol(np.lib.mixins.NDArrayOperatorsMixin):
             self._refuse(f"{function_name(fn)}, which changes its argument,")
         if fn in SHAPES and any(lines_in(others)):
             self._refuse(f"{function_name(fn)}, with a shape or axis that depends on numbers,")
+        if fn is not np.einsum and any(lines_in(to_lines(tuple(args[3:])))):
+            self._refuse(f"{function_name(fn)} with out= by position")
         if not args or (fn is np.copyto and len(args) + len(kwargs) > 2):
             self._refuse(f"{function_name(fn)} with arrays by name, or with where=,")
         if fn is np.copyto:
@@ -173,8 +171,10 @@ class Symbol(np.lib.mixins.NDArrayOperatorsMixin):
                 self.program, first.cell, (*first.path, (fn, others, tuple(kwargs.items())))
             )
         made = as_symbols(self.program, line)
-        if isinstance(line, Line) and not isinstance(fn, np.ufunc):
-            freeze(made, line)
+        if isinstance(line, Line) and not isinstance(fn, np.ufunc) and freeze(made, line):
+            for arg in args:
+                if isinstance(arg, Symbol):
+                    arg.cell.viewed = True
         return made
 
     def _stored(self, ans: Any, out: Any, way: str) -> Any:
@@ -219,7 +219,7 @@ class Symbol(np.lib.mixins.NDArrayOperatorsMixin):
 
     def _check_writeable(self) -> None:
         base = self.cell.line.value
-        if self.frozen:
+        if self.frozen or self.cell.viewed:
             self._refuse("A write through this view")
         if isinstance(base, np.ndarray) and not base.flags.writeable and self.cell.line.fn is None:
             raise ValueError("assignment destination is read-only")
@@ -326,18 +326,14 @@ class Symbol(np.lib.mixins.NDArrayOperatorsMixin):
     def __repr__(self) -> str:
         return f"<traced array, shape {self.shape}, {self.dtype}>"
 
-    __hash__ = object.__hash__
+    def __hash__(self) -> int:
+        return int(self._refuse("The use as a key, or in a set,"))
 
+    def __round__(self, digits: int = 0) -> Any:
+        self._refuse("round(), for which there is np.round,")
 
-METHODS = {
-    fn.__name__: fn
-    for fn in (
-        np.sum, np.mean, np.prod, np.var, np.std, np.max, np.min, np.any, np.all, np.cumsum,
-        np.cumprod, np.trace, np.diagonal, np.ravel, np.swapaxes, np.squeeze, np.repeat, np.take,
-        np.clip, np.round, np.dot, np.argmax, np.argmin, np.argsort, np.searchsorted,
-        np.ptp,
-    )
-}  # fmt: skip
+    def __format__(self, spec: str) -> str:
+        return str(self._refuse("A format, as in an f-string,"))
 
 
 def _augmented(fn: Any) -> Any:
@@ -358,14 +354,19 @@ for _fn in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"):
     setattr(Symbol, f"__i{_fn}__", _augmented(_fn))
 
 
-def freeze(made: Any, line: Line) -> None:
-    """Mark results that are views of an argument, which writes cannot be traced through."""
+def freeze(made: Any, line: Line) -> bool:
+    """Mark results that are views of an argument, and return whether there is one.
+
+    Writes cannot be traced through them.
+    """
     if isinstance(made, (tuple, list)):
-        for part in made:
-            freeze(part, line)
-    elif isinstance(made, Symbol) and isinstance(made.value, np.ndarray):
+        found = [freeze(part, line) for part in made]  # all of them
+        return any(found)
+    if isinstance(made, Symbol) and isinstance(made.value, np.ndarray):
         arrays = [arg.value for arg in line.inputs() if isinstance(arg.value, np.ndarray)]
         made.frozen = any(np.may_share_memory(made.value, x) for x in arrays)
+        return made.frozen
+    return False
 
 
 class Number(Symbol):

@@ -25,7 +25,7 @@ from gradlite.compiler.symbols import Symbol, as_symbols, cast
 from gradlite.errors import CompileError, function_name, is_library, user_line
 
 Function = Callable[..., Any]
-RANDOM = (np.random.Generator, np.random.RandomState)
+RANDOM = (np.random.Generator, np.random.RandomState, random.Random)
 
 
 class Inspector:
@@ -210,6 +210,8 @@ def generators_of(fn: Any) -> list[Any]:
         if isinstance(part, FunctionType):
             variables = inspect.getclosurevars(part)
             values += [*variables.nonlocals.values(), *variables.globals.values()]
+        plain = [x for x in values if type(x).__module__ != "builtins" and hasattr(x, "__dict__")]
+        values += [y for x in plain if not isinstance(x, type) for y in vars(x).values()]
         held = [y for x in values if isinstance(x, (list, tuple)) for y in x]
         found += [x for x in (part, *values, *held) if isinstance(x, RANDOM)]
     return found
@@ -217,8 +219,8 @@ def generators_of(fn: Any) -> list[Any]:
 
 def state_of(generator: Any) -> Any:
     """Return the state of a generator of random numbers, to be compared."""
-    if generator is random:
-        return random.getstate()
+    if generator is random or isinstance(generator, random.Random):
+        return generator.getstate()
     if isinstance(generator, np.random.RandomState):
         state = generator.get_state(legacy=False)
         inner = state["state"]

@@ -104,7 +104,7 @@ class Twin:
         del self._program, self._memo, self._buffers, self.network, self.leaves
 
     def is_current(self) -> bool:
-        """Return whether the network has the arrays, modes and attributes that it was traced with."""
+        """Return whether the network has the arrays, modes and attributes of the trace."""
         if not all(p._data is array for _, p, array in self.parameters):
             return False
         for part, mode in self._modes:
