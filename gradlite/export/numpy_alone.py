@@ -50,7 +50,29 @@ def export_numpy(estimator: Any, path: Any) -> None:
     >>> gl.export_numpy(model.fit(X, y), "iris.py")  # doctest: +SKIP
     """
     check_is_fitted(estimator)
-    Path(path).write_text(text_of(estimator), encoding="utf-8")
+    text = text_of(estimator)
+    check(text, estimator)
+    Path(path).write_text(text, encoding="utf-8")
+
+
+def check(text: str, estimator: Any) -> None:
+    """Raise CompileError unless the text predicts what the estimator does, for few rows and many."""
+    names: dict[str, Any] = {}
+    exec(text, names)
+    rng = np.random.default_rng(1)
+    for n in (1, 1000):
+        rows = names["rows"](rng.normal(size=(n, estimator.n_features_in_)))
+        expected = estimator._targets.predict(estimator._forward(rows))
+        with np.errstate(all="ignore"):
+            ours = names["predict"](rows)
+        if expected.dtype.kind == "f":
+            same = np.allclose(ours, expected, rtol=1e-4, equal_nan=True)
+        else:
+            same = np.mean(ours == expected) > 0.99  # equal scores may round to either class
+        if not same:
+            raise CompileError.here(
+                f"The network does something else for {n} rows than for {SIZES[0]}."
+            )
 
 
 class Predicting(nn.Module):

@@ -115,6 +115,17 @@ def test_what_cannot_be_exported_says_why(tmp_path):
     ).fit(X, Y)  # fmt: skip
     with pytest.raises(CompileError, match="number of rows"):
         gl.export_numpy(model, tmp_path / "no.py")
+
+    class Branching(nn.Linear):
+        def forward(self, x):
+            return super().forward(x) * (1 if len(x) < 200 else -1)
+
+    def build_branching(in_features, out_features):
+        return Branching(in_features, out_features)
+
+    model = NetClassifier(build_branching, max_iter=1, batch_size=150).fit(X, Y)
+    with pytest.raises(CompileError, match="for 1000 rows"):
+        gl.export_numpy(model, tmp_path / "no.py")
     moons, sides = make_moons(50, random_state=0)
     model = MLPClassifier(**QUICK, activation=gl.erf).fit(moons, sides)
     with pytest.raises(CompileError, match="needs NumPy alone"):
