@@ -56,7 +56,7 @@ def export_numpy(estimator: Any, path: Any) -> None:
 
 
 def check(text: str, estimator: Any) -> None:
-    """Raise CompileError unless the text predicts what the estimator does, for few rows and many."""
+    """Raise CompileError unless the text predicts as the estimator does, for few rows and many."""
     names: dict[str, Any] = {}
     exec(text, names)
     rng = np.random.default_rng(1)
