@@ -205,9 +205,7 @@ def kind_of(x: Any) -> Any:
             "A generator of random numbers as an argument would draw in the first call alone: draw "
             "outside, and pass the numbers."
         )
-    if isinstance(x, (Traced, Symbol, np.ndarray)):
-        raise Untraceable
-    if not isinstance(x, CONSTANTS):  # whose attributes may change
+    if not isinstance(x, CONSTANTS):  # a Tensor, a symbol, or what has attributes that may change
         raise Untraceable
     return kind, x
 
@@ -253,7 +251,6 @@ def write(fn: Function, args: Any, kwargs: Any, buffers: bool = True) -> Defined
     stored = [] if twin is None else twin.stored()
     inspector.name_lines()
     program, made_lines = simplified(program, [*results, *(line for _, _, line in stored)])
-    program, made_lines = simplified(program, made_lines)
     results = made_lines[: len(results)]
     if twin is not None:
         name = "forward"
@@ -269,6 +266,8 @@ def write(fn: Function, args: Any, kwargs: Any, buffers: bool = True) -> Defined
     returned = tree_text(made, iter(words)) or f"{text.word(rebuild)}([{', '.join(words)}])"
     signature = ", ".join([*parameters, *(["*", *kwargs] if kwargs else [])])
     written = Defined(f"{name}({signature})", unpack, text, returned, inspector.walked, twin)
+    if twin is not None:
+        twin.release()
     wrapped = [isinstance(leaf, Tensor) for leaf in leaves]
     if any(wrapped):
         written.run = with_tensors(written.run, wrapped)

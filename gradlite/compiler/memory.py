@@ -45,8 +45,6 @@ class Memory:
     def __init__(self, holder: Any) -> None:
         self.attributes = getattr(holder, "__dict__", {})
         self.cells: dict[str, Any] = {}
-        self.globals: dict[str, Any] = {}
-        self._globals: dict[str, Any] = {}
         if isinstance(holder, FunctionType):
             self.cells = dict(
                 zip(holder.__code__.co_freevars, holder.__closure__ or (), strict=True)
@@ -57,9 +55,8 @@ class Memory:
         }
 
     def _values(self) -> dict[str, Any]:
-        outer = {name: self._globals.get(name) for name in self.globals}
         filled = {n: cell.cell_contents for n, cell in self.cells.items() if cell != CellType()}
-        return {**outer, **self.attributes, **filled}
+        return {**self.attributes, **filled}
 
     def restore(self) -> list[str]:
         """Put back what was there, and return the names of what had changed."""
@@ -72,8 +69,6 @@ class Memory:
                 continue
             elif name in self.cells:
                 self.cells[name].cell_contents = self.known[name]
-            elif name in self.globals:
-                self._globals[name] = self.known[name]
             else:
                 self.attributes[name] = self.known[name]
             changed.append(name)

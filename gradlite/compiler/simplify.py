@@ -1,7 +1,8 @@
 """Simplification: a program that computes the same with fewer and faster calls.
 
 Each identity is stated once, for the function that it is about, and is applied from the first line
-to the last; what nobody needs afterwards is dropped. All but the sums keep every bit.
+to the last; lines that no result needs are then dropped. All keep every bit, unless a product that
+is no longer formed, of a number and a power of two, would have overflowed.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def identity(*fns: Any) -> Callable[[Identity], Identity]:
 
 
 def simplified(program: Program, outputs: Sequence[Any]) -> tuple[Program, list[Any]]:
-    """Rewrite the lines that the outputs and guards of a program need.
+    """Rewrite the lines that the outputs and guards of a program need, in two passes.
 
     Parameters
     ----------
@@ -58,6 +59,10 @@ def simplified(program: Program, outputs: Sequence[Any]) -> tuple[Program, list[
     program, outputs
         New ones; inputs stay the same lines.
     """
+    return _rewritten_once(*_rewritten_once(program, outputs))
+
+
+def _rewritten_once(program: Program, outputs: Sequence[Any]) -> tuple[Program, list[Any]]:
     wanted = needed([*lines_in(tuple(outputs)), *(line for line, _ in program.guards)])
     new = Program()
     lines: dict[Line, Any] = {}

@@ -126,13 +126,13 @@ class Text:
         self.header.append(f"{name} = np.empty({shape}, {self.dtype(dtype)})")
         return name
 
-    def constant(self, x: Any, wish: str = "") -> str:
+    def constant(self, x: Any) -> str:
         """Return the name of a constant array or number."""
         key = (np.shape(x), np.asarray(x).dtype.str, np.asarray(x).tobytes(), type(x))
         if key not in self._constants:
             plain = re.sub(r"\W", "_", repr(x.item())) if np.ndim(x) == 0 else ""
             kind = "ones" if np.ndim(x) == 1 and np.size(x) and np.all(x == 1) else "constant"
-            name = self.unused(wish or (f"c_{plain}" if plain else kind))
+            name = self.unused(f"c_{plain}" if plain else kind)
             self.namespace[name] = x
             dtype = self.dtype(x.dtype)
             if kind == "ones":

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from gradlite.autodiff.rule import Traced
-from gradlite.compiler.numpys import CHANGING, DATA_DEPENDENT, METADATA, METHODS, SHAPES
+from gradlite.compiler.functions import CHANGING, DATA_DEPENDENT, METADATA, METHODS, SHAPES
 from gradlite.compiler.program import Line, Program, add_at, apply_to, lines_in, put
 from gradlite.errors import CompileError, function_name
 

@@ -131,7 +131,6 @@ class GradientProgram:
         ]
         results = [to_lines(value._data), *(result for _, _, result in stored)]
         program, results = simplified(program, results)
-        program, results = simplified(program, results)
         targets: dict[Line, tuple[str, np.ndarray]] = {}
         for (name, array, _), result in zip(stored, results[1:], strict=True):
             # Buffers are written last: a run that meets other numbers must leave them as they are.

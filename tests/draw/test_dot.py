@@ -29,6 +29,7 @@ from gradlite.draw.page import page_data
 from gradlite.draw.scene import scene
 from gradlite.engine import Value
 from gradlite.nn import MLP, Conv2d
+from tests.draw.screen import network
 from tests.helpers import few, leaves
 from tests.specs import SPECS
 
@@ -44,15 +45,6 @@ def neuron():
     product.label, total.label, out.label = "x w", "x w + b", "out"
     out.backward()
     return out
-
-
-def network():
-    """Make the loss of a small network on the tape, and its parameters."""
-    rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(5, 3)), np.array([0, 1, 1, 0, 1])
-    W1, b1, W2, b2 = parameters = leaves(*(rng.normal(size=s) for s in [(3, 4), 4, (4, 2), 2]))
-    logits = gl.affine(gl.relu(gl.affine(x, W1, b1)), W2, b2)
-    return gl.cross_entropy(logits, y) + 0.01 * (W1**2).sum(), parameters
 
 
 def perceptron():
