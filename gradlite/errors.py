@@ -6,6 +6,7 @@ expect, so ``except ValueError`` and ``except gradlite.GradliteError`` both work
 
 from __future__ import annotations
 
+import contextlib
 import linecache
 import os
 import sys
@@ -17,7 +18,11 @@ from typing import Any
 
 import numpy as np
 
-LIBRARIES = (os.path.dirname(os.path.abspath(__file__)), os.path.dirname(np.__file__))
+LIBRARIES = (
+    os.path.dirname(os.path.abspath(__file__)),
+    os.path.dirname(np.__file__),
+    contextlib.__file__,  # whose frames lie between a with block and its library
+)
 
 
 class GradliteError(Exception):

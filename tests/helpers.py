@@ -20,7 +20,8 @@ def few(examples: int) -> settings:
 
 def unaddressed(case: Any) -> str:
     """Write a case as an id that is the same in every process, where tests run side by side."""
-    return re.sub(r" at 0x[0-9a-f]+", "", repr(case))
+    with np.printoptions(threshold=4, edgeitems=1):
+        return re.sub(r" at 0x[0-9a-f]+", "", repr(case))
 
 
 # -- layouts of memory --------------------------------------------------------------------------

@@ -228,7 +228,7 @@ def write(fn: Function, args: Any, kwargs: Any, buffers: bool = True) -> Defined
     call: Any = fn if twin is None else twin.network
     with (
         watched(parts_of(fn)) if twin is None else twin.watched(),
-        tracing(program) as inspector,
+        tracing(program, {} if twin is None else twin.layers) as inspector,
         no_global_draws(fn if twin is None else None),
     ):
         made = call(
@@ -255,7 +255,8 @@ def write(fn: Function, args: Any, kwargs: Any, buffers: bool = True) -> Defined
     if twin is not None:
         name = "forward"
     name = name if name.isidentifier() else "function"
-    text = Text(program, made_lines, [*taken, name], buffers=buffers)
+    text = Text([*taken, name], buffers)
+    text.add(program, made_lines)
     words = text.results(results)
     if twin is not None:
         for array_name, array in twin.arrays.items():
@@ -265,7 +266,8 @@ def write(fn: Function, args: Any, kwargs: Any, buffers: bool = True) -> Defined
             text.body.append((f"np.copyto({array_name}, {text.word(line)})", ""))
     returned = tree_text(made, iter(words)) or f"{text.word(rebuild)}([{', '.join(words)}])"
     signature = ", ".join([*parameters, *(["*", *kwargs] if kwargs else [])])
-    written = Defined(f"{name}({signature})", unpack, text, returned, inspector.walked, twin)
+    quiet = len(text.body) if inspector.walked else 0
+    written = Defined(f"{name}({signature})", unpack, text, returned, quiet, twin)
     if twin is not None:
         twin.release()
     wrapped = [isinstance(leaf, Tensor) for leaf in leaves]

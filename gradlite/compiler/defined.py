@@ -29,8 +29,8 @@ class Defined:
         The program.
     returned : str
         What it returns.
-    quiet : bool
-        Whether it warns of nothing, as the walk back does.
+    quiet : int
+        So many of its first lines warn of nothing, as the walk back does.
     twin : Twin, optional
         Of the network that it was traced from.
 
@@ -50,16 +50,19 @@ class Defined:
         unpack: list[tuple[str, str]],
         text: Text,
         returned: str,
-        quiet: bool,
+        quiet: int,
         twin: Twin | None = None,
     ) -> None:
         self.is_current = twin.is_current if twin is not None else lambda: True
         self.name = signature.partition("(")[0]
         self.namespace, self.foreign = text.namespace, text.foreign
-        lines = align([*unpack, *text.body], "        " if quiet else "    ")
-        if quiet and lines:
+        body = [*unpack, *text.body]
+        lines = align(body)
+        if quiet:
+            count = len(unpack) + quiet
             ignore = 'divide="ignore", invalid="ignore", over="ignore"'
-            lines.insert(0, f"    with np.errstate({ignore}):")
+            first = [f"    {line}" for line in align(body[:count])]
+            lines = [f"    with np.errstate({ignore}):", *first, *align(body[count:])]
         self.function = "\n".join([f"def {signature}:", *lines, f"    return {returned}", ""])
         head = ["import numpy as np"]
         for path, names in sorted(text.imports.items()):
@@ -97,7 +100,7 @@ class Defined:
                 f"    {name!r}: ({shape}, {dtype!r}, {base64.b85encode(x.tobytes()).decode()!r}),\n"
                 for name, (shape, dtype, x) in data.items()
             )
-            lines += ["", f"DATA = {{\n{entries}}}", "", "", CONSTANT]
+            lines += ["", f"DATA = {{\n{entries}}}", "", "", CONSTANT, ""]
         return "\n".join([*lines, "", allocations, "", "", functions])
 
 

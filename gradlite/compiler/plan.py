@@ -7,7 +7,7 @@ an elementwise result takes the memory of an operand that it is the last to read
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,8 @@ class Plan:
         The operand whose memory a line is written to.
     direct : set of Line
         Those of `targets`, results that belong into given arrays, which are written there at once.
+    given : dict of Line to Line
+        The inputs whose memory may be written to, and the line that is to be there in the end.
     """
 
     def __init__(
@@ -58,16 +60,37 @@ class Plan:
         outputs: Sequence[Any],
         targets: Collection[Line] = (),
         large: float = LARGE,
+        given: Mapping[Line, Line] | None = None,
     ) -> None:
         self._large = large
+        self.given = dict(given or {})
         self.lines = program.lines
         self.targets = targets
-        self.outputs = list(lines_in((*outputs, *targets)))
+        self.outputs = list(lines_in((*outputs, *targets, *self.given.values())))
         self.last = self._last_uses()
         # Outputs, and what becomes one in place, are not written to buffers.
         fresh = {line.root for line in self.outputs}
-        while found := self._assign(fresh) - fresh:
+        while (found := self._assign(fresh) - fresh) or self._take_back():
             fresh |= found
+
+    def home(self, line: Line) -> Line:
+        """Return the first line in the memory that a line ends up in."""
+        line = line.root
+        while line in self.inside:
+            line = self.inside[line].root
+        return line
+
+    def _take_back(self) -> bool:
+        """Keep the inputs as they are whose memory would hold another result in the end."""
+        homes = {line: self.home(line) for line in self.outputs}
+        lost = [
+            x
+            for x, new in self.given.items()
+            if any(home is x and line is not new for line, home in homes.items())
+        ]
+        for x in lost:
+            del self.given[x]
+        return bool(lost)
 
     def _assign(self, fresh: set[Line]) -> set[Line]:
         """Give memory to every line; return those that become one of `fresh` in a buffer."""
@@ -77,7 +100,7 @@ class Plan:
         self.direct: set[Line] = set()
         free: dict[Any, list[int]] = {}
         held: dict[Line, tuple[int, Line]] = {}  # the buffer of a root, and the first line in it
-        owned: set[Line] = set()
+        owned: set[Line] = set(self.given)
         wrong: set[Line] = set()
         ends: dict[int, list[Line]] = {}
         for root, i in self.last.items():

@@ -43,42 +43,67 @@ class Text:
 
     Parameters
     ----------
-    program : Program
-        The lines.
-    outputs : sequence
-        The lines, and constants, that it returns.
     names : sequence of str
         What may not be used as a name: the parameters of the function.
-    targets : dict of Line to (str, array), optional
-        Results that may be written to given arrays at once, and how these are called.
     buffers : bool, default True
         Whether large results go to arrays that are kept; otherwise all are new in each call.
+
+    Attributes
+    ----------
+    body : list of (str, str)
+        Lines of code, and their comments.
+    namespace : dict
+        The arrays and functions that the code refers to, by name.
+    header : list of str
+        Code that makes those arrays.
+    foreign : list of str
+        The functions that are not NumPy's.
     """
 
-    def __init__(
-        self,
-        program: Program,
-        outputs: Sequence[Any],
-        names: Sequence[str],
-        targets: Mapping[Line, tuple[str, np.ndarray]] | None = None,
-        buffers: bool = True,
-    ) -> None:
-        self.targets = targets or {}
+    def __init__(self, names: Sequence[str], buffers: bool = True) -> None:
         self.buffers = buffers
-        self.plan = Plan(program, outputs, self.targets, LARGE if buffers else math.inf)
         self.taken = {*names, *RESERVED, *keyword.kwlist, *dir(builtins)}
-        self.namespace: dict[str, Any] = dict(self.targets.values())
-        self.taken |= self.namespace.keys()
+        self.namespace: dict[str, Any] = {}
         self.imports: dict[str, list[str]] = {}
         self.header: list[str] = []
-        self.body: list[tuple[str, str]] = []  # code, comment
+        self.body: list[tuple[str, str]] = []
         self.foreign: list[str] = []
         self._functions: dict[Any, str] = {}
         self._constants: dict[Any, str] = {}
-        self._buffers = [self._buffer(i, *b) for i, b in enumerate(self.plan.buffers)]
+        self._buffer_count = 0
+
+    def add(
+        self,
+        program: Program,
+        outputs: Sequence[Any],
+        targets: Mapping[Line, tuple[str, np.ndarray]] | None = None,
+        given: Mapping[Line, Line] | None = None,
+    ) -> None:
+        """Add the lines of a program.
+
+        Parameters
+        ----------
+        program : Program
+            The lines.
+        outputs : sequence
+            The lines, and constants, that it returns.
+        targets : dict of Line to (str, array), optional
+            Results that may be written to given arrays at once, and how these are called.
+        given : dict of Line to Line, optional
+            Inputs that the program changes, each with the line that it becomes. There are no
+            guards then: these would come after the first change.
+        """
+        self.targets = targets or {}
+        self.plan = Plan(program, outputs, self.targets, LARGE if self.buffers else math.inf, given)
+        self.namespace.update(self.targets.values())
+        self.taken |= self.namespace.keys()
+        self._buffers = [self._buffer(*b) for b in self.plan.buffers]
         self._word: dict[Line, str] = {}
         self._uses = Counter(arg for line in program.lines for arg in line.inputs())
         self._uses.update(self.plan.outputs)
+        start = len(self.body)
+        if given:
+            self.body.append((f"global {', '.join(x.name for x in given)}", ""))
         guards: dict[Line, list[bool]] = {}
         for line, holds in program.guards:
             guards.setdefault(line, []).append(holds)
@@ -91,14 +116,18 @@ class Text:
             self._write(line)
             if line.origin != origin and len(self.body) > written:
                 origin = line.origin
-                self.body.insert(written, ("", f"# {origin}"))
+                if origin:
+                    self.body.insert(written, ("", f"# {origin}"))
             for holds in guards.get(line, ()):
                 self.body.append((f"if {'not ' * holds}{self._test(line)}: raise Retrace", ""))
         for line, tests in guards.items():
             if line.fn is None:
-                self.body[:0] = [
+                self.body[start:start] = [
                     (f"if {'not ' * holds}{line.name}: raise Retrace", "") for holds in tests
                 ]
+        for x, new in (given or {}).items():
+            if self.plan.home(new) is not x:
+                self.body.append((f"np.copyto({x.name}, {self._word[new]})", ""))
 
     def _test(self, line: Line) -> str:
         """Return a condition: in full, if it was written for nothing else."""
@@ -120,8 +149,9 @@ class Text:
         self.taken.add(name)
         return name
 
-    def _buffer(self, i: int, shape: tuple[int, ...], dtype: Any) -> str:
-        name = self.unused(f"buffer{i + 1}")
+    def _buffer(self, shape: tuple[int, ...], dtype: Any) -> str:
+        self._buffer_count += 1
+        name = self.unused(f"buffer{self._buffer_count}")
         self.namespace[name] = np.empty(shape, dtype)
         self.header.append(f"{name} = np.empty({shape}, {self.dtype(dtype)})")
         return name
@@ -130,7 +160,7 @@ class Text:
         """Return the name of a constant array or number."""
         key = (np.shape(x), np.asarray(x).dtype.str, np.asarray(x).tobytes(), type(x))
         if key not in self._constants:
-            plain = re.sub(r"\W", "_", repr(x.item())) if np.ndim(x) == 0 else ""
+            plain = re.sub(r"\W", "_", digits(x)) if np.ndim(x) == 0 else ""
             kind = "ones" if np.ndim(x) == 1 and np.size(x) and np.all(x == 1) else "constant"
             name = self.unused(f"c_{plain}" if plain else kind)
             self.namespace[name] = x
@@ -138,13 +168,15 @@ class Text:
             if kind == "ones":
                 text = f"np.ones({x.size}, {dtype})"
             elif isinstance(x, np.generic):
-                text = f"{dtype}({literal(x.item())})"
+                text = f"{dtype}({digits(x)})"
             elif x.ndim and is_uniform(x):
-                text = f"np.full({x.shape}, {literal(x.flat[0].item())}, {dtype})"
+                text = f"np.full({x.shape}, {digits(x.flat[0])}, {dtype})"
             elif not x.size:
                 text = f"np.zeros({x.shape}, {dtype})"
+            elif is_range(x):
+                text = f"np.arange({x[0]}, {x[-1] + x[1] - x[0]}, {x[1] - x[0]})"
             elif x.size <= LITERAL:
-                text = f"np.array({literal(x.tolist())}, {dtype})"
+                text = f"np.array({digits(x) if x.ndim == 0 else literal(x.tolist())}, {dtype})"
             else:
                 text = f"constant({name!r})"
             self.header.append(f"{name} = {text}")
@@ -377,6 +409,22 @@ def is_simple_view(line: Line) -> bool:
     plain = line.fn is np.transpose and len(line.args) == 1
     sliced = line.fn in (np.reshape, operator.getitem) and not any(lines_in(line.args[1:]))
     return plain or sliced
+
+
+def is_range(x: np.ndarray) -> bool:
+    """Return whether an array is one that np.arange makes of three ints."""
+    if x.ndim != 1 or x.size <= LITERAL or x.dtype != int:
+        return False
+    step = x[1] - x[0]
+    return bool(step and abs(x).max() < 2**31 and np.all(np.diff(x) == step))
+
+
+def digits(x: Any) -> str:
+    """Return the text of one number, of float32 with no more digits than it has."""
+    number = x.item()
+    if x.dtype == np.float32 and np.float32(float(str(x))).tobytes() == x.tobytes():
+        number = float(str(x))
+    return literal(number)
 
 
 def literal(x: Any) -> str:

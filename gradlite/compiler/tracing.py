@@ -7,7 +7,7 @@ import inspect
 import random
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FunctionType
 from typing import Any
@@ -31,17 +31,23 @@ RANDOM = (np.random.Generator, np.random.RandomState, random.Random)
 class Inspector:
     """Looks at the tape while a function is traced: which line of code a derivative belongs to."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, layers: Mapping[int, str], rest: str) -> None:
         self.program = program
+        self.layers = layers  # the names of modules, by id
+        self.rest = rest  # the name of what is neither in a layer nor in the user's code
+        self.caller = user_line()
         self.walked = False
         self.start = serial()  # older nodes are not of this function
         self.cotangents: list[tuple[Any, Any]] = []  # of a result, and the result
+        self.outputs: dict[str, Any] = {}  # of each layer, among others
 
     def forward(self, rule: Rule, args: Any, ans: Any, node: Any) -> None:
         """Write down where an operation was called."""
         if node is None:
             return
-        node.note = (user_line(), ans)
+        place = self.place()
+        node.note = (place, ans)
+        self.outputs[place] = ans
         for parent in node.parents:
             if parent is not None and parent.rule is None and is_older(parent, self.start):
                 raise CompileError.here(
@@ -56,14 +62,19 @@ class Inspector:
 
     def backward(self, node: Any, g: Any, cotangent: Any) -> None:
         """Remember which results the cotangents belong to, for their names."""
-        if node.note:
+        if node.note is not None:
             self.cotangents.append((g, node.note[1]))
         alike = [p for p in node.parents if p is not None and p.shape == cotangent.shape]
         if len(alike) == 1 and alike[0].rule is None:
             self.cotangents.append((cotangent, alike[0].ans))
 
     def name_lines(self) -> None:
-        """Name results after what the user's code assigns them to, and gradients after results."""
+        """Name results after layers and what the user's code assigns them to; then gradients."""
+        for layer in self.layers.values():
+            ans = getattr(self.outputs.get(layer), "_data", self.outputs.get(layer))
+            name = layer.partition(" (")[0]
+            if isinstance(ans, Symbol) and name != layer and ans.line.fn is not None:
+                ans.line.name = ans.line.name or f"h_{name.replace('.', '_')}"
         last: dict[str, Line] = {}
         for line in self.program.lines:
             if line.fn is not None:
@@ -81,16 +92,29 @@ class Inspector:
                 g.line.name = f"grad_{name}" if name else ""
 
     def origin(self) -> str:
-        """Return the line of code that the next line of the program comes from."""
+        """Return where the next line of the program comes from."""
         frame = sys._getframe(2)
         while frame.f_back is not None and is_library(frame):
             if frame.f_code is walk.__code__:
                 node = frame.f_locals.get("node")
                 if node is not None and node.rule is not None:
                     name = node.rule.name.removeprefix("np.").removeprefix("gl.")
-                    return f"back through {name}: {node.note[0] if node.note else ''}"
+                    where = node.note[0] if node.note else ""
+                    return f"back through {name}" + (f": {where}" if where else "")
             frame = frame.f_back
-        return user_line()
+        return self.place()
+
+    def place(self) -> str:
+        """Return the layer, or the line of the user's code, that is being carried out."""
+        frame = sys._getframe(1)
+        while frame.f_back is not None and is_library(frame):
+            if frame.f_code.co_name in ("forward", "__call__"):
+                layer = self.layers.get(id(frame.f_locals.get("self")))
+                if layer is not None:
+                    return layer
+            frame = frame.f_back
+        line = user_line()
+        return line if line != self.caller else self.rest
 
 
 def is_traced(x: Any) -> bool:
@@ -165,9 +189,11 @@ def is_older(leaf: Any, start: int) -> bool:
 
 
 @contextmanager
-def tracing(program: Program) -> Iterator[Inspector]:
+def tracing(
+    program: Program, layers: Mapping[int, str] | None = None, rest: str = ""
+) -> Iterator[Inspector]:
     """Write what is done with symbols to a program; NumPy's warnings come when that runs."""
-    inspector = Inspector(program)
+    inspector = Inspector(program, layers or {}, rest)
     program.origin = inspector.origin
     token = MODE.set(Mode(True, inspector))
     try:

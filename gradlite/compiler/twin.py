@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from operator import is_
 from typing import Any
 
@@ -62,10 +63,12 @@ class Twin:
         The copy.
     arrays : dict
         The arrays of the inputs, by name.
-    parameters : list of (str, Tensor, array)
-        The parameters of the network, and the arrays that they had.
+    parameters : list of (Tensor, array, Node or None)
+        The parameters of the network, and the arrays and nodes that they had.
     leaves : dict of Node to (str, Tensor)
         The parameters that are trained, by the node of their copy.
+    layers : dict of int to str
+        What the modules of the copy are called, by their id.
     generators : list of Generator
         What the network draws from.
     """
@@ -76,11 +79,11 @@ class Twin:
         self._memo: dict[int, Any] = {}
         self._buffers: list[tuple[str, np.ndarray, Symbol, Any]] = []
         self.arrays: dict[str, np.ndarray] = {}
-        self.parameters: list[tuple[str, Any, np.ndarray]] = []
+        self.parameters: list[tuple[Any, np.ndarray, Node | None]] = []
         self.leaves: dict[Node, tuple[str, Any]] = {}
         for name, p in network.named_parameters():
             word, symbol = self._input(name, p.data)
-            self.parameters.append((word, p, p.data))
+            self.parameters.append((p, p.data, p._node))
             twin = object.__new__(type(p))
             twin._data, twin._node = symbol, None
             if p.requires_grad:
@@ -95,9 +98,14 @@ class Twin:
         attributes = [x for part in network.modules() for x in vars(part).values()]
         self.generators = [x for x in attributes if isinstance(x, np.random.Generator)]
         self._memo.update((id(x), Draws(program, x)) for x in self.generators)
-        self._modes = [(part, part.training) for part in network.modules()]
-        self._attributes = [(vars(part), [*vars(part).values()]) for part in network.modules()]
+        self._root, self._mode = network, network.training
+        self._attributes = [vars(part) for part in network.modules()]
+        self._values = [x for attributes in self._attributes for x in attributes.values()]
         self.network = copy.deepcopy(network, self._memo)
+        self.layers = {
+            id(part): f"{name} ({type(part).__name__})" if name else type(part).__name__
+            for name, part in self.network.named_modules()
+        }
 
     def release(self) -> None:
         """Drop what the trace needed, and the numbers in it."""
@@ -105,15 +113,15 @@ class Twin:
 
     def is_current(self) -> bool:
         """Return whether the network has the arrays, modes and attributes of the trace."""
-        if not all(p._data is array for _, p, array in self.parameters):
-            return False
-        for part, mode in self._modes:
-            if part.training is not mode:
+        for p, array, node in self.parameters:
+            if p._data is not array or p._node is not node:
                 return False
-        for now, then in self._attributes:
-            if len(now) != len(then) or not all(map(is_, now.values(), then)):
-                return False
-        return True
+        now = chain.from_iterable(map(dict.values, self._attributes))
+        return (
+            self._root.training is self._mode  # the modes of parts are among the attributes
+            and sum(map(len, self._attributes)) == len(self._values)
+            and all(map(is_, now, self._values))
+        )
 
     def _input(self, name: str, array: np.ndarray) -> tuple[str, Symbol]:
         word = "_".join(reversed(name.split(".")))

@@ -12,7 +12,7 @@ from gradlite import optim
 from gradlite.estimators._training import TrainingState
 from gradlite.nn.module import Module
 from gradlite.optim import schedules
-from gradlite.training.loop import L2
+from gradlite.training.update import L2
 
 DECOUPLED = ("adamw", "lion")  # alpha is their weight decay, not a penalty of the loss
 PLANNED = ("cosine", "one_cycle")  # named schedules that last for max_iter epochs

@@ -5,7 +5,6 @@ Each is one method, `update`: a few passes over flat arrays, in place. ``s`` is 
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -84,7 +83,7 @@ class Adam(Optimizer):
         average(v, s, beta2, s)
         np.sqrt(v, out=s)
         # The corrections are numbers, and outside the fraction (end of section 2): no passes.
-        correction = math.sqrt(1 - beta2**t)
+        correction = (1 - beta2**t) ** 0.5
         s += self._floor(group["eps"], correction)
         np.divide(m, s, out=s)
         s *= lr * correction / (1 - beta1**t)

@@ -254,13 +254,17 @@ class Vector:
             if not view.sink.full or view.steps != steps:
                 break
         else:  # the usual case
-            return [self._segment(0, len(views))]
+            return [self.whole()]
         segments, end = [], 0
         for (full, _), together in groupby(views, lambda view: (view.sink.full, view.steps)):
             start, end = end, end + len(list(together))
             if full:
                 segments.append(self._segment(start, end))
         return segments
+
+    def whole(self) -> Segment:
+        """Return the segment of all parameters."""
+        return self._segment(0, len(self.views))
 
     def _segment(self, first: int, end: int) -> Segment:
         segment = self._segments.get((first, end))

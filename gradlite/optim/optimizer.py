@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -102,8 +102,7 @@ class Optimizer:
     def step(self) -> None:
         """Update every parameter that has a gradient."""
         for group, vectors in self._packed:
-            lr = group["lr"]
-            lr = self._scheduled(lr) if callable(lr) else float(lr)
+            lr = self.rate_of(group)
             for vector in vectors:
                 for segment in vector.segments():
                     t = segment.advance()
@@ -112,9 +111,10 @@ class Optimizer:
                     segment.mark_written()
         self.steps += 1
 
-    def _scheduled(self, schedule: Callable[[int], Any]) -> float:
-        """Return the rate of a schedule for this step."""
-        rate = schedule(self.steps)
+    def rate_of(self, group: Group) -> float:
+        """Return the learning rate of a group in the next step."""
+        schedule: Any = group["lr"]
+        rate = schedule(self.steps) if callable(schedule) else schedule
         try:
             return float(rate)
         except (TypeError, ValueError):

@@ -15,12 +15,12 @@ import numpy as np
 
 from gradlite.autodiff.debug import debug
 from gradlite.autodiff.modes import RECORDING, current_mode
-from gradlite.compiler.defined import Retrace
 from gradlite.errors import CompileError, DivergedError, NonFiniteError
 from gradlite.nn.module import Module
 from gradlite.optim import Optimizer, clip_grad_norm
 from gradlite.training.data import Rows, all_finite
-from gradlite.training.program import GradientProgram
+from gradlite.training.program import StepProgram
+from gradlite.training.update import L2, total_weight
 
 MOST = 8
 """So many ways through network and loss get a program, for each kind of batch."""
@@ -30,34 +30,6 @@ KINDS = 16
 
 Loss = Callable[[Any, Any, Any], Any]
 """``loss(output, target, sample_weight or None)``: the weighted mean, a 0-d Tensor."""
-
-
-class L2:
-    """The penalty ``alpha / 2 * |weights|**2``, on the first entries of a flat vector.
-
-    scikit-learn divides it by the weight of the batch (the number of its samples), so that its
-    strength against the loss does not depend on the batch size chosen.
-
-    Parameters
-    ----------
-    weights, grad : array, shape (n,)
-        The penalised part of an optimiser's vector of parameters, and of its gradients.
-    alpha : float
-        The strength.
-    """
-
-    def __init__(self, weights: np.ndarray, grad: np.ndarray, alpha: float) -> None:
-        self.weights = weights
-        self.grad = grad
-        self.alpha = alpha
-        self.scratch = np.empty_like(weights)
-
-    def add(self, total_weight: float) -> float:
-        """Add the gradient of the penalty to ``grad``, and return its value."""
-        strength = self.alpha / total_weight
-        np.multiply(self.weights, strength, out=self.scratch)
-        self.grad += self.scratch
-        return 0.5 * float(self.scratch.dot(self.weights))
 
 
 @dataclass
@@ -96,7 +68,7 @@ class Trainer:
     max_grad_norm: float | None = None
     compiled: bool = False
     patience: int = 64
-    programs: dict[Any, list[GradientProgram]] = field(default_factory=dict)
+    programs: dict[Any, list[StepProgram]] = field(default_factory=dict)
     seen: dict[Any, int] = field(default_factory=dict)
     why: str = ""
 
@@ -105,7 +77,10 @@ class Trainer:
 
         If the loss is not finite, no parameter is changed.
         """
-        value = self.gradient(x, y, w)
+        program = self._program(x, y, w, self.max_grad_norm is None)
+        if program is not None and program.update is not None:
+            return program.loss
+        value = self._penalized(x, y, w, program)
         if math.isfinite(value):
             if self.max_grad_norm is not None:
                 clip_grad_norm(self.optimizer, self.max_grad_norm)
@@ -115,48 +90,60 @@ class Trainer:
 
     def gradient(self, x: Any, y: Any, w: Any = None) -> float:
         """Compute the loss of a batch, and leave its gradient in the optimiser's vectors."""
-        value = None
-        plain = type(x) is np.ndarray is type(y) and x.flags.c_contiguous and y.flags.c_contiguous
-        if self.compiled and plain and current_mode() is RECORDING:
-            value = self._by_program(x, y, w)
-        if value is None:
+        return self._penalized(x, y, w, self._program(x, y, w, False))
+
+    def _penalized(self, x: Any, y: Any, w: Any, program: StepProgram | None) -> float:
+        """Compute loss and gradient, if no program did, and add the penalties."""
+        if program is None:
             loss = self.loss(self.module(x), y, w)
             loss.backward()
             value = float(loss.data)
-        if self.penalties:
-            total = len(y) if w is None else float(w.sum())
-            for penalty in self.penalties:
-                value += penalty.add(total)
+        else:
+            value = program.loss
+        for penalty in self.penalties:
+            value += penalty.add(total_weight(y, w))
         return value
 
-    def _by_program(self, x: Any, y: Any, w: Any) -> float | None:
-        """Compute the loss of a batch and its gradient by a program; None if there is none."""
-        key = x.shape, x.dtype, y.shape, y.dtype, w is None
+    def _program(self, x: Any, y: Any, w: Any, moves: bool) -> StepProgram | None:
+        """Run a program on a batch, and return it; None if there is none.
+
+        Parameters
+        ----------
+        x, y, w : array
+            The batch.
+        moves : bool
+            Whether the program may take the step, too.
+        """
+        plain = type(x) is np.ndarray is type(y) and x.flags.c_contiguous and y.flags.c_contiguous
+        if not (self.compiled and plain and current_mode() is RECORDING):
+            return None
+        key = x.shape, x.dtype, y.shape, y.dtype, w is None, moves
         self.seen[key] = self.seen.get(key, 0) + 1
         if self.seen[key] <= self.patience:
             return None
-        views = [view for vector in self.optimizer.vectors for view in vector.views]
-        if any(view.sink.full or view.sink.hooks for view in views):
-            return None  # gradients that are there are added to, and hooks are told of theirs
+        for vector in self.optimizer.vectors:
+            for view in vector.views:
+                if view.sink.full or view.sink.hooks:
+                    return None  # gradients that are there are added to, and hooks are told
         while key not in self.programs and len(self.programs) >= KINDS:
             del self.programs[next(iter(self.programs))]
         programs = self.programs.setdefault(key, [])
         if not all(program.is_current() for program in programs):
             programs.clear()
         for program in programs:
-            try:
-                return program(x, y, w)
-            except Retrace:
-                continue
+            if program.run(x, y, w):
+                return program
         if self.why or len(programs) >= MOST:
             return None
         try:
-            program = GradientProgram(self.module, self.loss, self.optimizer, (x, y, w))
+            program = StepProgram(
+                self.module, self.loss, self.optimizer, (x, y, w), self.penalties if moves else None
+            )
         except CompileError as error:
             self.why = str(error)
             return None
         programs.append(program)
-        return program(x, y, w)
+        return program if program.run(x, y, w) else None
 
     def forget(self) -> None:
         """Drop the programs: module or loss may have been changed."""

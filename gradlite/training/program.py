@@ -1,4 +1,4 @@
-"""The loss of a network on a batch, and its gradient, as a NumPy program (see gradlite.compiler).
+"""The training step of a network as a NumPy program (see gradlite.compiler).
 
 Random numbers are drawn anew by every run, from the network's own generators; running statistics
 are updated.
@@ -6,7 +6,9 @@ are updated.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,7 @@ from gradlite.compiler.twin import Twin
 from gradlite.errors import CompileError
 from gradlite.nn.module import Module
 from gradlite.optim import Optimizer
+from gradlite.training.update import L2, Update
 
 ROWS = ("x", "target", "weight_of_rows")
 
@@ -55,8 +58,8 @@ def _is_own(x: Any) -> bool:
     return str(home).startswith(("gradlite.", "numpy")) or isinstance(x, np.ufunc)
 
 
-class GradientProgram:
-    """Computes the loss of batches of one kind, and leaves its gradient in an optimiser's vectors.
+class StepProgram:
+    """Computes the loss of batches of one kind, its gradient, and the step of an optimiser.
 
     Parameters
     ----------
@@ -68,6 +71,16 @@ class GradientProgram:
         Holds the parameters.
     batch : tuple of arrays
         A batch to trace with: inputs, targets, and weights or None.
+    penalties : sequence of L2, optional
+        Penalties added to the loss, if the program is to take the step, too.
+
+    Attributes
+    ----------
+    loss : float
+        The loss of the last batch.
+    update : Update or None
+        The step that the program takes; None if it leaves the gradient in the optimiser's vectors,
+        as it is asked to, or because it cannot take the step: see `Update`.
 
     Raises
     ------
@@ -80,13 +93,18 @@ class GradientProgram:
     >>> layer = gl.nn.Linear(2, 1, rng=np.random.default_rng(0))
     >>> x, y = np.ones((3, 2), np.float32), np.zeros((3, 1), np.float32)
     >>> mse = lambda z, t, w: gl.mse(z, t, sample_weight=w)
-    >>> program = GradientProgram(layer, mse, gl.optim.SGD(layer.parameters()), (x, y, None))
-    >>> program(2 * x, y + 1, None) == float(gl.mse(layer(2 * x), y + 1).data)
-    True
+    >>> program = StepProgram(layer, mse, gl.optim.SGD(layer.parameters()), (x, y, None))
+    >>> program.run(2 * x, y + 1, None), program.loss == float(gl.mse(layer(2 * x), y + 1).data)
+    (True, True)
     """
 
     def __init__(
-        self, module: Module, loss: Callable[..., Any], optimizer: Optimizer, batch: tuple[Any, ...]
+        self,
+        module: Module,
+        loss: Callable[..., Any],
+        optimizer: Optimizer,
+        batch: tuple[Any, ...],
+        penalties: Sequence[L2] | None = None,
     ) -> None:
         for vector in optimizer.vectors:
             vector.bind()  # someone may have assigned p.data
@@ -108,7 +126,11 @@ class GradientProgram:
                 raise CompileError.here("The loss depends on Tensors that are not of the network.")
             gradients[node] = gradients[node] + g if node in gradients else g
 
-        with twin.watched(loss), tracing(program) as inspector, no_global_draws(loss):
+        with (
+            twin.watched(loss),
+            tracing(program, twin.layers, "the loss") as inspector,
+            no_global_draws(loss),
+        ):
             value = loss(twin.network(inputs[0]), inputs[1], inputs[2])
             if not isinstance(value, Tensor) or not isinstance(value._data, Symbol):
                 raise CompileError.here("The loss does not depend on the batch.")
@@ -117,13 +139,23 @@ class GradientProgram:
         inspector.name_lines()
         found = [(*twin.leaves[node], g) for node, g in gradients.items()]
         stored = [(f"grad_{n}_", views[id(p)].grad, g) for n, p, g in found]
-        self._write(value, stored, sum(part is not None for part in batch))
         self.sinks = [(views[id(p)].sink, views[id(p)].grad) for _, p, _ in found]
-        self.is_current = twin.is_current
+        self.loss = math.nan
+        self.update: Update | None = None
+        parts = sum(part is not None for part in batch)
+        if penalties is not None and len(found) == len(views):
+            with suppress(CompileError):
+                update = Update(optimizer, penalties)
+                self._write(value, stored, parts, update)
+                self.update = update if update.is_current() else None
+        if self.update is None:
+            self._write(value, stored, parts, None)
+        self._flat = [v.data for v in optimizer.vectors], [v.grad for v in optimizer.vectors]
+        self._is_current = twin.is_current
         del self._program, self._twin  # and the numbers of the trace with them
         twin.release()
 
-    def _write(self, value: Any, gradients: list[Any], parts: int) -> None:
+    def _write(self, value: Any, gradients: list[Any], parts: int, update: Update | None) -> None:
         program = self._program
         stored = self._twin.stored()
         stored += [
@@ -136,35 +168,101 @@ class GradientProgram:
             # Buffers are written last: a run that meets other numbers must leave them as they are.
             if isinstance(result, Line) and name not in self._twin.arrays:
                 targets.setdefault(result, (name, array))
-        text = Text(program, results, [*self._taken], targets)
+        numbers = [] if update is None else update.numbers
+        text = Text([*self._taken, *numbers, "loss"])
+        text.add(program, results, targets)
         text.namespace.update(self._twin.arrays)
         for (name, array, _), result in zip(stored, results[1:], strict=True):
             text.namespace[name] = array
             written = isinstance(result, Line) and result in text.plan.direct
             if not written or targets[result][0] != name:
                 text.body.append((f"np.copyto({name}, {text.word(result)})", ""))
-        signature = f"step({', '.join(ROWS[:parts])})"
-        self.defined = Defined(signature, [], text, text.word(results[0]), quiet=True)
-        self.run = self.defined.run
+        returned = text.word(results[0])
+        after = len(text.body)
+        if update is not None:
+            update.add_to(text, returned)
+            returned = "loss"
+        signature = f"step({', '.join([*ROWS[:parts], *numbers])})"
+        self.defined = Defined(signature, [], text, returned, quiet=after)
+        self._function = self.defined.run
         draws = any(line.is_draw for line in program.lines)
         self._restored = self._twin.generators if draws and program.guards else []
 
-    def __call__(self, x: Any, y: Any, w: Any) -> float:
-        """Compute the loss of a batch and its gradient.
+    @property
+    def source(self) -> str:
+        """The text of the program, with what its arrays are."""
+        defined = self.defined
+        parts = [defined.head, self._arrays(), defined.allocations, "\n" + defined.function]
+        return "\n\n".join(filter(None, parts))
 
-        Raises
-        ------
-        Retrace
-            If the numbers ask for another way through network and loss; nothing has changed then.
+    def module(self) -> str:
+        """Return the text of a module that takes the same steps, and needs NumPy alone."""
+        does = "leaves the gradient of the loss in its arrays"
+        if self.update is not None:
+            does = f"moves the parameters with {type(self.update.optimizer).__name__}"
+        doc = f"A training step as a NumPy program, written by gradlite: it {does}."
+        allocations = f"{self._arrays()}\n\n{self.defined.allocations}"
+        return self.defined.module_of(doc, allocations, self.defined.function)
+
+    def _arrays(self) -> str:
+        """Return the code that makes parameters, gradients and what the optimiser remembers."""
+        namespace = self.defined.namespace
+        made = {line.partition(" =")[0] for line in self.defined.allocations.split("\n")}
+        arrays = {
+            name: x
+            for name, x in namespace.items()
+            if isinstance(x, np.ndarray) and name not in made
+        }
+        lines: list[str] = []
+        for wish, flats in zip(("params", "grads"), self._flat, strict=True):
+            for flat in flats:
+                parts = {n: x for n, x in arrays.items() if np.may_share_memory(x, flat)}
+                whole = [n for n, x in parts.items() if x.shape == flat.shape]
+                name = (whole or [f"all_{wish}{len(lines) or ''}"])[0]
+                namespace[name] = flat
+                arrays = {n: x for n, x in arrays.items() if n not in parts}
+                lines.append(_made(name, flat, wish == "grads"))
+                for n, x in parts.items():
+                    if n != name:
+                        start = (x.ctypes.data - flat.ctypes.data) // flat.itemsize
+                        shaped = f".reshape({x.shape})" if x.ndim != 1 else ""
+                        lines.append(f"{n} = {name}[{start}:{start + x.size}]{shaped}")
+        lines += [_made(name, x, not x.any()) for name, x in arrays.items()]
+        return "\n".join(lines)
+
+    def is_current(self) -> bool:
+        """Return whether network and optimiser are still as they were traced."""
+        return self._is_current() and (self.update is None or self.update.is_current())
+
+    def run(self, x: Any, y: Any, w: Any) -> bool:
+        """Run on a batch, and return True.
+
+        If the numbers ask for another way through network and loss, return False: nothing has
+        changed then.
         """
+        update = self.update
+        numbers = () if update is None else update.arguments(y, w)
         before = [generator.bit_generator.state for generator in self._restored]
         try:
-            value = self.run(x, y) if w is None else self.run(x, y, w)
+            if w is None:
+                self.loss = float(self._function(x, y, *numbers))
+            else:
+                self.loss = float(self._function(x, y, w, *numbers))
         except Retrace:
             for generator, state in zip(self._restored, before, strict=True):
                 generator.bit_generator.state = state
-            raise
-        for sink, grad in self.sinks:
-            sink.buffer = grad
-            sink.full = True
-        return float(value)
+            return False
+        if update is None:
+            for sink, grad in self.sinks:
+                sink.buffer = grad
+                sink.full = True
+        elif math.isfinite(self.loss):
+            update.count()
+        return True
+
+
+def _made(name: str, array: np.ndarray, zero: bool) -> str:
+    """Return the code that makes an array which the program changes."""
+    if zero:
+        return f"{name} = np.zeros({array.shape}, np.{array.dtype.name})"
+    return f"{name} = constant({name!r}).copy()  # {array.shape} {array.dtype}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from gradlite.errors import CompileError
 from gradlite.nn.module import Module
 from gradlite.optim import Optimizer
 from gradlite.training.loop import Trainer
+from gradlite.training.program import StepProgram
 
 
 def compile_step(module: Module, loss: Callable[..., Any], optimizer: Optimizer) -> CompiledStep:
@@ -30,8 +32,9 @@ def compile_step(module: Module, loss: Callable[..., Any], optimizer: Optimizer)
     -------
     CompiledStep
         ``step(x, y)`` computes the loss of a batch, moves the parameters in place and returns the
-        loss, a float. For each kind of batch, the loss and its gradient are compiled when the
-        first one comes (see `compile`); what no program can do takes the tape, and `why` says so.
+        loss, a float; if that is not finite, nothing is moved. For each kind of batch, loss,
+        gradient and the optimiser's step are compiled to one program when the first one comes (see
+        `compile`); what no program can do takes the tape, and `why` says so.
 
     Examples
     --------
@@ -65,10 +68,7 @@ class CompiledStep:
     def __call__(self, x: Any, y: Any, sample_weight: Any = None) -> float:
         """Take a step on a batch, and return its loss."""
         x, y = np.asarray(x), np.asarray(y)
-        value = self._trainer.gradient(x, y, sample_weight)
-        self._trainer.optimizer.step()
-        self._trainer.optimizer.zero_grad()
-        return value
+        return self._trainer.step(x, y, sample_weight)
 
     def __getstate__(self) -> dict[str, Any]:
         self._trainer.forget()  # programs are traced again where it is unpickled
@@ -82,9 +82,31 @@ class CompiledStep:
     @property
     def source(self) -> str:
         """The text of the program of the first kind of batch."""
+        return self._first().source
+
+    def save(self, path: Any) -> None:
+        """Write the program of the first kind of batch to a file, a module that needs NumPy alone.
+
+        It has the parameters, and what the optimiser remembers, as they are now. Its function
+        ``step(x, target, lr, t)`` takes a step with the learning rate `lr`, the step's number `t`,
+        counted from 1, and returns the loss.
+
+        Parameters
+        ----------
+        path : str or path
+            The file; replaced if it exists.
+
+        Raises
+        ------
+        CompileError
+            If there is no program yet, or it calls functions of other packages or draws.
+        """
+        Path(path).write_text(self._first().module(), encoding="utf-8")
+
+    def _first(self) -> StepProgram:
         for programs in self._trainer.programs.values():
             for program in programs:
-                return program.defined.source
+                return program
         raise CompileError.here(self.why or "There is no program before the first batch.")
 
 

@@ -9,7 +9,7 @@ from gradlite import MLPClassifier, MLPRegressor, NetClassifier, nn
 from gradlite.estimators import _fitting
 from gradlite.optim import SGD, Adam
 from gradlite.training.loop import Trainer
-from gradlite.training.program import GradientProgram
+from gradlite.training.program import StepProgram
 from tests.helpers import unaddressed
 
 X, LABELS = make_moons(70, noise=0.2, random_state=0)  # batches of 32: the last has another shape
@@ -50,7 +50,7 @@ def same(a, b):
 
 
 def on_tape(monkeypatch):
-    monkeypatch.setattr(Trainer, "_by_program", lambda *batch: None)
+    monkeypatch.setattr(Trainer, "_program", lambda *batch: None)
 
 
 ACTIVATIONS = [
@@ -270,14 +270,14 @@ def test_parameters_are_read_and_gradients_written_where_they_are(dtype):
     net = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)).astype(dtype)
     optimizer = Adam(net.parameters())
     x, y = np.ones((5, 3), dtype), np.zeros((5, 2), dtype)
-    program = GradientProgram(net, squared, optimizer, (x, y, None))
+    program = StepProgram(net, squared, optimizer, (x, y, None))
     for _ in range(3):
-        loss = program(x, y, None)
+        assert program.run(x, y, None)
         gradients = [p.grad.copy() for p in net.parameters()]
         optimizer.zero_grad()
         expected = squared(net(x), y, None)
         expected.backward()
-        assert loss == float(expected.data)
+        assert program.loss == float(expected.data)
         for p, g in zip(net.parameters(), gradients, strict=True):
             np.testing.assert_array_equal(p.grad, g)
         optimizer.step()
@@ -300,7 +300,7 @@ def test_parameters_with_one_gradient_and_with_a_constant_one():
     optimizer = SGD(net.parameters())
     x, y = np.ones((5, 3), np.float32), np.zeros((5, 2), np.float32)
     for loss in (squared, total):
-        GradientProgram(net, loss, optimizer, (x, y, None))(x, y, None)
+        StepProgram(net, loss, optimizer, (x, y, None)).run(x, y, None)
         gradients = [p.grad.copy() for p in net.parameters()]
         optimizer.zero_grad()
         loss(net(x), y, None).backward()
@@ -321,9 +321,9 @@ def test_gradients_that_are_written_in_parts():
     net = Reversed(3, 600)
     optimizer = SGD(net.parameters(), lr=0.1)
     x, y = np.ones((5, 3), np.float32), np.zeros((5, 600), np.float32)
-    program = GradientProgram(net, squared, optimizer, (x, y, None))
+    program = StepProgram(net, squared, optimizer, (x, y, None))
     for factor in (1, 2, 3):
-        program(x * factor, y, None)
+        assert program.run(x * factor, y, None)
         gradients = [p.grad.copy() for p in net.parameters()]
         optimizer.zero_grad()
         squared(net(x * factor), y, None).backward()
@@ -342,7 +342,7 @@ def test_a_parameter_that_the_loss_does_not_use_gets_no_gradient():
 
     net = Part()
     x, y = np.ones((3, 2), np.float32), np.zeros((3, 1), np.float32)
-    GradientProgram(net, squared, SGD(net.parameters()), (x, y, None))(x, y, None)
+    StepProgram(net, squared, SGD(net.parameters()), (x, y, None)).run(x, y, None)
     assert net.used.weight.grad is not None
     assert net.unused.weight.grad is None
 
@@ -352,7 +352,7 @@ def test_tracing_changes_nothing():
     state = net.state_dict()
     draws = net[2].rng.bit_generator.state
     x, y = np.ones((3, 2), np.float32), np.zeros((3, 1), np.float32)
-    GradientProgram(net, squared, SGD(net.parameters()), (x, y, None))
+    StepProgram(net, squared, SGD(net.parameters()), (x, y, None))
     assert net[2].rng.bit_generator.state == draws
     for name, array in net.state_dict().items():
         np.testing.assert_array_equal(array, state[name])
