@@ -267,7 +267,8 @@ def write(fn: Function, args: Any, kwargs: Any, buffers: bool = True) -> Defined
     returned = tree_text(made, iter(words)) or f"{text.word(rebuild)}([{', '.join(words)}])"
     signature = ", ".join([*parameters, *(["*", *kwargs] if kwargs else [])])
     quiet = len(text.body) if inspector.walked else 0
-    written = Defined(f"{name}({signature})", unpack, text, returned, quiet, twin)
+    drawn = twin.generators if twin and any(line.is_draw for line in program.lines) else []
+    written = Defined(f"{name}({signature})", unpack, text, returned, quiet, twin, drawn)
     if twin is not None:
         twin.release()
     wrapped = [isinstance(leaf, Tensor) for leaf in leaves]

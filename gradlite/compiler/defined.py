@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import builtins
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -33,6 +35,8 @@ class Defined:
         So many of its first lines warn of nothing, as the walk back does.
     twin : Twin, optional
         Of the network that it was traced from.
+    generators : sequence of Generator
+        What it draws from, which is taken back if it fails: another call will draw then.
 
     Attributes
     ----------
@@ -52,6 +56,7 @@ class Defined:
         returned: str,
         quiet: int,
         twin: Twin | None = None,
+        generators: Sequence[np.random.Generator] = (),
     ) -> None:
         self.is_current = twin.is_current if twin is not None else lambda: True
         self.name = signature.partition("(")[0]
@@ -73,6 +78,8 @@ class Defined:
         namespace = {"np": np, "Retrace": Retrace, **text.namespace}
         exec(builtins.compile(self.function, f"<{self.name}, compiled>", "exec"), namespace)
         self.run = namespace[self.name]
+        if generators:
+            self.run = restoring(self.run, generators)
 
     def module(self) -> str:
         """Return the text of a module that defines the function and needs NumPy alone."""
@@ -102,6 +109,21 @@ class Defined:
             )
             lines += ["", f"DATA = {{\n{entries}}}", "", "", CONSTANT, ""]
         return "\n".join([*lines, "", allocations, "", "", functions])
+
+
+def restoring(run: Callable[..., Any], generators: Sequence[np.random.Generator]) -> Any:
+    """Return the function, which takes back what it has drawn if it fails."""
+
+    def run_or_restore(*args: Any, **kwargs: Any) -> Any:
+        before = [generator.bit_generator.state for generator in generators]
+        try:
+            return run(*args, **kwargs)
+        except Exception:
+            for generator, state in zip(generators, before, strict=True):
+                generator.bit_generator.state = state
+            raise
+
+    return run_or_restore
 
 
 RETRACE = '''class Retrace(ValueError):

@@ -211,6 +211,7 @@ def tracing(
         raise
     finally:
         MODE.reset(token)
+        program.origin = user_line  # not the inspector, which refers to the program
 
 
 @contextmanager

@@ -183,10 +183,9 @@ class StepProgram:
             update.add_to(text, returned)
             returned = "loss"
         signature = f"step({', '.join([*ROWS[:parts], *numbers])})"
-        self.defined = Defined(signature, [], text, returned, quiet=after)
-        self._function = self.defined.run
-        draws = any(line.is_draw for line in program.lines)
-        self._restored = self._twin.generators if draws and program.guards else []
+        draws = program.guards and any(line.is_draw for line in program.lines)
+        drawn = self._twin.generators if draws else []
+        self.defined = Defined(signature, [], text, returned, quiet=after, generators=drawn)
 
     @property
     def source(self) -> str:
@@ -242,15 +241,12 @@ class StepProgram:
         """
         update = self.update
         numbers = () if update is None else update.arguments(y, w)
-        before = [generator.bit_generator.state for generator in self._restored]
         try:
             if w is None:
-                self.loss = float(self._function(x, y, *numbers))
+                self.loss = float(self.defined.run(x, y, *numbers))
             else:
-                self.loss = float(self._function(x, y, w, *numbers))
+                self.loss = float(self.defined.run(x, y, w, *numbers))
         except Retrace:
-            for generator, state in zip(self._restored, before, strict=True):
-                generator.bit_generator.state = state
             return False
         if update is None:
             for sink, grad in self.sinks:

@@ -4,11 +4,13 @@ import functools
 import math
 import pickle
 import random
+import weakref
 
 import numpy as np
 import pytest
 
 import gradlite as gl
+from gradlite import nn
 from gradlite.errors import CompileError
 
 X = np.linspace(-1.0, 2.0, 12).reshape(3, 4)
@@ -265,3 +267,45 @@ def test_augmented_assignment_to_zeros_inside_grad():
         return np.sum(x)
 
     np.testing.assert_array_equal(gl.compile(gl.grad(f))(V), 2 * V)
+
+
+class Choosing(nn.Module):
+    """Dropout, and then a choice that depends on numbers."""
+
+    def __init__(self):
+        self.drop = nn.Dropout(0.5, rng=np.random.default_rng(0))
+
+    def forward(self, x):
+        h = self.drop(x)
+        return h * 2 if np.sum(x) > 0 else np.sqrt(h)
+
+
+@pytest.mark.parametrize("signs", [(1, -1, 1, -1), (-1, 1), (1, 1, -1, -1, 1)])
+def test_a_choice_after_draws_draws_once(signs):
+    plain, compiled = Choosing(), Choosing()
+    fast = gl.compile(compiled)
+    for sign in signs:
+        x = sign * np.ones(20)
+        with np.errstate(invalid="ignore"):
+            np.testing.assert_array_equal(fast(x).data, plain(x).data)
+    assert compiled.drop.rng.bit_generator.state == plain.drop.rng.bit_generator.state
+
+
+def test_an_error_after_draws_draws_once():
+    plain, compiled = Choosing(), Choosing()
+    fast = gl.compile(compiled)
+    fast(np.ones(20)), plain(np.ones(20))
+    for model in (fast, plain):
+        with pytest.raises(FloatingPointError), np.errstate(all="raise"):
+            model(np.full(20, 1e308))
+    assert compiled.drop.rng.bit_generator.state == plain.drop.rng.bit_generator.state
+
+
+@pytest.mark.parametrize("transform", [lambda f: f, gl.grad, gl.value_and_grad])
+def test_arguments_are_not_kept(transform):
+    fast = gl.compile(transform(lambda x: np.sum(np.tanh(x) ** 2)))
+    x = np.ones(10_000)
+    kept = weakref.ref(x)
+    fast(x)
+    del x
+    assert kept() is None
