@@ -185,6 +185,16 @@ def test_embedding_needs_integer_indices() -> None:
 # -- Dropout ----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("kind", [np.random.PCG64, np.random.MT19937, np.random.SFC64])
+@pytest.mark.parametrize("p", [0.001, 0.1, 0.5, 0.99])
+def test_dropout_drops_as_often_as_it_says(p, kind):
+    layer = nn.Dropout(p, rng=np.random.Generator(kind(0)))
+    dropped = layer(np.ones((1001, 999))) == 0
+    assert np.mean(dropped) == pytest.approx(p, abs=4 * np.sqrt(p * (1 - p) / dropped.size))
+    pairs = np.mean(dropped[:, 1:] & dropped[:, :-1])  # parts of one draw are independent
+    assert pairs == pytest.approx(p**2, abs=5 * p / np.sqrt(dropped.size))
+
+
 def test_dropout_keeps_the_mean_and_scales_the_gradient_alike() -> None:
     layer = nn.Dropout(0.2, rng=RNG(0))
     x = gl.Tensor(np.ones((100, 100), F32), requires_grad=True)
