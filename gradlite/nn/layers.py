@@ -135,8 +135,8 @@ class Dropout(Module):
     """Set elements to zero at random while training, and scale up the others.
 
     Each element is dropped with probability `p`, to within 1e-5; those kept are divided by
-    ``1 - p``, which preserves the expected value. In eval mode nothing is changed. Srivastava et al., "Dropout: a
-    simple way to prevent neural networks from overfitting" (JMLR 15, 2014).
+    ``1 - p``, which preserves the expected value. In eval mode nothing is changed. Srivastava et
+    al., "Dropout: a simple way to prevent neural networks from overfitting" (JMLR 15, 2014).
 
     Parameters
     ----------
