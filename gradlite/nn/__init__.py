@@ -6,26 +6,22 @@ two. `Neuron`, `Layer` and `MLP` are those of the scalar API.
 """
 
 from gradlite.nn import init
-from gradlite.nn.convolution import AvgPool2d, Conv1d, Conv2d, MaxPool2d
-from gradlite.nn.embedding import Bilinear, Embedding
-from gradlite.nn.layers import (
+from gradlite.nn.activations import (
     ELU,
     GELU,
-    Dropout,
-    Flatten,
-    Identity,
     LeakyReLU,
-    Linear,
     LogSoftmax,
     ReLU,
-    Residual,
-    Sequential,
     Sigmoid,
     SiLU,
     Softmax,
     Softplus,
     Tanh,
 )
+from gradlite.nn.containers import Residual, Sequential
+from gradlite.nn.convolution import AvgPool2d, Conv1d, Conv2d, MaxPool2d
+from gradlite.nn.embedding import Bilinear, Embedding
+from gradlite.nn.layers import Dropout, Flatten, Identity, Linear
 from gradlite.nn.losses import (
     bce_with_logits,
     cross_entropy,

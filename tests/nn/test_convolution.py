@@ -15,8 +15,8 @@ from gradlite.autodiff.rules import convolution as rules
 from gradlite.autodiff.rules.convolution import conv1d, conv2d
 from gradlite.autodiff.rules.pooling import avg_pool2d, max_pool2d
 from gradlite.errors import ShapeError
+from gradlite.nn import Flatten, Linear, ReLU, Sequential
 from gradlite.nn.convolution import AvgPool2d, Conv1d, Conv2d, MaxPool2d
-from gradlite.nn.layers import Flatten, Linear, ReLU, Sequential
 from tests.helpers import nodes_behind
 
 RNG = np.random.default_rng

@@ -13,10 +13,10 @@ import scipy.sparse
 import scipy.special
 
 import gradlite as gl
+from gradlite import nn
 from gradlite.autodiff.rule import RULES
 from gradlite.autodiff.rules.fused import linear
 from gradlite.errors import DtypeError, ShapeError
-from gradlite.nn import layers as nn
 from gradlite.nn.embedding import Bilinear, Embedding
 from gradlite.nn.module import Module
 from tests.helpers import nodes_behind, unaddressed

@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 
 import gradlite as gl
 from gradlite.errors import DtypeError, GraphError, StateError
-from gradlite.nn.layers import Dropout, Linear, ReLU, Sequential, Softmax
+from gradlite.nn import Dropout, Linear, ReLU, Sequential, Softmax
 from gradlite.nn.module import Module, Parameter, random_draws
 from gradlite.scalar.engine import Value
 

@@ -10,7 +10,7 @@ import pytest
 import gradlite as gl
 from gradlite.autodiff.rules.normalization import batch_norm, layer_norm
 from gradlite.errors import ShapeError
-from gradlite.nn.layers import Linear, Sequential
+from gradlite.nn import Linear, Sequential
 from gradlite.nn.normalization import BatchNorm1d, LayerNorm
 from tests.helpers import nodes_behind
 
