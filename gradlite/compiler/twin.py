@@ -102,6 +102,10 @@ class Twin:
         self._attributes = [vars(part) for part in network.modules()]
         self._values = [x for attributes in self._attributes for x in attributes.values()]
         self.network = copy.deepcopy(network, self._memo)
+        held = [x for part in self.network.modules() for x in vars(part).values()]
+        held += [y for x in held if isinstance(x, (list, tuple)) for y in x]
+        held += [y for x in held if isinstance(x, dict) for y in x.values()]
+        self._constants = [(x, x.tobytes()) for x in held if isinstance(x, np.ndarray)]
         self.layers = {
             id(part): f"{name} ({type(part).__name__})" if name else type(part).__name__
             for name, part in self.network.named_modules()
@@ -109,7 +113,7 @@ class Twin:
 
     def release(self) -> None:
         """Drop what the trace needed, and the numbers in it."""
-        del self._program, self._memo, self._buffers, self.network, self.leaves
+        del self._program, self._memo, self._buffers, self._constants, self.network, self.leaves
 
     def is_current(self) -> bool:
         """Return whether the network has the arrays, modes and attributes of the trace."""
@@ -152,6 +156,11 @@ class Twin:
         finally:
             for generator, state in zip(self.generators, states, strict=True):
                 generator.bit_generator.state = state
+        for x, then in self._constants:
+            if x.tobytes() != then:
+                raise CompileError.here(
+                    "The network changes an array that is not a buffer: register_buffer() it."
+                )
         # Copies were made of generators inside lists and the like: what they draw is constant.
         if any(isinstance(x, np.random.Generator) for x in self._memo.values()):
             raise CompileError.here("The network has generators that are not attributes.")

@@ -23,8 +23,8 @@ from gradlite.estimators._solvers import PLANNED, LearningRate, penalties, ready
 from gradlite.nn import BatchNorm1d
 from gradlite.nn.module import eval_mode
 from gradlite.training.data import Rows
+from gradlite.training.known import is_known, is_plain
 from gradlite.training.loop import PlateauDetector, Snapshot, Trainer, train
-from gradlite.training.program import is_known
 
 
 class Fitting:
@@ -95,8 +95,14 @@ class Fitting:
             self.optimizer,
             penalties(est, est._module, self.optimizer),
             est.max_grad_norm,
-            compiled=not incremental and not callable(est.loss) and is_known(est._module),
+            compiled=not incremental,
         )
+        if not (is_known(est._module) and (not callable(est.loss) or is_plain(est.loss))):
+            self.trainer.compiled = False
+            self.trainer.why = (
+                "the network or the loss has code that may do something else for another batch: it "
+                "refers to objects that may change, or draws, or stores."
+            )
         self.context: Any = None
         self.explained = False  # why training is not compiled
 

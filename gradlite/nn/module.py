@@ -14,10 +14,12 @@ from typing import Any, Self, TypeAlias, TypeVar
 
 import numpy as np
 
+from gradlite.autodiff.modes import current_mode
 from gradlite.autodiff.operands import as_plain
 from gradlite.autodiff.tensor import Tensor
 from gradlite.autodiff.writes import mark_written
-from gradlite.errors import DtypeError, GraphError, StateError, compare_names
+from gradlite.compiler.tracing import Inspector
+from gradlite.errors import CompileError, DtypeError, GraphError, StateError, compare_names
 
 T = TypeVar("T")
 Named = tuple[str, T]
@@ -29,7 +31,11 @@ EVAL_MODE: ContextVar[bool] = ContextVar("gradlite_eval_mode", default=False)
 
 def generator(rng: Rng) -> np.random.Generator:
     """Return what a layer draws from: its own `rng`, that of `random_draws`, or a new one."""
-    return np.random.default_rng(DRAWS.get() if rng is None else rng)
+    if rng is None:
+        rng = DRAWS.get()
+        if rng is None and isinstance(current_mode().inspector, Inspector):
+            raise CompileError.here("A layer that draws is created in each call: do so before it.")
+    return np.random.default_rng(rng)
 
 
 @contextmanager

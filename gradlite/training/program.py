@@ -32,32 +32,6 @@ from gradlite.training.update import L2, Update
 ROWS = ("x", "target", "weight_of_rows")
 
 
-def is_known(module: Module) -> bool:
-    """Return whether a network consists of gradlite's modules alone, none of them changed.
-
-    What others do may depend on anything; gradlite's depends on their arrays, and on settings that
-    only callbacks change.
-
-    Examples
-    --------
-    >>> from gradlite import nn
-    >>> is_known(nn.Sequential(nn.Linear(2, 3), nn.Dropout(0.5)))
-    True
-    """
-    return all(
-        _is_own(type(part).forward)
-        and "forward" not in vars(part)
-        and type(part).__call__ is Module.__call__
-        and not any(callable(x) and not _is_own(x) for x in vars(part).values())
-        for part in module.modules()
-    )
-
-
-def _is_own(x: Any) -> bool:
-    home = getattr(x, "__module__", None) or type(x).__module__
-    return str(home).startswith(("gradlite.", "numpy")) or isinstance(x, np.ufunc)
-
-
 class StepProgram:
     """Computes the loss of batches of one kind, its gradient, and the step of an optimiser.
 

@@ -105,17 +105,30 @@ def test_a_fit_is_the_same_with_and_without(kind, y, settings, fit, trainers, mo
     same(compiled, fitted(kind, y, settings, **fit))
 
 
+SHARE = 0.1
+
+
+def smoothed(z, t, share=SHARE):
+    return gl.cross_entropy(z, t, label_smoothing=share)
+
+
 @pytest.mark.parametrize(
     "settings",
-    [{"activation": lambda x: np.tanh(x)}, {"loss": lambda z, t: gl.cross_entropy(z, t)}],
+    [
+        {"activation": lambda x: np.tanh(x)},
+        {"loss": lambda z, t: gl.cross_entropy(z, t)},
+        {"loss": lambda z, t: smoothed(z, t) * (1 + SHARE)},
+    ],
 )
-def test_what_is_not_gradlites_takes_the_tape(settings, trainers):
-    fitted(MLPClassifier, LABELS, settings)
-    assert not trainers[0].programs
+def test_plain_functions_of_ones_own(settings, trainers, monkeypatch):
+    compiled = fitted(MLPClassifier, LABELS, settings)
+    assert all(trainers[0].programs.values()), trainers[0].why
+    assert trainers[0].programs
+    on_tape(monkeypatch)
+    same(compiled, fitted(MLPClassifier, LABELS, settings))
 
 
 def test_a_module_of_ones_own(trainers, monkeypatch):
-    monkeypatch.setattr(_fitting, "is_known", lambda module: True)
     settings = {"max_iter": 12, "batch_size": 8, "random_state": 0}
     compiled = NetClassifier(Gated, **settings).fit(X, LABELS)
     assert any(trainers[0].programs.values()), trainers[0].why
