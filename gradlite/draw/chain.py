@@ -7,6 +7,7 @@ numbers, for arrays those of the first element.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
@@ -319,6 +320,19 @@ class Substitution(ast.NodeTransformer):
         """Replace a name."""
         return self.values.get(node.id, node)
 
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        """Replace the names in a call, an argument of which needs no parentheses."""
+        self.generic_visit(node)
+        node.args = [unparenthesized(arg) for arg in node.args]
+        return node
+
+
+def unparenthesized(node: ast.expr) -> ast.expr:
+    """Remove the parentheses that `attribute` put around a name."""
+    if isinstance(node, ast.Name) and re.fullmatch(r"\([^()]*\)", node.id):
+        return ast.Name(node.id[1:-1])
+    return node
+
 
 def with_names(expression: str, texts: Texts) -> str:
     """Write an expression with names in place of symbols.
@@ -327,6 +341,8 @@ def with_names(expression: str, texts: Texts) -> str:
     --------
     >>> with_names("g * (1 - y**2)", {"g": "out.grad", "y": "out"})
     'out.grad * (1 - out ** 2)'
+    >>> with_names("x * tanh(x)", {"x": "(-1)"})
+    '(-1) * tanh(-1)'
     """
     return substituted(expression, {symbol: ast.Name(text) for symbol, text in texts.items()})
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from html import escape
@@ -118,6 +119,7 @@ def page_data(scene: Scene) -> Json:
     about = {box.id: of_box(box, names, shown, rules, known) for box in scene.boxes.values()}
     return {
         "title": title_of(root, known),
+        "folded": Counter(ROLES[box.kind] for box in folded if not box.op),
         "root": root.id,
         "seed": summary(seed),
         "forward": [box.id for box in computed(scene)],

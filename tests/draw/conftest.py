@@ -35,5 +35,5 @@ def browser(tmp_path_factory):
 def show(browser, tmp_path):
     complaints(browser)
     requests(browser)
-    yield lambda root: Screen(browser, root, tmp_path / "graph.html")
+    yield lambda root, *make: Screen(browser, root, tmp_path / "graph.html", *make)
     assert complaints(browser) == []

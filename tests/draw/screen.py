@@ -54,9 +54,9 @@ def layers():
 class Screen:
     """A page in the browser, and what a person can do there."""
 
-    def __init__(self, browser, root, path):
+    def __init__(self, browser, root, path, make=draw_dot):
         self.browser = browser
-        picture = draw_dot(root)
+        picture = make(root)
         self.ids = {id(box.item): box.id for box in picture.scene.boxes.values()}
         self.url = f"file://{picture.save(path)}"
         resize(browser, 1280, 800)

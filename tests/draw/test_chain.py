@@ -61,6 +61,16 @@ def test_what_is_taken_twice_gets_both_parts_in_one_line():
     assert chains(x * x)["t1", "p1"]["numbers"] == "1 * 3 + 1 * 3 = 6"
 
 
+def test_an_argument_of_a_call_has_no_parentheses_of_its_own():
+    a, b = Value(0.5, label="a"), Value(-2.0, label="two words")
+    assert made(b.tanh())[0].startswith("t1 = tanh(two words) = ")
+    assert made((a * b).relu())[0].startswith("t1 = a * (two words) = ")
+    assert made(b.relu())[0].startswith("t1 = max(two words, 0) = ")
+    assert made(Value(-2.0).tanh())[0].startswith("t1 = tanh(-2) = ")
+    code = chains(b.tanh() * a)["t1", "two words"]["code"]
+    assert code == "(two words).grad += t1.grad * (1 - t1 ** 2)"
+
+
 def test_of_arrays_the_numbers_are_of_the_first_element():
     x, y = leaves(np.array([[2.0, 1.0]]), np.array([5.0, 7.0]))
     found = chains(np.sum(x * y))

@@ -57,6 +57,18 @@ def test_arrays_among_the_parameters_of_an_operation_are_arguments_with_a_box():
     assert (index["name"], data["boxes"][index["box"]]["value"]["rows"]) == ("index", [[1.0, 1.0]])
 
 
+def test_leaves_that_are_folded_away_are_counted():
+    x = leaves(np.array([1.0, 2.0]))[0]
+    for _ in range(40):
+        x = np.tanh(x * leaves(np.array(0.5))[0])
+    shown = fold(scene(x))
+    data = page_data(shown)
+    visible = [box for box in data["boxes"].values() if box["kind"] == "a parameter"]
+    assert len(visible) + data["folded"]["a parameter"] == 41
+    assert "a result" not in data["folded"]
+    assert not page_data(scene(Value(2.0) * 3))["folded"]
+
+
 def test_a_user_written_derivative_is_called_that():
     a = Value(3.0)
     own = Value(27.0, (a,), "cube")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import gradlite as gl
+from gradlite.draw import draw
 from gradlite.engine import Value
 from gradlite.nn import MLP
 from tests.draw.browser import requests
@@ -320,6 +321,21 @@ def test_of_many_parameters_the_start_says_the_number(show):
     assert screen.text("#said").startswith("t74 is computed from 41 parameters")
     screen.run("stepTo(turn)")
     assert "with respect to itself is 1. Next, it is passed back." in screen.text("#said")
+
+
+def test_the_number_includes_what_is_folded_away(show):
+    screen = show(MLP(3, [12, 1])([1.0, 2.0, 3.0]), draw)
+    assert screen.run("return Object.keys(boxes).length") < 60
+    assert " is computed from 61 parameters. " in screen.text("#said")
+
+
+def test_the_legend_names_the_pass(show):
+    screen = show(neuron()[0])
+    assert screen.text("#legend").startswith("passes back")
+    screen.press(KEYS["right"])
+    assert screen.text("#legend").startswith("computed now")
+    screen.press(KEYS["end"])
+    assert screen.text("#legend").startswith("passes back")
 
 
 def test_an_array_starts_from_ones_and_the_page_says_so(show):

@@ -42,6 +42,24 @@ def test_the_buttons_cover_no_box_that_is_shown(show, browser, size):
         screen.press(KEYS["right"])
 
 
+def test_a_graph_that_fits_is_shown_whole_at_a_step(show):
+    screen = show(neuron()[0])
+    screen.run("view.y = -400; look()")  # as after a drag
+    screen.press(KEYS["end"])
+    graph, canvas = screen.find("#canvas .graph").rect, screen.find("#canvas").rect
+    assert canvas["y"] <= graph["y"]
+    assert graph["y"] + graph["height"] <= canvas["y"] + canvas["height"]
+
+
+def test_a_step_leaves_no_margin_beside_a_larger_graph(show, browser):
+    screen = show(network()[0])
+    resize(browser, 390, 844)
+    browser.refresh()
+    screen.press(KEYS["end"])
+    assert screen.run("return fullHeight * view.k > canvas.clientHeight && view.y <= 0")
+    assert screen.run("return fullWidth * view.k <= canvas.clientWidth || view.x <= 0")
+
+
 def test_a_phone_that_is_turned_shows_the_selected_box_still(show, browser):
     screen = show(network()[0])
     for size in ((844, 390), (390, 844)):

@@ -135,7 +135,7 @@ function gradientOf(id) {
   }[state(id)];
   const heading = element("h3", {}, "Gradient", element("small", { class: state(id) }, known));
   const hooks = "backward() passes this gradient to hooks; this page does not call them.";
-  const told = boxes[id].hooked ? [element("p", { class: "quiet" }, hooks)] : [];
+  const warning = boxes[id].hooked ? [element("p", { class: "quiet" }, hooks)] : [];
   const total = now.at(-1)?.total; // a box of repeats has none
   const content = total ? described(total) : [];
   const given = all.map((arrival) => {
@@ -147,7 +147,7 @@ function gradientOf(id) {
     return element("li", {}, source, brief(amount), ...line);
   });
   const list = element("ul", {}, ...given);
-  return element("section", { id: "gradient" }, heading, ...told, ...content, list);
+  return element("section", { id: "gradient" }, heading, ...warning, ...content, list);
 }
 
 function valueOf({ value }) {
@@ -155,7 +155,7 @@ function valueOf({ value }) {
   return [element("section", { id: "value" }, element("h3", {}, "Value"), ...described(value))];
 }
 
-function tell() {
+function showPanel() {
   const box = boxes[chosen];
   const value = isPending(chosen) ? [] : valueOf(box);
   const gradient = data.seed ? [gradientOf(chosen)] : [];

@@ -16,8 +16,8 @@ function sentence() {
   }
   if (kind === "forward") {
     const { made, value, name } = boxes[box];
-    const told = (made || name) + (value ? outcome(value) : "");
-    return [phase("Forward"), " ", element("code", {}, told), ...problemAtEnd()];
+    const line = (made || name) + (value ? outcome(value) : "");
+    return [phase("Forward"), " ", element("code", {}, line), ...problemAtEnd()];
   }
   if (kind === "seed") {
     const start = "number" in data.seed
@@ -46,7 +46,9 @@ function listed(items) {
 
 function leavesOf(kind, plural) {
   const ids = order.filter((id) => boxes[id].kind === kind);
-  return ids.length > 4 ? [`${ids.length} ${plural}`] : ids.map(named);
+  const folded = data.folded[kind] ?? 0; // in boxes of repeats
+  const count = ids.length + folded;
+  return folded || count > 4 ? [`${count} ${plural}`] : ids.map(named);
 }
 
 function problemAtEnd() {
@@ -65,9 +67,10 @@ function goTo(wanted) {
 
 function show() {
   mark();
-  tell();
+  showPanel();
   panel.scrollTop = 0;
   document.body.dataset.phase = moments[at].kind;
+  $("step").textContent = moments[at].kind === "forward" ? "computed now" : "passes back";
   $("said").replaceChildren(...sentence());
   $("counter").replaceChildren(element("span", {}, "step "), `${at} of ${last}`);
   $("scrub").value = at;
@@ -80,7 +83,7 @@ function show() {
 function choose(id) {
   chosen = id;
   mark();
-  tell();
+  showPanel();
   panel.scrollTop = 0;
 }
 

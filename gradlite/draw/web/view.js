@@ -72,7 +72,14 @@ function bring(...ids) {
   const wanted = fits ? all : places[0];
   view.x += shift(wanted.left, wanted.right, left, right);
   view.y += shift(wanted.top, wanted.bottom, top, bottom);
+  view.x = within(view.x, width - fullWidth * view.k);
+  view.y = within(view.y, height - fullHeight * view.k);
   look();
+}
+
+// An edge of the graph stays at that of the window, if the graph is larger; or else both in sight.
+function within(place, spare) {
+  return Math.max(Math.min(0, spare), Math.min(Math.max(0, spare), place));
 }
 
 function shift(from, to, low, high) {
