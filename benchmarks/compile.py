@@ -71,7 +71,7 @@ def measure_compiled(run: Run) -> Figures:
 
     fn, args = case(run.case)
     if run.case == "convolution":
-        fast, *args = args  # type: ignore[assignment]
+        fast, *args = args
     else:
         fast = gl.compile(fn)
     start = time.perf_counter()

@@ -42,7 +42,7 @@ from gradlite.errors import FolderError, MissingExtraError, PersistError, printa
 try:
     from fcntl import LOCK_EX, LOCK_NB, flock
 except ImportError:  # Windows, where a file that is open cannot be deleted
-    flock = None  # type: ignore[assignment]
+    flock = None  # type: ignore[assignment]  # tested for before each call
 
 Path = str | os.PathLike[str]
 Arrays = dict[str, np.ndarray]

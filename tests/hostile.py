@@ -151,7 +151,7 @@ def from_stdin():
 
 def warm_up(ways):
     """Import what loading needs, and let BLAS take its memory: no file is to blame for these."""
-    from gradlite import MLPClassifier, NetClassifier, NetRegressor  # noqa: F401
+    from gradlite import MLPClassifier, NetClassifier, NetRegressor  # noqa: F401  # to load it
 
     np.ones((64, 64)) @ np.ones((64, 64))
     with tempfile.TemporaryDirectory() as folder:

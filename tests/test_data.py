@@ -150,7 +150,7 @@ def test_a_map_is_walked_through_without_a_copy(monkeypatch, mapped):
 
 
 def test_shuffled_epochs_keep_the_pages_of_a_map(mapped):
-    resource = pytest.importorskip("resource")
+    resource = pytest.importorskip("resource", reason="Windows does not count page faults")
     array = np.ones((200_000, 100), np.float32)
     file = mapped(array)
 

@@ -196,7 +196,7 @@ def _in_one_call(forward: Function) -> Function:
                     return other.__array_function__(call, (), args, kwargs)
         return forward(*args, **kwargs)
 
-    call.in_one_call = forward  # type: ignore[attr-defined]
+    call.in_one_call = forward  # type: ignore[attr-defined]  # functions take attributes
     return call
 
 

@@ -109,6 +109,7 @@ def _select(
 ) -> tuple[list[int], bool]:
     """Return the positions in `argnums`, and whether it is a single number."""
     one = isinstance(argnums, (int, np.integer))
+    # mypy does not connect `one` with the type of `argnums`.
     nums: list[int] = [argnums] if one else list(argnums)  # type: ignore[arg-type, list-item]
     for i in nums:
         if not isinstance(i, (int, np.integer)):

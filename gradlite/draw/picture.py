@@ -180,7 +180,7 @@ def one_of(what: str, given: Any, choices: tuple[str, ...]) -> Any:
 def check_installed() -> None:
     """Raise MissingExtraError unless there is pygraphviz."""
     try:
-        import pygraphviz  # noqa: F401
+        import pygraphviz  # noqa: F401  # only to see that it is there
     except ImportError as error:
         raise MissingExtraError(
             "Laying out the picture of a graph needs pygraphviz (it brings Graphviz along): "

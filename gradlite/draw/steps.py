@@ -132,7 +132,7 @@ def tape_node(item: Any, inputs: tuple[Any, ...], nodes: dict[Any, Node]) -> Nod
         node = Node(item.rule, parents, item.args, item.ans, item.shape, item.params)
     # After its inputs, even if a _prev was set to younger ones.
     after = (nextafter(parent.serial, inf) for parent in parents if parent is not None)
-    node.serial = max(age(item), *after, -1)  # type: ignore[assignment]
+    node.serial = max(age(item), *after, -1)  # type: ignore[assignment]  # between integers
     return node
 
 

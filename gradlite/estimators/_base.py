@@ -37,6 +37,7 @@ from gradlite.training import data
 BLOCK = 512  # rows predicted at a time, so that intermediate results stay in the cache
 
 
+# scikit-learn has no types: subclasses of its classes need an ignore.
 class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
     """Base class of the estimators.
 

@@ -70,7 +70,7 @@ except ImportError:  # before scikit-learn 1.9
                 stop |= bool(method(estimator, self, **values))
             return stop
 
-    class CallbackSupportMixin:  # type: ignore[no-redef]
+    class CallbackSupportMixin:  # type: ignore[no-redef]  # in place of the missing one
         """What scikit-learn 1.9 has under this name."""
 
         def set_callbacks(self, *callbacks: Any) -> Any:

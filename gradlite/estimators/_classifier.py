@@ -25,7 +25,7 @@ CLASSIFICATION: dict[str, list[Any]] = {
 }
 
 
-class BaseClassifier(ClassifierMixin, BaseNet):  # type: ignore[misc]
+class BaseClassifier(ClassifierMixin, BaseNet):  # type: ignore[misc]  # scikit-learn has no types
     """Base class of the classifiers."""
 
     # -- targets --------------------------------------------------------------------------------

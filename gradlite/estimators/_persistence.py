@@ -221,7 +221,7 @@ class PersistenceMixin:
         )
         if rate is not None:
             est._training.rate.load_state_dict(rate)
-        return est  # type: ignore[no-any-return]
+        return est  # type: ignore[no-any-return]  # made by the class in the file
 
     @classmethod
     def _loaded_params(cls, saved: dict[str, Any], code: dict[str, Any]) -> dict[str, Any]:

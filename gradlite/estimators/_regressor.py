@@ -27,6 +27,7 @@ REGRESSION: dict[str, list[Any]] = {
 }
 
 
+# scikit-learn has no types.
 class BaseRegressor(MultiOutputMixin, RegressorMixin, BaseNet):  # type: ignore[misc]
     """Base class of the regressors."""
 
@@ -102,7 +103,8 @@ class BaseRegressor(MultiOutputMixin, RegressorMixin, BaseNet):  # type: ignore[
             With ``loss='quantile'`` the quantile that is nearest to the median.
         """
         z = self._outputs(X)
-        return self._targets.predict(z)  # type: ignore[no-any-return]
+        predictions: np.ndarray = self._targets.predict(z)
+        return predictions
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> np.ndarray:
         """Predict an interval that holds y with probability `coverage`.

@@ -284,4 +284,4 @@ def column_or_matrix(y: Any) -> np.ndarray:
         y = y.toarray()
     if y.ndim == 2 and y.shape[1] == 1:
         y = column_or_1d(y, warn=True)
-    return y  # type: ignore[no-any-return]
+    return y  # type: ignore[no-any-return]  # scikit-learn has no types

@@ -83,7 +83,8 @@ class MLPMixin(BaseNet):
         )
 
     def _pack_network(self) -> dict[str, np.ndarray]:
-        return self._network.state_dict()  # type: ignore[no-any-return]
+        state: dict[str, np.ndarray] = self._network.state_dict()
+        return state
 
     def _unpack_network(self, packed: dict[str, np.ndarray]) -> Module:
         return self._network_of(packed, np.random.RandomState(0))
@@ -136,7 +137,8 @@ class MLPMixin(BaseNet):
     def _linears(self) -> list[Any]:
         if not self.__sklearn_is_fitted__():
             raise AttributeError(f"This {type(self).__name__} is not fitted yet.")
-        return self._network.linears()  # type: ignore[no-any-return]
+        linears: list[Any] = self._network.linears()
+        return linears
 
     def hidden_activations(self, X: Any, layer: int = -1) -> np.ndarray:
         """Return the outputs of a hidden layer, after its activation.

@@ -66,6 +66,7 @@ def node_of(value: Any) -> Node:
 def live_node(value: Any) -> ValueNode | None:
     """Return the node of a Value, or None if it has none or a backward pass has freed it."""
     node = NODES.get(id(value))
+    # None leads to no Tensors, which mypy does not see.
     return None if leads_to_tensors(node) and node.parents is None else node  # type: ignore[union-attr]
 
 

@@ -160,7 +160,7 @@ CALLS = [
     (lambda x: np.random.normal() * x, (V,)),
     (lambda x: random.random() * x, (V,)),
     (lambda x, rng: x * rng.normal(), (V, np.random.default_rng(0))),
-    (lambda x, rng=np.random.default_rng(0): x * rng.normal(), (V,)),  # noqa: B008
+    (lambda x, rng=np.random.default_rng(0): x * rng.normal(), (V,)),  # noqa: B008  # meant: a default
     (functools.partial(lambda rng, x: x * rng.normal(), np.random.default_rng(0)), (V,)),
     (lambda x: (part for part in x), (V,)),
     (lambda x: map(np.sin, x), (V,)),

@@ -29,7 +29,8 @@ def random_program(rng):
 
 def fit(x, y):
     """Whether two arrays broadcast."""
-    return all(1 in pair or len({*pair}) == 1 for pair in zip(x.shape[::-1], y.shape[::-1]))  # noqa: B905
+    pairs = zip(x.shape[::-1], y.shape[::-1], strict=False)
+    return all(1 in pair or len({*pair}) == 1 for pair in pairs)
 
 
 def run(steps, arrays):

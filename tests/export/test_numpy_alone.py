@@ -80,7 +80,7 @@ def test_several_targets(tmp_path):
 
 
 def test_the_file_can_be_read(tmp_path):
-    pandas = pytest.importorskip("pandas")
+    pandas = pytest.importorskip("pandas", reason="column names need pandas")
     frame = pandas.DataFrame(X, columns=["sl", "sw", "pl", "pw"])
     model = MLPClassifier(**QUICK).fit(frame, NAMES)
     gl.export_numpy(model, tmp_path / "exported.py")

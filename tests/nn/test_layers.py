@@ -66,7 +66,7 @@ def test_the_rules_of_linear_write_to_the_memory_they_are_handed() -> None:
     x, W, g = x_of(5, 3), x_of(2, 3), x_of(5, 2)
     for i, shape in ((1, (2, 3)), (2, (2,))):
         out = np.full(shape, np.nan, F32)
-        assert RULES[linear].vjps[i](g, None, x, W, None, out=out) is out  # type: ignore[misc]
+        assert RULES[linear].vjps[i](g, None, x, W, None, out=out) is out
         assert np.isfinite(out).all()
 
 
@@ -116,9 +116,9 @@ def test_linear_starts_within_the_bound_and_from_the_seed() -> None:
             r"Linear: in_features must be an integer, not .*\[64, 32\]",
         ),
         (lambda: nn.Linear(64, [10]), "out_features"),
-        (lambda: nn.Linear(2.5, 1), "2.5"),  # type: ignore[arg-type]
-        (lambda: Embedding("a", 1), "num_embeddings"),  # type: ignore[arg-type]
-        (lambda: Bilinear(1, None, 2), "in2_features"),  # type: ignore[arg-type]
+        (lambda: nn.Linear(2.5, 1), "2.5"),
+        (lambda: Embedding("a", 1), "num_embeddings"),
+        (lambda: Bilinear(1, None, 2), "in2_features"),
     ],
 )
 def test_sizes_are_integers(make: Any, message: str) -> None:
@@ -305,8 +305,8 @@ def test_sequential_is_a_sequence() -> None:
 def test_sequential_names_its_parts() -> None:
     net = nn.Sequential(OrderedDict(hidden=nn.Linear(3, 4), act=nn.ReLU(), out=nn.Linear(4, 2)))
     assert list(net.state_dict()) == ["hidden.weight", "hidden.bias", "out.weight", "out.bias"]
-    assert net.hidden is net[0]  # type: ignore[attr-defined]
-    net.out = nn.Linear(4, 5)  # type: ignore[attr-defined]
+    assert net.hidden is net[0]
+    net.out = nn.Linear(4, 5)
     assert net(x_of(1, 3)).shape == (1, 5)
 
 

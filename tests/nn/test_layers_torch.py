@@ -98,7 +98,7 @@ def test_a_state_with_tied_weights_is_carried_over() -> None:
             self.first, self.second = nn.Linear(3, 3), nn.Linear(3, 3)
             self.second.weight = self.first.weight
 
-    class Peer(torch.nn.Module):  # type: ignore[misc,name-defined]
+    class Peer(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.first, self.second = torch.nn.Linear(3, 3), torch.nn.Linear(3, 3)

@@ -63,7 +63,7 @@ def test_modules_are_found_in_containers_and_once() -> None:
 
 def test_a_module_may_know_the_one_it_is_part_of() -> None:
     net = Sequential(Scale())
-    net[0].owner = net  # type: ignore[attr-defined]
+    net[0].owner = net
     assert list(net.state_dict()) == ["0.factor", "0.count"]
     assert net.modules() == [net, net[0]]
     assert repr(net).count("Scale") == 1
@@ -94,7 +94,7 @@ def test_the_state_is_a_copy_under_every_name() -> None:
 
 def test_a_state_is_loaded_in_place_and_converted() -> None:
     net = Sequential(Linear(2, 3), Scale(3))
-    weight, count = net[0].weight.data, net[1].count  # type: ignore[attr-defined]
+    weight, count = net[0].weight.data, net[1].count
     net.load_state_dict(
         {
             "0.weight": [[1, 2], [3, 4], [5, 6]],
@@ -143,7 +143,7 @@ def test_what_does_not_fit_is_told_at_once_and_nothing_changes() -> None:
 def test_loading_what_both_have() -> None:
     net = Sequential(Linear(2, 3), Linear(3, 1))
     net.load_state_dict({"0.bias": np.ones(3), "9.bias": np.ones(1)}, strict=False)
-    np.testing.assert_array_equal(net[0].bias.data, 1)  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(net[0].bias.data, 1)
     with pytest.raises(StateError, match=r"0.bias has shape \(4,\) there"):
         net.load_state_dict({"0.bias": np.ones(4)}, strict=False)
 
@@ -215,7 +215,7 @@ def test_apply_visits_each_module_once() -> None:
 def test_astype_converts_floating_parameters_and_buffers() -> None:
     net = Sequential(Scale())
     net[0].register_buffer("mean", np.ones(2))
-    net[0].factor.requires_grad = False  # type: ignore[attr-defined]
+    net[0].factor.requires_grad = False
     assert net.astype(np.float32) is net
     assert {k: v.dtype.name for k, v in net.state_dict().items()} == {
         "0.factor": "float32",

@@ -165,7 +165,8 @@ def _pad(array: Any, pad_width: Any, mode: str = "constant", **kwargs: Any) -> A
         )
     for axis, width in enumerate(widths):
         if any(width):  # these modes repeat elements: pad their numbers, and take those
-            numbers = np.pad(np.arange(array.shape[axis]), width, mode=mode)  # type: ignore[call-overload]
+            chosen: Any = mode  # one of the above
+            numbers = np.pad(np.arange(array.shape[axis]), width, mode=chosen)
             array = array[at(axis, numbers, array.ndim)]
     return array
 
