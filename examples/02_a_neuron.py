@@ -29,7 +29,7 @@ def neuron():
 
 out = neuron()
 out.backward()
-print(f"out = {out.data:.4f}; by w1 {w1.grad:.4f}, by w2 {w2.grad:.4f}, by b {b.grad:.4f}")
+print(f"out = {out.data:.4f}; gradients: w1 {w1.grad:.4f}, w2 {w2.grad:.4f}, b {b.grad:.4f}")
 picture = draw(out, rankdir="TB").save("02_a_neuron.svg")  # TB: from top to bottom
 print(f"{picture} shows the neuron.\n")
 

@@ -49,7 +49,7 @@ class DetachError(GradliteError, TypeError):
         """Return the error for converting a Tensor to an array in the code of `frame`."""
         return cls(
             f"A Tensor that requires a gradient cannot become an array silently: the gradient "
-            f"would be lost. Say t.detach() (or t.data) if that is meant; "
+            f"would be lost. Write t.detach() (or t.data) if that is meant; "
             f"{_to_array_remedy(frame)}."
         )
 

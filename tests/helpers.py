@@ -166,11 +166,11 @@ def fill(part: Any, xs: Any) -> Any:
     return part
 
 
-def as_one(answer: Any) -> Any:
-    """Put several answers into one vector, to differentiate them together."""
-    if isinstance(answer, (tuple, list)):
-        return np.concatenate([np.ravel(part) for part in answer])
-    return answer
+def as_one(output: Any) -> Any:
+    """Put several outputs into one vector, to differentiate them together."""
+    if isinstance(output, (tuple, list)):
+        return np.concatenate([np.ravel(part) for part in output])
+    return output
 
 
 def leaves(*arrays: Any) -> list[gl.Tensor]:
@@ -191,5 +191,5 @@ def nodes_behind(tensor: gl.Tensor) -> Iterator[Any]:
 
 def gradients(f: Callable[..., Any], *arrays: Any, cotangent: Any = None) -> list[Any]:
     """Return the gradient of ``sum(f(*arrays))`` with respect to each array (or of f, weighted)."""
-    answer, pull = gl.vjp(f, *arrays)
-    return list(pull(np.ones_like(answer) if cotangent is None else cotangent))
+    output, pull = gl.vjp(f, *arrays)
+    return list(pull(np.ones_like(output) if cotangent is None else cotangent))

@@ -22,7 +22,7 @@ KEY = {
     "00_the_engine_on_one_page": r"dy/dx = 6\n(norms of the gradients: [\d. ]+)\n\1\n",
     "01_a_scalar_expression": r"(?s)by hand: +df/da = -2\.0, df/db = 4\.0\n.*df/da = -2\.0, df/db"
     r" = 4\.0\n.*df/da = -2\.0000, df/db = 4\.0000",
-    "02_a_neuron": r"(?s)by w1 1\.5729, by w2 -0\.7864, by b 0\.7864.*step 30: out = -0\.79.*"
+    "02_a_neuron": r"(?s)w1 1\.5729, w2 -0\.7864, b 0\.7864.*step 30: out = -0\.79.*"
     r"gives -0\.7996",
     "03_moons_per_sample": r"(?s)\(16 \+ 1\) = 337\n.*in the end: loss 0\.0\d+, accuracy 1\.00",
     "04_moons_batched": r"(?s)sample: loss (0\.\d{9}),.*batch: loss \1,.*up to (0e\+00|\de-1\d)\."

@@ -425,16 +425,16 @@ def test_a_parameter_given_twice_is_refused():
 
 
 def kept_after_forward(vjp, **how):
-    """Whether the argument, and the answer, are alive when only the graph holds them."""
+    """Whether the argument, and the output, are alive when only the graph holds them."""
     operation = make(lambda x: x * 2.0, vjp, **how)
     x = leaf(X)
     inner = x * 1.0
     argument = weakref.ref(inner.data)
     outer = operation(inner)
-    answer = weakref.ref(outer.data)
+    output = weakref.ref(outer.data)
     end = outer + 0.0
     del inner, outer
-    alive = argument() is not None, answer() is not None
+    alive = argument() is not None, output() is not None
     end.sum().backward()
     return alive
 

@@ -38,7 +38,7 @@ def guarded(g, ans, x, y):
     try:
         return g / x.size
     finally:
-        x.ndim  # noqa: B018
+        x.ndim  # noqa: B018  # metadata, read for nothing
 
 
 def in_finally(g, ans, x, y):
@@ -71,15 +71,15 @@ EXACT = {
     "nothing": (lambda g, ans, x, y: g * 2.0, False, NOTHING),
     "an argument": (lambda g, ans, x, y: g * y, False, SECOND),
     "both": (lambda g, ans, x, y: g * x * y, False, BOTH),
-    "the answer": (lambda g, ans, x, y: g * ans, True, NOTHING),
+    "the output": (lambda g, ans, x, y: g * ans, True, NOTHING),
     "the first of two": (lambda g, ans, x, y: x * g, False, FIRST),
-    "the answer, first of two": (lambda g, ans, x, y: ans * g, True, NOTHING),
+    "the output, first of two": (lambda g, ans, x, y: ans * g, True, NOTHING),
     "twice": (lambda g, ans, x, y: x * x, False, FIRST),
     "metadata": (lambda g, ans, x, y: g * np.zeros(x.shape).ndim * y.size, False, NOTHING),
     "metadata after another variable": (lambda g, ans, x, y: helper(g, y.size), False, NOTHING),
     "metadata before another variable": (lambda g, ans, x, y: x.size * y, False, SECOND),
     "metadata and more": (lambda g, ans, x, y: x.size * g * x, False, FIRST),
-    "metadata of the answer": (lambda g, ans, x, y: g * ans.size, True, NOTHING),
+    "metadata of the output": (lambda g, ans, x, y: g * ans.size, True, NOTHING),
     "another attribute": (lambda g, ans, x, y: g * x.T, False, FIRST),
     "an attribute of metadata": (lambda g, ans, x, y: g * x.shape.count(3), False, NOTHING),
     "an entry": (lambda g, ans, x, y: g * x[0], False, FIRST),
@@ -103,7 +103,7 @@ EXACT = {
     "any number, none": (lambda g, ans, *arrays: g, False, NOTHING),
     "any number": (lambda g, ans, *arrays: g * arrays[1], False, BOTH),
     "any number after the first": (lambda g, ans, x, *more, k=2.0: g * k * more[0], False, SECOND),
-    "any number, not the answer": (lambda g, ans, x, *more: g * x, False, FIRST),
+    "any number, not the output": (lambda g, ans, x, *more: g * x, False, FIRST),
     "all in one": (lambda g, *rest: g * rest[0] * rest[2], True, BOTH),
     "everything": (lambda *every: every[0] * every[3], True, BOTH),
 }

@@ -443,10 +443,10 @@ def test_one_number_of_any_shape_will_do():
     np.testing.assert_allclose(gl.grad(lambda x: np.sum(x**2, keepdims=True))(X), 2 * X)
 
 
-@pytest.mark.parametrize("answer", [(1.0, 2.0), [1.0], {"a": 1.0}, ()])
-def test_several_results_are_refused_with_the_way_out(answer):
+@pytest.mark.parametrize("returned", [(1.0, 2.0), [1.0], {"a": 1.0}, ()])
+def test_several_results_are_refused_with_the_way_out(returned):
     with pytest.raises(ShapeError, match=r"jacobian"):
-        gl.grad(lambda x: answer)(X)
+        gl.grad(lambda x: returned)(X)
 
 
 def test_a_cotangent_of_another_shape_is_refused():

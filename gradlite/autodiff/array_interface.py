@@ -88,7 +88,7 @@ class ArrayInterface(Traced):
         if is_differentiated(self._node):
             raise DetachError(
                 f"{way} of a Tensor in a function that is being differentiated would lose its "
-                f"gradient: the result is a plain number. Say t.detach() (or t.data) if that is "
+                f"gradient: the result is a plain number. Write t.detach() (or t.data) if that is "
                 f"meant. Otherwise use NumPy's functions (np.exp in place of math.exp), and put "
                 f"results together with np.stack or gl.Tensor([...]) in place of a[i] = t."
             )
@@ -125,7 +125,7 @@ class ArrayInterface(Traced):
         Raises
         ------
         DetachError
-            If this Tensor requires a gradient: say ``t.detach().numpy()`` (or ``t.data``).
+            If this Tensor requires a gradient: write ``t.detach().numpy()`` (or ``t.data``).
         """
         array: np.ndarray = self.__array__()
         return array
@@ -228,7 +228,8 @@ def _rebuild(kind: type[Any], state: dict[str, Any]) -> Any:
 def as_data(data: Any, dtype: Any, copy: bool) -> np.ndarray:
     """Return the array of real numbers for a new Tensor."""
     if is_array_like(data):
-        return data.astype(data.dtype if dtype is None else dtype)  # type: ignore[no-any-return]
+        symbol: np.ndarray = data.astype(data.dtype if dtype is None else dtype)
+        return symbol
     data = as_plain(data, "A Tensor of")
     try:
         array = np.array(data, dtype=dtype, copy=True if copy else None)

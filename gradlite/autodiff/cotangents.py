@@ -92,7 +92,7 @@ def checked_cotangent(c: Any, node: Node, i: int) -> Any:
     raise DtypeError(
         f"{what} {'None' if c is None else type(c).__name__}, not an array of shape "
         f"{parents[i].shape}."
-        f"{' Where there is no derivative, say None in place of the rule.' if c is None else ''}"
+        f"{' Where there is no derivative, write None in place of the rule.' if c is None else ''}"
     )
 
 

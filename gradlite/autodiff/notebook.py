@@ -153,7 +153,7 @@ def _table(name: str, array: np.ndarray) -> str:
 
 
 def _shown(length: int) -> Sequence[int | None]:
-    """Return the indices of an axis that are shown, with None for those left out."""
+    """Return the indices of an axis that are shown, with None for those omitted."""
     if length <= 2 * EDGE:
         return range(length)
     return [*range(EDGE), None, *range(length - EDGE, length)]

@@ -253,8 +253,8 @@ class Tensor(ArrayInterface):
         Parameters
         ----------
         gradient : array_like, optional
-            The cotangent to start from, of this Tensor's shape. May be left out for a Tensor
-            of one element.
+            The cotangent to start from, of this Tensor's shape. Optional for a Tensor of one
+            element.
         retain_graph : bool, default False
             Keep the graph for another backward pass. By default its arrays are freed.
         create_graph : bool, default False
@@ -278,7 +278,7 @@ class Tensor(ArrayInterface):
         if not create_graph and is_differentiated(node):
             raise DetachError(
                 "backward() in a function that is being differentiated gives gradients off the "
-                "tape: pass create_graph=True, or call gl.grad inside. Say t.detach().backward() "
+                "tape: pass create_graph=True, or call gl.grad inside. Write t.detach().backward() "
                 "if a constant is meant."
             )
         if gradient is None:

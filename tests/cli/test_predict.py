@@ -78,11 +78,11 @@ def test_classes_have_probabilities(command, write, folder):
     code, _, errors = command("train", "a.csv", "--target", "y", "--quiet")
     assert (code, errors) == (0, "")
     _, output, _ = command("predict", "model", "a.csv")
-    answers = table(output)
-    assert list(answers) == ["prediction", "probability no", "probability yes, sure"]
-    likelier = np.where(answers["probability no"] > 0.5, "no", "yes, sure")
-    assert answers["prediction"].tolist() == likelier.tolist()
-    np.testing.assert_allclose(answers.iloc[:, 1:].sum(axis=1), 1)
+    predictions = table(output)
+    assert list(predictions) == ["prediction", "probability no", "probability yes, sure"]
+    likelier = np.where(predictions["probability no"] > 0.5, "no", "yes, sure")
+    assert predictions["prediction"].tolist() == likelier.tolist()
+    np.testing.assert_allclose(predictions.iloc[:, 1:].sum(axis=1), 1)
     assert len(list(csv.reader(io.StringIO(output)))) == 61
 
 

@@ -456,8 +456,8 @@ def test_every_operation_can_be_carried_out_again(spec):
         points, run = call.draw()
         try:
             with np.errstate(all="ignore"):
-                answer = run(spec.prepared(), *leaves(*points))
-                parts = answer if isinstance(answer, (tuple, list)) else [answer]
+                output = run(spec.prepared(), *leaves(*points))
+                parts = output if isinstance(output, (tuple, list)) else [output]
                 outs = [(part, part * 1) for part in parts if part.requires_grad]
         except (TypeError, ValueError, AttributeError):
             continue  # an older NumPy does not take this call
@@ -525,7 +525,7 @@ def test_user_functions_are_not_called_again():
     out = (noisy(x) * 2).sum()
     assert "{(3,)}" in labels(draw_dot(out))
     assert len(calls) == 1
-    # Where the tape has kept the answer, for the next operation or for this one, it is shown.
+    # Where the tape has kept the output, for the next operation or for this one, it is shown.
     out = (noisy(x) * x).sum()
     assert "{(3,) float64 | norm 5.1962}" in labels(draw_dot(out))
     gl.defvjp(noisy, lambda g, ans, x: g * ans)

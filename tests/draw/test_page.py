@@ -157,10 +157,10 @@ def test_what_is_folded_is_one_step():
 def test_every_operation_has_a_page(spec):
     points, run = spec.calls[0].draw()
     try:
-        answer = run(spec.prepared(), *leaves(*points))
+        output = run(spec.prepared(), *leaves(*points))
     except (TypeError, ValueError, AttributeError):
         pytest.skip("an older NumPy does not take this call")
-    part = answer[0] if isinstance(answer, (tuple, list)) else answer
+    part = output[0] if isinstance(output, (tuple, list)) else output
     data, _ = told(part * 1)
     assert data["problem"] == ""
     assert data["rules"]

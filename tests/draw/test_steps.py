@@ -126,10 +126,10 @@ def test_every_rule_contributes_what_it_contributes_to_backward(spec):
     points, run = call.draw(np.float32)
     xs = leaves(*points)
     try:
-        answer = run(spec.prepared(), *xs)
+        output = run(spec.prepared(), *xs)
     except (TypeError, ValueError, AttributeError):
         pytest.skip("an older NumPy does not take this call")
-    parts = answer if isinstance(answer, (tuple, list)) else [answer]
+    parts = output if isinstance(output, (tuple, list)) else [output]
     out = sum(np.sum(part * part) for part in parts if part.requires_grad)
     found = arrived(out._node, np.ones_like(out._data))
     out.backward()

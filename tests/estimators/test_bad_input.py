@@ -424,12 +424,12 @@ def test_bad_parameters_are_refused(params, match):
         fit(clone(CLASSIFIER).set_params(**params))
 
 
-@pytest.mark.parametrize("answer", [3, None, "a"])
-def test_a_loss_must_give_a_tensor(answer):
+@pytest.mark.parametrize("returned", [3, None, "a"])
+def test_a_loss_must_give_a_tensor(returned):
     with pytest.raises(
-        TypeError, match=re.escape(f"<lambda> returned {answer!r}, which is not a Tensor")
+        TypeError, match=re.escape(f"<lambda> returned {returned!r}, which is not a Tensor")
     ):
-        fit(clone(CLASSIFIER).set_params(loss=lambda output, target: answer))
+        fit(clone(CLASSIFIER).set_params(loss=lambda output, target: returned))
 
 
 def test_sizes_and_rates_may_be_numpys_numbers():

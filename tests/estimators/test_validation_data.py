@@ -105,10 +105,10 @@ def test_a_metric_without_weights_is_called_without():
     assert len(model.validation_scores_) == 3
 
 
-@pytest.mark.parametrize("answer", ["high", None, {"f1": 1.0}])
-def test_a_scorer_must_give_a_number(answer):
+@pytest.mark.parametrize("returned", ["high", None, {"f1": 1.0}])
+def test_a_scorer_must_give_a_number(returned):
     with pytest.raises(TypeError, match="not a number"):
-        make(scoring=lambda model, X, y: answer).fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
+        make(scoring=lambda model, X, y: returned).fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
 
 
 @pytest.mark.parametrize("scoring", [None, "loss", "f1"])

@@ -22,7 +22,7 @@ def normal(*shape: int, seed: int = 0) -> np.ndarray:
 
 
 def compare(ours: Any, its: Any, *arrays: np.ndarray, **tolerances: Any) -> None:
-    """Hold the answer of a function and its gradients by all arguments against the peer's."""
+    """Compare the output of a function, and its gradients in all arguments, with the peer's."""
     near = tolerances or {"rtol": 1e-10, "atol": 1e-11}
     xs = [gl.Tensor(a, requires_grad=True) for a in arrays]
     ts = [torch.tensor(a, requires_grad=True) for a in arrays]

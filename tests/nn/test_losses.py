@@ -368,12 +368,12 @@ def test_float32_predictions_have_float32_losses_and_gradients(case: Case, weigh
     x = leaf * 1.0
     seen = []
     x.register_hook(lambda g: seen.append(g.dtype))
-    answer = loss(x, *others, sample_weight=weight, **options)  # the others are float64 still
-    assert answer.dtype == np.float32
-    answer.backward()
+    output = loss(x, *others, sample_weight=weight, **options)  # the others are float64 still
+    assert output.dtype == np.float32
+    output.backward()
     assert seen == [np.float32]
     exact = loss(prediction, *others, sample_weight=weight, **options)
-    np.testing.assert_allclose(answer.data, exact, rtol=1e-5)
+    np.testing.assert_allclose(output.data, exact, rtol=1e-5)
 
 
 def test_targets_of_any_type_take_that_of_the_prediction() -> None:

@@ -140,7 +140,7 @@ def test_a_second_derivative_leaves_the_running_statistics_alone() -> None:
 @pytest.mark.parametrize("shape", [(1, 3), (0, 3), (1, 3, 1)])
 def test_one_row_cannot_be_trained_on(shape: Any) -> None:
     layer = BatchNorm1d(3)
-    with pytest.raises(ValueError, match="more than one number to a channel"):
+    with pytest.raises(ValueError, match="more than one number per channel"):
         layer(np.ones(shape, np.float32))
     assert layer.eval()(np.ones(shape, np.float32)).shape == shape
 

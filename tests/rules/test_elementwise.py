@@ -121,9 +121,9 @@ def test_a_pole_that_is_taken_shows() -> None:
 )
 def test_activations_are_finite_at_1000_in_float32(fn: Any, values: Any) -> None:
     (x,) = leaves(np.array([-1000.0, 1000.0], np.float32))
-    answer = fn(x)
-    assert answer.dtype == np.float32
-    np.testing.assert_allclose(answer.data, values, rtol=1e-6, atol=1e-30)
+    output = fn(x)
+    assert output.dtype == np.float32
+    np.testing.assert_allclose(output.data, values, rtol=1e-6, atol=1e-30)
 
 
 def test_sinc_has_no_seam_between_series_and_quotient() -> None:
@@ -151,17 +151,17 @@ def test_sigmoid_keeps_its_small_slopes() -> None:
 def test_comparisons_return_plain_booleans(fn: Any) -> None:
     a, b = np.array([1.0, 2.0, 0.0]), np.array([1.0, 0.0, 3.0])
     x, y = leaves(a, b)
-    for answer in (fn(x, y), fn(x, b), fn(a, y)):
-        assert type(answer) is np.ndarray
-        np.testing.assert_array_equal(answer, fn(a, b))
+    for output in (fn(x, y), fn(x, b), fn(a, y)):
+        assert type(output) is np.ndarray
+        np.testing.assert_array_equal(output, fn(a, b))
 
 
 @pytest.mark.parametrize("fn", [np.isnan, np.isinf, np.isfinite, np.signbit, np.logical_not])
 def test_tests_of_numbers_return_plain_booleans(fn: Any) -> None:
     a = np.array([np.nan, -np.inf, 0.0])
-    answer = fn(*leaves(a))
-    assert type(answer) is np.ndarray
-    np.testing.assert_array_equal(answer, fn(a))
+    output = fn(*leaves(a))
+    assert type(output) is np.ndarray
+    np.testing.assert_array_equal(output, fn(a))
 
 
 def test_plain_functions_have_no_rule() -> None:

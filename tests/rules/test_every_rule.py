@@ -161,14 +161,14 @@ def test_autograd_agrees(spec: Any, call: Any) -> None:
     points, run = call.draw()
 
     def witness(xs: Any) -> Any:
-        answer = run(spec.prepared(twin(spec), autograd.numpy), *xs)
-        if autograd.builtins.isinstance(answer, (list, tuple)):
-            parts = [autograd.numpy.ravel(answer[i]) for i in range(len(answer))]
-            answer = autograd.numpy.concatenate(parts)
-        return answer
+        output = run(spec.prepared(twin(spec), autograd.numpy), *xs)
+        if autograd.builtins.isinstance(output, (list, tuple)):
+            parts = [autograd.numpy.ravel(output[i]) for i in range(len(output))]
+            output = autograd.numpy.concatenate(parts)
+        return output
 
-    answer, pull = gl.vjp(lambda *xs: as_one(run(spec.prepared(), *xs)), *points)
-    cotangent = np.random.default_rng(1).standard_normal(np.shape(answer))
+    output, pull = gl.vjp(lambda *xs: as_one(run(spec.prepared(), *xs)), *points)
+    cotangent = np.random.default_rng(1).standard_normal(np.shape(output))
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # autograd's, about newer NumPy
         expected = autograd.make_vjp(witness)(tuple(points))[0](cotangent)
@@ -252,34 +252,34 @@ def test_a_rule_wrong_by_a_thousandth_is_caught(
         check_all()
 
 
-# -- the answer is NumPy's --------------------------------------------------------------------
+# -- the output is NumPy's --------------------------------------------------------------------
 
 
-def parts(answer: Any) -> list[Any]:
-    return list(answer) if isinstance(answer, (tuple, list)) else [answer]
+def parts(output: Any) -> list[Any]:
+    return list(output) if isinstance(output, (tuple, list)) else [output]
 
 
 @pytest.mark.parametrize(("spec", "call"), CALLS)
 def test_the_answer_is_that_of_plain_arrays(spec: Any, call: Any) -> None:
     points, run = call.draw()
     expected = run(spec.expected, *points)
-    answer = run(spec.fn, *leaves(*points))
+    output = run(spec.fn, *leaves(*points))
     if isinstance(expected, (tuple, list)):
-        assert type(answer) is type(expected)
-        assert len(answer) == len(expected)
-    for mine, numpys in zip(parts(answer), parts(expected), strict=True):
+        assert type(output) is type(expected)
+        assert len(output) == len(expected)
+    for mine, numpys in zip(parts(output), parts(expected), strict=True):
         value = mine.data if isinstance(mine, gl.Tensor) else mine
         assert value.shape == np.shape(numpys)
         assert value.dtype == np.asarray(numpys).dtype
         np.testing.assert_allclose(value, numpys, rtol=1e-12, atol=1e-14)
-    assert isinstance(parts(answer)[0], gl.Tensor)
+    assert isinstance(parts(output)[0], gl.Tensor)
 
 
 @pytest.mark.parametrize(("spec", "call"), [p for p in CALLS if p.values[0].reference is not None])
 def test_functions_of_our_own_take_plain_arrays(spec: Any, call: Any) -> None:
     points, run = call.draw()
-    answer, expected = run(spec.fn, *points), run(spec.expected, *points)
-    for mine, right in zip(parts(answer), parts(expected), strict=True):
+    output, expected = run(spec.fn, *points), run(spec.expected, *points)
+    for mine, right in zip(parts(output), parts(expected), strict=True):
         assert isinstance(mine, (np.ndarray, np.generic))
         np.testing.assert_allclose(mine, right, rtol=1e-12, atol=1e-14)
 
@@ -295,9 +295,9 @@ def test_float32_stays_float32(spec: Any, call: Any) -> None:
     seen: dict[int, Any] = {}
     for i, x in enumerate(inner):
         x.register_hook(lambda g, i=i: seen.__setitem__(i, g.dtype))
-    answer = as_one(run(spec.fn, *inner))
-    assert answer.dtype == np.float32
-    answer.backward(np.ones(answer.shape, np.float32))
+    output = as_one(run(spec.fn, *inner))
+    assert output.dtype == np.float32
+    output.backward(np.ones(output.shape, np.float32))
     assert seen == dict.fromkeys(range(len(xs)), np.dtype(np.float32))
     assert [x.grad.dtype for x in xs] == [np.float32] * len(xs)
 
@@ -309,12 +309,12 @@ def test_nothing_that_was_handed_in_is_changed(spec: Any, call: Any) -> None:
     for x in points:
         x.flags.writeable = False
     xs = leaves(*points)
-    answer = as_one(run(spec.fn, *xs))
-    cotangent = np.ones(answer.shape)
+    output = as_one(run(spec.fn, *xs))
+    cotangent = np.ones(output.shape)
     cotangent.flags.writeable = False
-    answer.backward(cotangent, retain_graph=True)
+    output.backward(cotangent, retain_graph=True)
     first = [x.grad.copy() for x in xs]
-    answer.backward(cotangent)
+    output.backward(cotangent)
     for x, point, copy, once in zip(xs, points, copies, first, strict=True):
         np.testing.assert_array_equal(point, copy)
         np.testing.assert_allclose(x.grad, 2 * once, rtol=1e-12)

@@ -46,7 +46,7 @@ def test_affine_without_a_bias_is_a_product() -> None:
 def test_affine_of_float32_and_a_float64_bias_is_float64() -> None:
     x, W = np.ones((4, 2), np.float32), np.ones((2, 3), np.float32)
     leaf, *others = leaves(x, W, np.ones(3))
-    answer = gl.affine(leaf, *others)
-    assert answer.dtype == np.float64
-    answer.backward(np.ones((4, 3)))
+    output = gl.affine(leaf, *others)
+    assert output.dtype == np.float64
+    output.backward(np.ones((4, 3)))
     assert leaf.grad.dtype == np.float32

@@ -80,11 +80,11 @@ LOSSES: dict[str, tuple[Callable[..., Any], np.ndarray]] = {
 
 def slopes(fn: Any, x: np.ndarray, create_graph: bool = False) -> tuple[Any, Any]:
     (leaf,) = leaves(x)
-    answer = fn(leaf)
-    answer.backward(create_graph=create_graph)
+    output = fn(leaf)
+    output.backward(create_graph=create_graph)
     grad = leaf.grad.data if create_graph else leaf.grad
     assert grad.dtype == x.dtype
-    return answer, grad
+    return output, grad
 
 
 @pytest.mark.parametrize(
@@ -104,9 +104,9 @@ def test_gradients_over_more_elements_than_float16_can_count(fn: Any, x: np.ndar
 )
 def test_losses_keep_their_type_and_do_not_overflow(fn: Any, x: np.ndarray) -> None:
     half = x.astype(np.float16)
-    answer = fn(half)
-    assert answer.dtype == np.float16
-    np.testing.assert_allclose(answer, fn(half.astype(float)), rtol=3e-3)
+    output = fn(half)
+    assert output.dtype == np.float16
+    np.testing.assert_allclose(output, fn(half.astype(float)), rtol=3e-3)
 
 
 @pytest.mark.parametrize(

@@ -54,9 +54,9 @@ def check(index: Any) -> None:
     """Hold an index against NumPy, and its gradient against adding entry by entry."""
     expected = X[index]
     (x,) = leaves(X)
-    answer = x[index]
-    assert answer.shape == expected.shape
-    np.testing.assert_array_equal(answer.data, expected)
+    output = x[index]
+    assert output.shape == expected.shape
+    np.testing.assert_array_equal(output.data, expected)
     weights = np.random.default_rng(1).standard_normal(expected.shape)
     (found,) = gradients(lambda x: x[index], X, cotangent=weights)
     np.testing.assert_allclose(found, _added_at(weights, index, SHAPE), atol=1e-14)
@@ -217,6 +217,6 @@ def test_an_option_of_padding_without_a_rule_is_refused_by_name() -> None:
 )
 def test_index_searches_return_plain_arrays(fn: Any) -> None:
     a = np.array([0.0, 1.0, 2.0])
-    answer = fn(*leaves(a))
-    assert not isinstance(answer, gl.Tensor)
-    np.testing.assert_array_equal(answer, fn(a))
+    output = fn(*leaves(a))
+    assert not isinstance(output, gl.Tensor)
+    np.testing.assert_array_equal(output, fn(a))

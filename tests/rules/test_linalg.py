@@ -276,8 +276,8 @@ def test_the_triangle_that_is_not_read_has_half_of_the_gradient() -> None:
 @pytest.mark.parametrize("fn", [np.linalg.cholesky, lambda a: np.linalg.eigh(a).eigenvalues])
 def test_gradients_by_symmetric_matrices_are_symmetric(fn: Any) -> None:
     a = positive_definite(RNG(0), (2, 3, 3))
-    answer = fn(a)
-    (found,) = gradients(fn, a, cotangent=RNG(1).standard_normal(answer.shape))
+    output = fn(a)
+    (found,) = gradients(fn, a, cotangent=RNG(1).standard_normal(output.shape))
     np.testing.assert_allclose(found, np.swapaxes(found, -1, -2), atol=1e-12)
 
 

@@ -45,12 +45,12 @@ def derivatives(spec: Any, call: Any, dtype: Any, layout: Layout) -> tuple[list[
     memory = [x if x.base is None else x.base for x in points]
     before = [x.copy() for x in memory]
     xs = leaves(*points)
-    answer = as_one(run(spec.fn, *xs))
-    cotangent = layout(np.random.default_rng(1).standard_normal(answer.shape).astype(answer.dtype))
+    output = as_one(run(spec.fn, *xs))
+    cotangent = layout(np.random.default_rng(1).standard_normal(output.shape).astype(output.dtype))
     known = np.array(cotangent)
-    answer.backward(cotangent, retain_graph=True)
+    output.backward(cotangent, retain_graph=True)
     first = taken(xs)
-    answer.backward(cotangent, create_graph=spec.order > 1)  # into the buffers, if not recorded
+    output.backward(cotangent, create_graph=spec.order > 1)  # into the buffers, if not recorded
     second: list[Any] = []
     if spec.order > 1:
         recorded = [x.grad for x in xs]

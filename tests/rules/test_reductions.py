@@ -76,8 +76,8 @@ def test_the_variance_of_one_number_has_the_gradient_nan_where_numpy_has_nan() -
         pytest.warns(RuntimeWarning, match="Degrees of freedom"),
         np.errstate(invalid="ignore"),  # NumPy's 0 / 0
     ):
-        answer = np.var(x, axis=1, ddof=1)
-    answer.backward(np.ones(2))
+        output = np.var(x, axis=1, ddof=1)
+    output.backward(np.ones(2))
     assert np.isnan(x.grad).all()
 
 
@@ -265,6 +265,6 @@ def test_an_axis_that_is_not_there_is_numpys_error(fn: Any) -> None:
 def test_searches_and_counts_return_plain_arrays(fn: Any) -> None:
     a = np.array([[0.0, 2.0], [3.0, 1.0]])
     (x,) = leaves(a)
-    answer = fn(x, axis=1)
-    assert type(answer) is np.ndarray
-    np.testing.assert_array_equal(answer, fn(a, axis=1))
+    output = fn(x, axis=1)
+    assert type(output) is np.ndarray
+    np.testing.assert_array_equal(output, fn(a, axis=1))

@@ -18,10 +18,10 @@ SHAPES = st.lists(st.integers(0, 3), min_size=0, max_size=4).map(tuple)
 
 def adjoint_agrees(f: Any, x: Any) -> None:
     """Check a linear movement: <u, f(x)> = <pull(u), x> for every u."""
-    answer, pull = gl.vjp(f, x)
-    np.testing.assert_array_equal(answer, f(x))
-    u = np.random.default_rng(1).standard_normal(np.shape(answer))
-    np.testing.assert_allclose(np.sum(u * answer), np.sum(pull(u)[0] * x), atol=1e-12)
+    output, pull = gl.vjp(f, x)
+    np.testing.assert_array_equal(output, f(x))
+    u = np.random.default_rng(1).standard_normal(np.shape(output))
+    np.testing.assert_allclose(np.sum(u * output), np.sum(pull(u)[0] * x), atol=1e-12)
 
 
 def numbered(shape: tuple[int, ...]) -> np.ndarray:
@@ -91,9 +91,9 @@ def test_tensors_and_arrays_can_be_joined(join: Any) -> None:
     a, b = np.ones((2, 2)), np.full((2, 2), 3.0)
     for order in ([0, 1], [1, 0]):
         parts = [leaves(a)[0], b]
-        answer = join([parts[i] for i in order])
-        np.testing.assert_array_equal(answer.data, join([(a, b)[i] for i in order]))
-        answer.backward(np.full(answer.shape, 2.0))
+        output = join([parts[i] for i in order])
+        np.testing.assert_array_equal(output.data, join([(a, b)[i] for i in order]))
+        output.backward(np.full(output.shape, 2.0))
         np.testing.assert_array_equal(parts[0].grad, np.full((2, 2), 2.0))
 
 
@@ -124,9 +124,9 @@ def test_joining_many_is_one_node() -> None:
 
 def test_converting_while_joining_keeps_the_gradient() -> None:
     (x,) = leaves(np.ones(2, np.float32))
-    answer = np.concatenate([x, x], dtype=np.float64)
-    assert answer.dtype == np.float64
-    answer.backward(np.ones(4))
+    output = np.concatenate([x, x], dtype=np.float64)
+    assert output.dtype == np.float64
+    output.backward(np.ones(4))
     np.testing.assert_array_equal(x.grad, np.full(2, 2.0, np.float32))
 
 

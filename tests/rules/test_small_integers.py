@@ -18,17 +18,17 @@ SEVERAL = [param for param in CALLS if len(param.values[1].draw()[0]) > 1]
 def derivatives(spec: Any, run: Any, points: list[Any], i: int, other: Any) -> list[Any]:
     """Return value, gradients and those of their sum, with the constant `other` at place `i`."""
     xs = leaves(*(x for j, x in enumerate(points) if j != i))
-    answer = as_one(run(spec.fn, *xs[:i], other, *xs[i:]))
-    if not isinstance(answer, Tensor) or not answer.requires_grad:
+    output = as_one(run(spec.fn, *xs[:i], other, *xs[i:]))
+    if not isinstance(output, Tensor) or not output.requires_grad:
         return []
-    answer.backward(np.ones(answer.shape, answer.dtype), create_graph=spec.order > 1)
+    output.backward(np.ones(output.shape, output.dtype), create_graph=spec.order > 1)
     first = [x.grad for x in xs]
     for x in xs:
         x.grad = None
     parts = [np.sum(g * g) for g in first if isinstance(g, Tensor) and g.requires_grad]
     if parts:
         sum(parts).backward()
-    return [answer, *first, *(x.grad for x in xs if parts)]
+    return [output, *first, *(x.grad for x in xs if parts)]
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8])

@@ -14,7 +14,7 @@ import math
 
 
 class Value:
-    """One number; what it was made of comes with the derivative by it."""
+    """One number; what it was made of comes with the derivative with respect to it."""
 
     def __init__(self, data, _children=()):
         self.data, self.grad, self._prev = data, 0.0, _children

@@ -1,9 +1,9 @@
 """The yardstick: a scalar engine and its two kinds of networks, written to be obviously right.
 
-A node keeps, for each of its inputs, a function that gives the derivative by it. Backward goes
-through the nodes from the root to the leaves and hands on what has arrived at each; a result
-shows that as its ``grad``, a leaf adds it up over calls. Differences and quotients are written
-with sums and products, so that the graph has the form that the original engine gives it.
+A node keeps, for each of its inputs, a function that gives the derivative with respect to it.
+Backward goes through the nodes from the root to the leaves and passes on what has arrived at each;
+a result shows that as its ``grad``, a leaf adds it up over calls. Differences and quotients are
+written with sums and products, so that the graph has the form that the original engine gives it.
 """
 
 import math

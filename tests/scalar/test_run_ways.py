@@ -170,8 +170,8 @@ WORKERS = """
 
     if __name__ == "__main__":
         with m.get_context(sys.argv[1]).Pool(2) as pool:
-            for answer in pool.map(work, [Job(1.5), Job(-2.0)]):
-                print(*answer)
+            for output in pool.map(work, [Job(1.5), Job(-2.0)]):
+                print(*output)
     """
 HELPER = "from micrograd.engine import Value"
 METHODS = ["fork"] if sys.platform == "linux" else []

@@ -292,7 +292,7 @@ ELEMENTWISE = [
         special=[
             at(np.array([-1.0, 0.0, 1.0]), slopes=np.array([1.0, 1.0, 1.0]), min=-1.0, max=1.0),
             at(np.array([-3.0, 0.0, 3.0]), slopes=np.array([0.0, 1.0, 1.0]), min=-1.0),
-            # Where the bounds cross, the answer is the upper one.
+            # Where the bounds cross, the output is the upper one.
             at(0.0, 2.0, 1.0, slopes=(0.0, 0.0, 1.0)),
             at(1.0, 2.0, 1.0, slopes=(0.0, 0.0, 1.0)),
             at(3.0, 2.0, 1.0, slopes=(0.0, 0.0, 1.0)),

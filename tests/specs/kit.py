@@ -39,7 +39,7 @@ def operation(name: str) -> Callable[..., Any]:
 
 @dataclass(frozen=True)
 class Special:
-    """A point that a textbook leaves out, and what the gradient of the summed answer is there.
+    """A point that a textbook leaves out, and what the gradient of the summed output is there.
 
     `slopes` holds one entry for each of `args`, None for what is not to be differentiated by.
     `bend` is the Hessian by the first argument, where that is part of the promise.
@@ -72,7 +72,7 @@ class Spec:
     covers : tuple of callable
         Further keys of the rule table that these calls reach.
     reference : callable
-        What the answer must equal on plain arrays: `fn` itself where that is NumPy's.
+        What the output must equal on plain arrays: `fn` itself where that is NumPy's.
     order : int
         How often it can be differentiated where it is called.
     why : str
@@ -85,7 +85,7 @@ class Spec:
     flat : bool
         Whether the derivative is zero wherever there is one.
     weak : bool
-        Whether float32 arguments give a float32 answer.
+        Whether float32 arguments give a float32 output.
     prepare : callable or None
         ``prepare(xp, x)``: what is done to the first argument before the call, with the NumPy
         `xp`; finite differences leave the symmetric matrices otherwise.

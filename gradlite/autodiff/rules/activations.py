@@ -244,7 +244,7 @@ def normal_density(x: Any) -> Any:
 
 
 def silu_slope(x: Any, s: Any) -> Any:
-    """Differentiate x s by x, where s = sigmoid(x)."""
+    """Return the derivative of x s, where s = sigmoid(x)."""
     return s * (1.0 + x * (1.0 - s))
 
 

@@ -4,9 +4,9 @@ A convolution is bilinear in its input x and its weight w. For a cotangent g of 
 number ``<g, convolve(x, w)>`` is linear in g, x and w alike, and its gradients are three
 operations::
 
-    convolve(x, w)        the gradient by g
-    conv_input(g, w)      the gradient by x
-    conv_weight(g, x)     the gradient by w
+    convolve(x, w)        the gradient with respect to g
+    conv_input(g, w)      the gradient with respect to x
+    conv_weight(g, x)     the gradient with respect to w
 
 Each is bilinear as well, and has the other two as its gradients: three rules of one line give
 derivatives of any order.
@@ -290,7 +290,7 @@ def conv2d(
     dilation : int or (int, int), default 1
         The distance between the elements that the kernel covers.
     groups : int, default 1
-        Channels and out_channels are split into this many groups, each convolved by itself.
+        Channels and out_channels are split into this many groups, each convolved separately.
 
     Returns
     -------
@@ -302,7 +302,7 @@ def conv2d(
     ShapeError
         If the shapes do not fit each other or `groups`, or the kernel is larger than x.
     ValueError
-        If stride, padding, dilation or groups is not such a number.
+        If stride, padding, dilation or groups is not as described.
 
     Examples
     --------

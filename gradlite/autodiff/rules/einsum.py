@@ -1,6 +1,7 @@
 """Rules of `np.tensordot` and `np.einsum`: sums of products over chosen axes.
 
-The derivative by one factor is a sum of the same kind, with the cotangent in the factor's place.
+The derivative with respect to one factor is a sum of the same kind, with the cotangent in that
+factor's place.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ def spelled_out(subscripts: str, ndims: list[int]) -> tuple[list[str], str]:
 def einsum_vjp(
     i: int, g: Any, ans: Any, *arrays: Any, subscripts: str, optimize: Any = False
 ) -> Any:
-    """Differentiate an einsum by one operand: the same sum, with `g` in its place."""
+    """Differentiate an einsum with respect to one operand: the same sum, with `g` in its place."""
     terms, result = spelled_out(subscripts, [np.ndim(x) for x in arrays])
     named = [p for t, x in zip(terms, arrays, strict=True) for p in zip(t, x.shape, strict=True)]
     lengths = dict(sorted(named, key=lambda p: p[1] != 1))  # the n to which a 1 is broadcast
@@ -93,8 +94,8 @@ def einsum_vjp(
     found = "".join(a for a in dict.fromkeys(mine) if a in theirs)
     path = optimize if isinstance(optimize, (bool, str)) else True  # a path fits one sum only
     c = np.einsum(f"{theirs}->{found}", g, *arrays[:i], *arrays[i + 1 :], optimize=path)
-    # Of an index that no one else has, every value contributes alike; of one that comes again,
-    # the diagonal does.
+    # Every value of an index that no other operand has contributes alike; of a repeated index,
+    # only the diagonal does.
     first = [mine.index(letter) for letter in mine]
     c = np.expand_dims(c, [p for p, a in enumerate(mine) if a not in found or first[p] != p])
     for p, q in enumerate(first):

@@ -41,12 +41,12 @@ defvjp(np.fmod, lambda g, ans, x, y: g, lambda g, ans, x, y: -g * np.trunc(x / y
 
 
 def steep(x: Any, y: Any) -> Any:
-    """Return where the slope of x**y by x is infinite: at x = 0, for y between 0 and 1."""
+    """Return where x**y has an infinite slope in x: at x = 0, for y between 0 and 1."""
     return (x == 0) * (y > 0) * (y < 1)
 
 
 def power_base(g: Any, ans: Any, x: Any, y: Any) -> Any:
-    """Differentiate x**y by x: y x**(y-1), and 0 where y = 0 even at x = 0.
+    """Differentiate x**y with respect to x: y x**(y-1), and 0 where y = 0 even at x = 0.
 
     For y between 0 and 1 the slope at x = 0 is infinite; the subgradient taken is 0, as of sqrt.
     (Where x is a Python float, it is an error.)
@@ -61,7 +61,7 @@ def power_base(g: Any, ans: Any, x: Any, y: Any) -> Any:
 
 
 def power_exponent(g: Any, ans: Any, x: Any, y: Any) -> Any:
-    """Differentiate x**y by y: x**y log x, and 0 at x = 0 (the limit for y > 0)."""
+    """Differentiate x**y with respect to y: x**y log x, and 0 at x = 0 (the limit for y > 0)."""
     if isinstance(x, (int, float)):
         return g * ans * (log(x) if x > 0 else 0.0 if x == 0 else nan)
     return g * ans * np.log(np.where(x == 0, 1, x))

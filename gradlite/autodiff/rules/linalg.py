@@ -82,7 +82,7 @@ def chain(*matrices: Any) -> Any:
 
 
 def chain_vjp(i: int, g: Any, ans: Any, *matrices: Any) -> Any:
-    """Differentiate (L M R) by M: L' g R'."""
+    """Differentiate L M R with respect to M: L' g R'."""
     before, after = map(T, reversed(matrices[:i])), map(T, reversed(matrices[i + 1 :]))
     return chain(*before, g, *after)
 
@@ -150,7 +150,7 @@ defvjp(cofactor, cofactor_vjp)
 
 
 def det_vjp(g: Any, ans: Any, a: Any) -> Any:
-    """Differentiate a determinant; of singular matrices right to second order."""
+    """Differentiate a determinant; for singular matrices, correct to second order."""
     g, ans = np.expand_dims(g, (-2, -1)), np.expand_dims(ans, (-2, -1))
     return g * ans * T(np.linalg.inv(a)) if invertible(a) else g * cofactor(a)
 
@@ -187,19 +187,19 @@ def symmetric(x: Any) -> Any:
 def over_gap(m: Any, gap: Any, values: Any) -> Any:
     """Compute ``m / gap`` of gaps between some of `values`, a vector or a stack of them.
 
-    It is NaN where the gap is nothing but rounding; unless `m` is 0 there, and the gap is not.
+    It is NaN where the gap is no more than rounding error, unless `m` is 0 and the gap is not.
     """
     return m / np.where(closed(gap, values) & ((m != 0) | (gap == 0)), np.nan, gap)
 
 
 def closed(gap: Any, values: Any) -> Any:
-    """Return which gaps are nothing but rounding."""
+    """Return which gaps are no more than rounding error."""
     scale = np.max(np.abs(values), axis=-1, initial=0) * (ROUNDING * np.finfo(values.dtype).eps)
     return np.abs(gap) <= np.reshape(scale, scale.shape + (1,) * (gap.ndim - scale.ndim))
 
 
 def open_gap(gap: Any, values: Any) -> Any:
-    """Return NaN for gaps that are nothing but rounding."""
+    """Return the gaps, with NaN for those that are no more than rounding error."""
     return np.where(closed(gap, values), np.nan, gap)
 
 
@@ -263,8 +263,8 @@ def svd_vjp(g: Any, ans: Any, a: Any) -> Any:
     """Differentiate singular values and vectors.
 
     Townsend (2016), "Differentiating the singular value decomposition". Singular vectors of
-    equal singular values have no derivative, nor have, unless the matrix is square, those of a
-    zero value: where something depends on them, the gradient is NaN, as in PyTorch and JAX.
+    equal singular values have no derivative, nor do those of a zero value, unless the matrix is
+    square: where something depends on them, the gradient is NaN, as in PyTorch and JAX.
     """
     gu, gs, gvt = g
     u, s, vt = ans

@@ -42,7 +42,7 @@ def loss(
     rows: bool = False,
     name: str | None = None,
 ) -> Callable[[Function], Function]:
-    """Make the decorated function of single losses an operation that reduces them.
+    """Make an operation that reduces the losses that the decorated function returns.
 
     Parameters
     ----------
@@ -58,6 +58,7 @@ def loss(
     """
 
     def define(single: Function) -> Function:
+        # Not annotated: `__signature__` says which arguments there are.
         @functools.wraps(single)
         def operation(prediction, target, *others, reduction="mean", factor=None, **options):  # type: ignore[no-untyped-def]
             x, t = plain_array(prediction, "A loss of"), plain_array(target, "A loss of")
@@ -68,7 +69,7 @@ def loss(
             return reduced(losses, reduction, factor, x.dtype), kept
 
         parameters = (*inspect.signature(single).parameters.values(), *COMMON[:2])
-        operation.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        operation.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # functions take attributes
         again = residuals or (lambda *arrays, **options: single(*arrays, **options)[1])
         made = primitive(operation)
         pullbacks = [None if vjp is None else reduced_vjp(vjp, again, rows) for vjp in vjps]
@@ -81,10 +82,10 @@ def loss(
 
 
 def reduced_vjp(vjp: Function, compute: Function, rows: bool) -> Function:
-    """Make the vjp of single losses that of the reduced ones."""
+    """Turn a vjp of single losses into one of the reduced losses."""
 
     @functools.wraps(vjp)
-    def pullback(g, ans, *arrays, reduction="mean", factor=None, residuals=None, **options):  # type: ignore[no-untyped-def]
+    def pullback(g, ans, *arrays, reduction="mean", factor=None, residuals=None, **options):  # type: ignore[no-untyped-def]  # as above
         x = arrays[0]
         if factor is not None:
             g = g * factor
@@ -99,7 +100,7 @@ def reduced_vjp(vjp: Function, compute: Function, rows: bool) -> Function:
         return vjp(g, residuals, *arrays, **options)
 
     parameters = (*inspect.signature(vjp).parameters.values(), *COMMON)
-    pullback.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    pullback.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # as above
     return pullback
 
 

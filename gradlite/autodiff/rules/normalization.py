@@ -135,7 +135,7 @@ def batch_norm(
     Raises
     ------
     ShapeError
-        If the shapes do not fit, or there are fewer than two numbers to a channel.
+        If the shapes do not fit, or there are fewer than two numbers per channel.
 
     Examples
     --------
@@ -148,7 +148,7 @@ def batch_norm(
     n = x.size // max(1, x.shape[1])
     if n < 2:
         raise ShapeError(
-            f"batch_norm: training needs more than one number to a channel, and the input has "
+            f"batch_norm: training needs more than one number per channel, and the input has "
             f"shape {x.shape}. Take larger batches, leave out a last batch of one row, or switch "
             f"the module to eval()."
         )

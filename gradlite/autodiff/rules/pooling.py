@@ -100,7 +100,7 @@ def max_pool2d(
     ShapeError
         If x does not have four axes, or the window is larger than x.
     ValueError
-        If another argument is not such a number.
+        If another argument is not as described.
 
     Examples
     --------

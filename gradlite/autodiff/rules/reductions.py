@@ -24,14 +24,14 @@ Axis = Any
 
 
 def restore_axes(g: Any, ndim: int, axis: Axis, keepdims: bool) -> Any:
-    """Return a reduced array its reduced axes back, with length one."""
+    """Return a reduced array with its reduced axes restored, of length one."""
     if axis is None:
         return np.reshape(g, (1,) * ndim)
     return g if keepdims else np.expand_dims(g, axis)
 
 
 def reduced_size(shape: tuple[int, ...], axis: Axis) -> int:
-    """Count the elements that a reduction over `axis` puts together."""
+    """Return how many elements a reduction over `axis` combines."""
     if axis is None:
         axis = range(len(shape))
     size = 1
@@ -68,7 +68,7 @@ def deviation(a: Any, axis: Axis) -> Any:
 
 
 def settled(std: Any, a: Any, axis: Axis, ddof: float, keepdims: bool) -> Any:
-    """Return a standard deviation again in float16, where NumPy's sum of many squares overflows."""
+    """Recompute a standard deviation of float16, where NumPy's sum of many squares overflows."""
     if std.dtype.char != "e":
         return std
     return np.std(wide(a), axis=axis, ddof=ddof, keepdims=keepdims)
@@ -142,7 +142,7 @@ def _cumprod(a: Any, axis: int | None = None) -> Any:
 
 
 def reduced_axes(axis: Axis, ndim: int) -> tuple[int, ...]:
-    """List the axes that a reduction takes away."""
+    """List the axes that a reduction removes."""
     return tuple(range(ndim)) if axis is None else normalize_axis_tuple(axis, ndim)
 
 
@@ -317,7 +317,7 @@ def shift(x: Any, axis: Axis) -> Any:
 
 
 def largest(x: Any, axis: Axis) -> Any:
-    """Return the maximum along `axis`; of nothing at all, any number."""
+    """Return the maximum along `axis`; for an empty array, any number."""
     return np.max(x, axis=axis, keepdims=True) if x.size else 0
 
 

@@ -238,7 +238,7 @@ def _meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str =
     return tuple(np.broadcast_to(grid, shape) for grid in grids)
 
 
-# -- parting ----------------------------------------------------------------------------------
+# -- splitting ----------------------------------------------------------------------------------
 
 
 @decomposition(np.array_split)

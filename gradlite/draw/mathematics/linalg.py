@@ -78,6 +78,6 @@ LINALG: Entries = {
         ("x", "d", "v"),
         "x / d",
         {"x": "g * (1 / d)", "d": "-g * (x / d**2)"},
-        ("NaN where the gap d of the values v is nothing but rounding.",),
+        ("NaN where the gap d of the values v is no more than rounding error.",),
     ),
 }
