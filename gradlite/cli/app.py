@@ -53,7 +53,7 @@ class Commands(click.Group):
 )
 @click.version_option(package.__version__, message="gradlite %(version)s")
 def gradlite() -> None:
-    """Train neural networks on your tables, and see how they come to their answers."""
+    """Train neural networks on your tables, and see what their predictions depend on."""
 
 
 @click.command(

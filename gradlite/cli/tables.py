@@ -281,7 +281,7 @@ class ParquetTable(Table):
             return parquet.ParquetFile(self.path)
         except ArrowInvalid as error:
             raise TableError(
-                f"{self.path} is no Parquet file, or a damaged one: get or make it again."
+                f"{self.path} is not a Parquet file, or is damaged: get it or create it again."
             ) from error
 
     def chunks(self, rows: int = CHUNK) -> Iterator[DataFrame]:

@@ -190,9 +190,9 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         changed = [name for name in before | now if not same(before.get(name), now.get(name))]
         if changed:
             raise ValueError(
-                f"{mode} takes the network and the loss of the last fit, and after it other values "
-                f"were set for {', '.join(changed)}: set them back, or fit a clone() of this "
-                f"{type(self).__name__}."
+                f"{mode} refers to the network and the loss of the last fit, but these "
+                f"parameters have changed since: {', '.join(changed)}. Set them back, or fit a "
+                f"clone() of this {type(self).__name__}."
             )
 
     def _check_data(self, X: Any, y: Any, reset: bool) -> tuple[Any, np.ndarray]:

@@ -159,7 +159,7 @@ def builder_arguments(
     if not any(p.kind is p.VAR_KEYWORD for p in parameters):
         for name in params.keys() - set(names):
             raise ValueError(
-                f"{PREFIX}{name}: {title(builder)} has no parameter {name!r}, it takes "
+                f"{PREFIX}{name}: {title(builder)} has no parameter {name!r}; it takes "
                 f"{', '.join(names) or 'none'}."
             )
     arguments = {name: value for name, value in offered.items() if name in names} | params
@@ -167,9 +167,9 @@ def builder_arguments(
         variadic = p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
         if p.default is p.empty and not variadic and p.name not in arguments:
             raise TypeError(
-                f"module={title(builder)} needs {p.name!r}, which it is not given. Call the "
-                f"parameters for the size of the data in_features, out_features (and dtype, rng "
-                f"where it takes these); set others here, {PREFIX}{p.name}=..."
+                f"module={title(builder)} needs {p.name!r}, which is not set. Name the parameters "
+                f"for the size of the data in_features, out_features (and dtype, rng where it "
+                f"takes these); set others here, {PREFIX}{p.name}=..."
             )
     return arguments
 

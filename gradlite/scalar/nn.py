@@ -309,7 +309,7 @@ class MLP(Module):
                 f"nouts is a list of layer widths, as in MLP(3, [4, 4, 1]), not {short(nouts)}."
             ) from None
         if not sizes[1:]:
-            raise ShapeError("nouts needs the width of one layer at least, as in MLP(3, [1]).")
+            raise ShapeError("nouts needs the width of at least one layer, as in MLP(3, [1]).")
         kind = dialect or self.dialect
         self.layers = [
             self._Layer(n, m, nonlin=i < len(sizes) - 2, dialect=kind)

@@ -93,7 +93,7 @@ GOOD = "a,b\n1,2\n"
         ("table", GOOD, "its name has no suffix"),
         ("text.csv.gz", GOOD, "not a complete gzip file"),
         ("cut.csv.gz", gzip.compress(GOOD.encode(), mtime=0)[:-9], "not a complete gzip file"),
-        ("a.parquet", "PAR1 or not", "is no Parquet file"),
+        ("a.parquet", "PAR1 or not", "is not a Parquet file"),
     ],
 )
 def test_a_bad_file_is_refused_with_its_remedy(write, name, data, words):

@@ -45,16 +45,16 @@ def _short_runs_do_not_converge():
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else type(value).__name__,
 )
-def test_a_network_that_is_gone_on_with_cannot_become_another(model, change, mode, tmp_path):
+def test_a_network_that_is_continued_cannot_become_another(model, change, mode, tmp_path):
     fitted = clone(model).set_params(warm_start=True)
     y = LABELS if hasattr(model, "predict_proba") else NUMBERS
     before = fitted.fit(X, y).predict(X)
     name = {"n_layers": "hidden_layer_sizes"}.get(*change, *change)
     old = {key: fitted.get_params().get(key) for key in change}
     fitted.set_params(**change)
-    with pytest.raises(ValueError, match=f"{mode}.* other values were set for {name}"):
+    with pytest.raises(ValueError, match=f"{mode}.* have changed since: {name}"):
         (fitted.fit if mode == "warm_start" else fitted.partial_fit)(X, y)
-    with pytest.raises(ValueError, match=f"save takes .* were set for {name}"):
+    with pytest.raises(ValueError, match=f"save refers to .* have changed since: {name}"):
         fitted.save(tmp_path / "model")
     assert not (tmp_path / "model").exists()
     np.testing.assert_array_equal(fitted._forward(X).argmax(axis=1).shape, before.shape)

@@ -1933,7 +1933,7 @@ def test_bad_input_to_a_network_of_changed_structure_is_a_clear_error_too(change
         (lambda: MLP(2, None), ShapeError, "list of layer widths.*not None"),
         (lambda: MLP(0, [1]), ShapeError, "nin must be a positive integer, not 0"),
         (lambda: MLP(-1, [1]), ShapeError, "nin must be a positive integer, not -1"),
-        (lambda: MLP(2, []), ShapeError, "one layer at least"),
+        (lambda: MLP(2, []), ShapeError, "at least one layer"),
         (lambda: MLP(2, [3, 0]), ShapeError, "nout must be a positive integer, not 0"),
         (lambda: MLP(2, [1.5]), ShapeError, r"nout must be a positive integer, not 1\.5"),
         (lambda: MLP("2", [1]), ShapeError, "nin must be a positive integer, not '2'"),
