@@ -14,7 +14,7 @@ from scipy import special
 
 import gradlite as gl
 
-# 1. Functions that exist: the Bessel functions J0 and J1, whose derivatives are made of each other.
+# 1. Existing functions: the Bessel functions J0 and J1; the derivative of each contains the other.
 
 gl.defvjp(special.j0, lambda g, ans, x: -g * special.j1(x))
 gl.defvjp(special.j1, lambda g, ans, x: g * (special.j0(x) - ans / x))

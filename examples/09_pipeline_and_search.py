@@ -20,7 +20,7 @@ from gradlite import MLPRegressor
 from gradlite.draw import LossCurveDisplay
 
 # 1. A table of flats, made up: square metres, year built (every tenth is unknown), district. The
-# rent is no sum of these: what a square metre costs depends on the district and the age.
+# rent is not a sum of these: what a square metre costs depends on the district and the age.
 
 rng = np.random.default_rng(0)
 n = 1200

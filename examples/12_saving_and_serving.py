@@ -1,7 +1,7 @@
 """Saving a model without pickle, continuing its training, and serving its predictions.
 
 You learn: that `save` writes arrays and JSON in one file, completely or not at all, and `load` runs
-no code; that with warm_start=True a loaded model continues exactly where it was; and how short a
+no code; that with warm_start=True a loaded model continues where it left off; and how short a
 server for predictions is.
 """
 

@@ -184,23 +184,23 @@ def join(arrivals: list[Arrival], new: Arrival) -> None:
 def of_step(step: Step, scene: Scene, shown: dict[int, str], known: Known) -> Json:
     """Describe a step: its box, and what reaches which others.
 
-    A box of repeats stands for several, so it has no total.
+    A box of repeats stands for several, so it has no total, and their gradients are counted.
     """
     inside = shown[id(step.item)]
-    arrivals = []
+    counts = Counter(shown[id(x)] for x, _, _ in step.arrivals)
+    arrivals: dict[str, Json] = {}
     for x, amount, total in step.arrivals:
         to = shown[id(x)]
-        arrival = {
-            "box": to,
-            "amount": summary(amount),
-            "total": None if to in scene.repeats else summary(total),
-        }
-        if to not in scene.repeats and inside not in scene.repeats:
+        arrivals[to] = {"box": to, "amount": summary(amount), "total": summary(total)}
+        if to in scene.repeats:
+            arrivals[to]["total"] = None
+            if counts[to] > 1:
+                arrivals[to]["amount"] = {"shape": f"{counts[to]} gradients"}
+        elif inside not in scene.repeats:
             chain = chain_at(step.item, x, step.g, amount, known)
             if chain is not None:
-                arrival["chain"] = chain._asdict()
-        arrivals.append(arrival)
-    return {"box": inside, "arrivals": arrivals}
+                arrivals[to]["chain"] = chain._asdict()
+    return {"box": inside, "arrivals": list(arrivals.values())}
 
 
 # -- the boxes --------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from gradlite.draw.folding import fold
 from gradlite.draw.page import page, page_data, summary
 from gradlite.draw.scene import scene
 from gradlite.engine import Value
+from gradlite.nn import MLP
 from tests.draw.screen import EVIL
 from tests.helpers import leaves
 from tests.specs import SPECS
@@ -67,6 +68,17 @@ def test_leaves_that_are_folded_away_are_counted():
     assert len(visible) + data["folded"]["a parameter"] == 41
     assert "a result" not in data["folded"]
     assert not page_data(scene(Value(2.0) * 3))["folded"]
+
+
+def test_gradients_that_reach_a_box_of_repeats_together_are_counted():
+    data = page_data(fold(scene(MLP(8, [16, 1])([0.5] * 8))))
+    counted = []
+    for step in data["steps"]:
+        to = [arrival["box"] for arrival in step["arrivals"]]
+        assert len(set(to)) == len(to)
+        counted += [arrival for arrival in step["arrivals"] if "shape" in arrival["amount"]]
+    assert {arrival["amount"]["shape"] for arrival in counted} >= {"14 gradients"}
+    assert all(arrival["total"] is None for arrival in counted)
 
 
 def test_a_user_written_derivative_is_called_that():
