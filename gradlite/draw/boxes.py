@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from gradlite.autodiff.node import Node
+from gradlite.autodiff.operands import is_sparse
 from gradlite.autodiff.rule import Function, Rule
 from gradlite.scalar import Value
 from gradlite.scalar.bridge import value_or_node
@@ -108,11 +109,6 @@ def constants(item: Any) -> list[tuple[str, Any]]:
 def is_array(x: Any) -> bool:
     """Return whether `x` is an array with axes, or a sparse matrix."""
     return (isinstance(x, np.ndarray) and x.ndim > 0) or is_sparse(x)
-
-
-def is_sparse(x: Any) -> bool:
-    """Return whether `x` is a sparse matrix of scipy."""
-    return hasattr(x, "tocsr")
 
 
 def role_of(x: Any, item: Any) -> str:

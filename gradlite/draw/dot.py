@@ -253,15 +253,15 @@ def line_of_code(where: str) -> str:
 
 def marked_up(text: str) -> str:
     """Escape a text for the HTML of Graphviz, where a backslash is special, too."""
-    return html.escape(printable(text)).replace("\\", "\\\\").replace("\n", "<br/>")
+    return html.escape(shortened(text)).replace("\\", "\\\\").replace("\n", "<br/>")
 
 
 def written(text: str) -> str:
     """Escape a text for a string of DOT."""
-    return printable(text).translate(ESCAPES)
+    return shortened(text).translate(ESCAPES)
 
 
-def printable(text: str) -> str:
+def shortened(text: str) -> str:
     """Shorten a long text, and escape what is not printable."""
     if len(text) > LONGEST_LABEL:
         text = f"{text[: LONGEST_LABEL - 3]}..."

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradlite.autodiff.modes import enable_grad
+from gradlite.autodiff.operands import is_sparse
 from gradlite.autodiff.rule import Traced
 from gradlite.autodiff.tensor import Tensor
 from gradlite.draw.dot import DETAILED, picture
@@ -227,7 +228,7 @@ def as_input(x: Any) -> Any:
     """Put floating-point data on the tape, so that every operation on it is recorded."""
     if isinstance(x, Tensor) and not x.requires_grad:
         x = x.data
-    if isinstance(x, Traced) or hasattr(x, "tocsr"):
+    if isinstance(x, Traced) or is_sparse(x):
         return x
     array = np.asarray(x)
     return Tensor(array, requires_grad=True, copy=False) if array.dtype.kind == "f" else x

@@ -8,8 +8,7 @@ from typing import Any
 from gradlite.autodiff.node import Node
 from gradlite.autodiff.tensor import Tensor
 from gradlite.errors import DtypeError, GraphError
-from gradlite.scalar import Value
-from gradlite.scalar.bridge import value_or_node
+from gradlite.scalar import Value, bridge
 from gradlite.scalar.ops import short
 
 Graph = dict[Any, tuple[Any, ...]]
@@ -102,13 +101,10 @@ def inputs_of(item: Any) -> tuple[Any, ...]:
             f"The graph behind {item.rule.name if item.rule else 'this node'} was already freed "
             f"by an earlier backward pass: pass retain_graph=True to that pass, or draw before it."
         )
-    parents = (value_or_node(parent) for parent in item.parents if parent is not None)
+    parents = (bridge.value_or_node(parent) for parent in item.parents if parent is not None)
     return tuple(dict.fromkeys(parents))
 
 
 def age(item: Any) -> float:
     """Return when an item was made: the younger, the larger. A leaf Value is the oldest."""
-    if isinstance(item, Value):
-        return item._serial if item._made_by is not None else -1.0
-    serial: float = item.serial
-    return serial
+    return bridge.age(item) if isinstance(item, Value) else item.serial

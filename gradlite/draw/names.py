@@ -8,6 +8,7 @@ from itertools import count
 
 import numpy as np
 
+from gradlite.autodiff.operands import is_sparse
 from gradlite.draw.boxes import operands, small
 from gradlite.draw.scene import Box, Scene
 
@@ -47,7 +48,7 @@ def given(box: Box) -> str:
     if box.kind == "repeats":
         return ": ".join(box.fields)
     value = box.value
-    if box.name or box.kind != "constant" or np.size(value) != 1 or hasattr(value, "tocsr"):
+    if box.name or box.kind != "constant" or np.size(value) != 1 or is_sparse(value):
         return box.name
     value = value if isinstance(value, (int, float)) else np.asarray(value).item()
     return small(value) if isinstance(value, (int, float)) else ""

@@ -22,6 +22,7 @@ import numpy as np
 
 from gradlite.autodiff.cotangents import OutputCotangents
 from gradlite.autodiff.node import Node
+from gradlite.autodiff.operands import is_sparse
 from gradlite.autodiff.rule import Rule
 from gradlite.draw.boxes import argument_names, number, operands, small
 from gradlite.draw.chain import Known, chain_at, formula_of, forward_text, rule_of
@@ -140,7 +141,7 @@ def computed(scene: Scene) -> list[Box]:
 def title_of(box: Box, known: Known) -> str:
     """Name a result briefly, with its number if it is one."""
     name = box.name or expression(box, known.names) or known.names[id(box.item)]
-    if box.value is None or np.size(box.value) != 1 or hasattr(box.value, "tocsr"):
+    if box.value is None or np.size(box.value) != 1 or is_sparse(box.value):
         return name
     value = box.value if isinstance(box.item, Value) else np.asarray(box.value).item()
     return f"{name} = {number(value)}"

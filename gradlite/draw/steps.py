@@ -100,7 +100,7 @@ def steps(root: Any, g: Any) -> Iterator[Step]:
         nodes[item] = tape_node(item, inputs, nodes)
     items = {node: item for item, node in nodes.items()}
     leaves = {node for node in items if node.rule is None}
-    inspector = Inspector()
+    inspector = StepRecorder()
     with inspector:  # a walk that stops at the leaves calls no hook, and adds to no gradient
         walk(nodes[root], g, on_gradient=lambda node, c: None, stop_at=leaves, retain=True)
     totals: dict[Any, Any] = {}
@@ -136,7 +136,7 @@ def tape_node(item: Any, inputs: tuple[Any, ...], nodes: dict[Any, Node]) -> Nod
     return node
 
 
-class Inspector(ModeContext):
+class StepRecorder(ModeContext):
     """Records what the walk does, where debug mode would check it."""
 
     def __init__(self) -> None:
