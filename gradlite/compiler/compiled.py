@@ -10,7 +10,7 @@ from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -210,9 +210,20 @@ def kind_of(x: Any) -> Any:
     return kind, x
 
 
-def write(fn: Function, args: Any, kwargs: Any, buffers: bool = True) -> Defined:
-    """Trace a call of a function, and write its program, with or without buffers of its own."""
-    name = getattr(fn, "__name__", "function")
+class Trace(NamedTuple):
+    """What was written down of a call, and what it returned."""
+
+    program: Program
+    twin: Twin | None
+    parameters: list[str]
+    unpack: list[tuple[str, str]]
+    taken: set[str]
+    made: Any
+    walked: bool
+
+
+def trace(fn: Function, args: Any, kwargs: Any) -> Trace:
+    """Call a function with symbols in place of arrays."""
     parameters = names_of(getattr(fn, "forward", fn), len(args))
     program = Program()
     unpack: list[tuple[str, str]] = []
@@ -234,7 +245,13 @@ def write(fn: Function, args: Any, kwargs: Any, buffers: bool = True) -> Defined
         made = call(
             *(traced[name] for name in parameters), **{name: traced[name] for name in kwargs}
         )
-    leaves, rebuild = flatten(made)
+    check_results(fn, flatten(made)[0], traced)
+    inspector.name_lines()
+    return Trace(program, twin, parameters, unpack, taken, made, inspector.walked)
+
+
+def check_results(fn: Function, leaves: list[Any], traced: dict[str, Any]) -> None:
+    """Raise CompileError for results that no program returns."""
     for leaf in leaves:
         if not isinstance(leaf, RESULTS):
             raise CompileError.here(
@@ -247,26 +264,29 @@ def write(fn: Function, args: Any, kwargs: Any, buffers: bool = True) -> Defined
             f"{function_name(fn)} changes its arguments, which a program leaves as they are, and "
             f"returns no array: return the new ones."
         )
+
+
+def write(fn: Function, args: Any, kwargs: Any, buffers: bool = True) -> Defined:
+    """Trace a call of a function, and write its program, with or without buffers of its own."""
+    program, twin, parameters, unpack, taken, made, walked = trace(fn, args, kwargs)
+    leaves, rebuild = flatten(made)
     results = [to_lines(x._data if isinstance(x, Traced) else x) for x in leaves]
     stored = [] if twin is None else twin.stored()
-    inspector.name_lines()
-    program, made_lines = simplified(program, [*results, *(line for _, _, line in stored)])
-    results = made_lines[: len(results)]
-    if twin is not None:
-        name = "forward"
+    program, lines = simplified(program, [*results, *(line for _, _, line in stored)])
+    name = "forward" if twin is not None else getattr(fn, "__name__", "")
     name = name if name.isidentifier() else "function"
     text = Text([*taken, name], buffers)
-    text.add(program, made_lines)
-    words = text.results(results)
+    text.add(program, lines)
+    words = text.results(lines[: len(results)])
     if twin is not None:
         for array_name, array in twin.arrays.items():
             text.namespace[array_name] = array
             text.header.append(f"{array_name} = constant({array_name!r})  # {array.shape}")
-        for (array_name, _, _), line in zip(stored, made_lines[len(results) :], strict=True):
+        for (array_name, _, _), line in zip(stored, lines[len(results) :], strict=True):
             text.body.append((f"np.copyto({array_name}, {text.word(line)})", ""))
     returned = tree_text(made, iter(words)) or f"{text.word(rebuild)}([{', '.join(words)}])"
     signature = ", ".join([*parameters, *(["*", *kwargs] if kwargs else [])])
-    quiet = len(text.body) if inspector.walked else 0
+    quiet = len(text.body) if walked else 0
     drawn = twin.generators if twin and any(line.is_draw for line in program.lines) else []
     written = Defined(f"{name}({signature})", unpack, text, returned, quiet, twin, drawn)
     if twin is not None:

@@ -93,7 +93,7 @@ class Plan:
         return bool(lost)
 
     def _assign(self, fresh: set[Line]) -> set[Line]:
-        """Give memory to every line; return those that become one of `fresh` in a buffer."""
+        """Assign memory to every line; return those that become one of `fresh` in a buffer."""
         self.buffers: list[tuple[tuple[int, ...], Any]] = []
         self.buffer: dict[Line, int] = {}
         self.inside: dict[Line, Line] = {}

@@ -200,7 +200,7 @@ def values_in(x: Any) -> Any:
 
 
 def key_of(x: Any) -> Any:
-    """Return what tells an argument from others."""
+    """Return a key that differs for arguments that differ."""
     if isinstance(x, (tuple, list)):
         return (type(x), *map(key_of, x))
     if isinstance(x, slice):

@@ -84,7 +84,7 @@ def _rewritten_once(program: Program, outputs: Sequence[Any]) -> tuple[Program, 
             lines[line] = line
             new.lines.append(line)
         elif line in wanted:
-            new.origin = lambda line=line: line.origin  # type: ignore[misc]
+            new.origin = lambda line=line: line.origin  # type: ignore[misc]  # mypy knows no defaults of lambdas
             kwargs = {name: renewed(x) for name, x in line.kwargs.items()}
             lines[line] = made = rewritten(new, line.fn, renewed(line.args), kwargs, line.value)
             if isinstance(made, Line) and not made.name:

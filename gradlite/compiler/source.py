@@ -1,4 +1,4 @@
-"""The text of a program: NumPy as one would write it, a call a line, with the user's names."""
+"""The text of a program: NumPy as one would write it, one call per line, with the user's names."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class Symbol(np.lib.mixins.NDArrayOperatorsMixin):
 
     @property
     def value(self) -> Any:
-        """The numbers that the function is being traced with."""
+        """The values of the traced call."""
         return self.line.value
 
     @property
@@ -93,7 +93,7 @@ class Symbol(np.lib.mixins.NDArrayOperatorsMixin):
 
     @property
     def flags(self) -> Any:
-        """The memory layout of the numbers that the function is being traced with."""
+        """The memory layout in the traced call."""
         return self.value.flags
 
     @property

@@ -179,7 +179,7 @@ def rebuilt_dict(x: Any, parts: dict[Any, Any]) -> Any:
 
 
 def description(x: Any) -> str:
-    """Say what an argument is."""
+    """Return the shape and type of an argument, as text."""
     return f"{np.shape(x)} {x.dtype}" if hasattr(x, "dtype") else type(x).__name__
 
 

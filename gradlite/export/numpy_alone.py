@@ -23,7 +23,7 @@ def export_numpy(estimator: Any, path: Any) -> None:
     """Write a fitted estimator to a Python file that needs NumPy alone.
 
     The file has ``predict(X)``, and for a classifier ``predict_proba(X)``, for X of shape
-    (n_samples, n_features), dense and finite. It can be read: a call a line, with shapes.
+    (n_samples, n_features), dense and finite. It is readable: one call per line, with shapes.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def export_numpy(estimator: Any, path: Any) -> None:
         If the estimator is not fitted.
     CompileError
         If its network does what no program can (see `gl.compile`), calls functions of other
-        libraries, or does something else for another number of rows; or if classes are neither
+        libraries, or behaves differently for another number of rows; or if classes are neither
         numbers nor text.
 
     Examples
@@ -71,7 +71,7 @@ def check(text: str, estimator: Any) -> None:
             same = np.mean(ours == expected) > 0.99  # equal scores may round to either class
         if not same:
             raise CompileError.here(
-                f"The network does something else for {n} rows than for {SIZES[0]}."
+                f"The network behaves differently for {n} rows than for {SIZES[0]}."
             )
 
 
@@ -122,7 +122,7 @@ def of_any_rows(one: str, other: str) -> str:
     """Return the text of a function for any number of rows, from those for two numbers."""
     parts, others = (re.split(r"(\b\d+\b)", text) for text in (one, other))
     if len(parts) != len(others):
-        raise CompileError.here("The network does something else for another number of rows.")
+        raise CompileError.here("The network behaves differently for another number of rows.")
     text = ""
     for part, twin in zip(parts, others, strict=True):
         if part == twin:
@@ -130,7 +130,7 @@ def of_any_rows(one: str, other: str) -> str:
             continue
         times, rest = divmod(int(part), SIZES[0]) if part.isdigit() and twin.isdigit() else (0, 1)
         if rest or int(twin) != times * SIZES[1]:
-            raise CompileError.here("The network does something else for another number of rows.")
+            raise CompileError.here("The network behaves differently for another number of rows.")
         text += "n" if times == 1 else f"{times} * n"
     # The comments that name a line of code name that of the caller.
     lines = [line for line in text.split("\n") if not line.lstrip().startswith("#")]

@@ -1,6 +1,6 @@
 """The training step of a network as a NumPy program (see gradlite.compiler).
 
-Random numbers are drawn anew by every run, from the network's own generators; running statistics
+Each run draws its random numbers, from the network's own generators; running statistics
 are updated.
 """
 
