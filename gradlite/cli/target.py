@@ -18,6 +18,7 @@ Task = Literal["classification", "regression"]
 
 MOST_CLASSES = 15  # integers with more different values are not classes unless asked for
 FEWEST_ROWS = 20
+PLAIN, LONGEST = r"[+-]?\d+(?:\.\d+)?", 15  # numbers that float64 tells apart, and their length
 
 
 def learn_target(
@@ -88,9 +89,13 @@ def few_and_whole(numbers: np.ndarray) -> bool:
 
 
 def labels(column: Series, numbers: np.ndarray) -> np.ndarray:
-    """Return the labels of classes, as numbers if all can be read as such."""
-    if not np.all(np.isfinite(numbers)):
-        return np.asarray(as_text(column), str)
+    """Return the labels of classes: as numbers if all are plain ones, otherwise as in the table.
+
+    Two long numbers may be the same float64, and ``$5``, ``5 %`` or ``0,5`` is not written as 5.
+    """
+    text = as_text(column)
+    if not (text.str.fullmatch(PLAIN) & (text.str.len() <= LONGEST)).all():
+        return np.asarray(text, str)
     return numbers.astype(np.int64) if is_whole(numbers) else numbers
 
 

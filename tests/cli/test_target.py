@@ -44,6 +44,32 @@ def test_the_task_that_is_asked_for_is_taken():
     assert np.unique(y).tolist() == [0.5, 1.5]
 
 
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["9007199254740992", "9007199254740993"],  # 2 ** 53 + 1 is no float64
+        [2**60, 2**60 + 1],
+        [2**64 - 1, 2**64 - 2],
+        ["-12345678901234567890", "-12345678901234567891"],
+        ["0.12345678901234567890", "0.12345678901234567891"],
+        ["1e300", "2e300"],  # no int64
+        ["$1", "$2"],
+        ["5 %", "10 %"],
+        ["0,5", "1,5"],
+        ["1,000", "2,000"],
+    ],
+)
+def test_classes_that_are_no_plain_numbers_are_as_in_the_table(cells):
+    task, y, _ = learn(cells, "classification")
+    assert task == "classification"
+    assert y.tolist() == [str(cells[i % 2]) for i in range(N)]
+
+
+def test_plain_numbers_are_one_class_however_they_are_written():
+    assert np.unique(learn(["1", "1.0", "+1", "-3"])[1]).tolist() == [-3, 1]
+    assert learn(["1" * 14, "1" * 13 + "2"])[1][0] == int("1" * 14)
+
+
 def test_rows_without_a_target_are_left_out():
     _, y, known = learn(["a", "", "b", "NA"])
     assert y.tolist() == ["a", "b"] * 15
