@@ -19,6 +19,7 @@ from pkgutil import iter_modules
 from types import CodeType, ModuleType
 from typing import Any
 
+from gradlite.errors import printable
 from gradlite.scalar import engine, neural_net, nn
 from gradlite.scalar.ops import FUNCTIONS
 from gradlite.scalar.sources import classes, definitions, lacking, tree_of, used_names
@@ -103,7 +104,8 @@ class Finder:
             self.said.append(topic)
             redirect_children(self.directory, self.said)
             if sys.stderr is not None:
-                print(f"gradlite: {name.partition('.')[0]} is {what}", file=sys.stderr)
+                line = f"gradlite: {name.partition('.')[0]} is {printable(what)}"
+                print(line, file=sys.stderr)
 
 
 class RedirectLoader(SourceFileLoader):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from gradlite.errors import printable
 from tests.scalar.programs import (
     ENGINE,
     MEAN,
@@ -126,6 +127,13 @@ def test_a_package_of_another_kind_is_left_alone(folder):
     code = "import micrograd; print(micrograd.simplify(), hasattr(micrograd, 'Value'))"
     expected = ("units of 1e-6 False\n", own("micrograd", "simplify"))
     assert run_code(folder, code) == expected
+
+
+@pytest.mark.parametrize("name", ["\x1b[31m", "\x07bell", "a\u202eb", "a\nb"])
+def test_control_characters_of_a_files_name_are_not_shown_as_they_are(folder, name):
+    write(folder, MICROGRAD | {f"micrograd/{name}.py": ""})
+    _, said = run_code(folder, USES)
+    assert said == own("micrograd", printable(name))
 
 
 def test_a_single_file_with_names_of_its_own_is_left_alone(folder):
