@@ -25,8 +25,8 @@ def run(program: str, args: Sequence[str], module: bool = False) -> int:
     Parameters
     ----------
     program : str
-        The path of a script, of a folder or of a zip file with a ``__main__.py``; if `module` is
-        true, the name of a module, as after ``python -m``.
+        The path of a script, of a folder or of a zip file with a ``__main__.py``, or ``-`` for
+        stdin; if `module` is true, the name of a module, as after ``python -m``.
     args : sequence of str
         Its arguments.
 
@@ -71,6 +71,8 @@ def fault_of(path: str, module: bool) -> str:
     if importer is not None:
         is_empty = importer.find_spec("__main__") is None
         return f"there is no __main__.py in {path!r}: name a script" if is_empty else ""
+    if path == "-" or (os.path.exists(path) and not os.path.isfile(path)):
+        return ""  # stdin or a pipe can be read only once, which Python will do
     try:
         with open(path, "rb") as file:
             source = file.read()

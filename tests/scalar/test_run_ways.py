@@ -1,7 +1,9 @@
 """The ways to name a program, and worker processes: as under plain Python, but redirected."""
 
+import os
 import sys
 import zipfile
+from threading import Thread
 
 import pytest
 
@@ -100,6 +102,32 @@ def test_what_goes_wrong_is_shown_as_under_plain_python(folder, args):
     ours, theirs = run(folder, *args), plain(folder, *args)
     assert ours == theirs
     assert theirs[0]
+
+
+FROM_STDIN = """
+import sys, micrograd.engine
+print(__name__, sys.argv, __package__)
+print(list(globals()), micrograd.engine.Value.__module__)
+"""
+
+
+@pytest.mark.parametrize("way", ["-", "/dev/stdin", "./pipe"])
+def test_a_program_that_can_be_read_only_once(folder, way):
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("this system has no such files")
+    write(folder, {**MICROGRAD, "micrograd/__init__.py": ""})
+    os.mkfifo(folder / "pipe")
+
+    def piped(start):
+        if way != "./pipe":
+            return start(folder, way, "--x", path=[folder], input=FROM_STDIN.encode())
+        writer = Thread(target=(folder / "pipe").write_text, args=[FROM_STDIN], daemon=True)
+        writer.start()
+        found = start(folder, way, "--x", path=[folder])
+        writer.join()
+        return found
+
+    assert same(piped(run), piped(plain))
 
 
 # -- what is no program -----------------------------------------------------------------------
