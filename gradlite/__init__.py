@@ -135,7 +135,8 @@ def __getattr__(name: str) -> Any:
     elif name in SUBMODULES:
         value = import_module(f"gradlite.{SUBMODULES[name]}")
     else:
-        raise AttributeError(f"module 'gradlite' has no attribute {name!r}")
+        hint = f": write np.{name}, as NumPy takes Tensors" if name in numpy.__all__ else ""
+        raise AttributeError(f"module 'gradlite' has no attribute {name!r}{hint}")
     globals()[name] = value
     return value
 

@@ -118,6 +118,32 @@ def test_layers_and_losses_in_another_argument_order_are_named():
                 layer(data)
 
 
+TRANSFORMS = {
+    "grad": lambda loss: gl.grad(loss, leaf(X)),  # as torch.autograd.grad
+    "value_and_grad": gl.value_and_grad,
+    "jacobian": gl.jacobian,
+    "hessian": gl.hessian,
+    "vjp": lambda loss: gl.vjp(loss, X),
+    "jvp": lambda loss: gl.jvp(loss, (X,), (X,)),
+    "hvp": lambda loss: gl.hvp(loss, X, X),
+}
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+@pytest.mark.parametrize("loss", [leaf(X).sum(), 3.0, None])
+def test_a_transform_of_no_function_says_what_it_takes(name, loss):
+    with pytest.raises(TypeError, match=rf"gl\.{name} takes a function.*\.backward\(\)"):
+        TRANSFORMS[name](loss)
+
+
+@pytest.mark.parametrize("name", ["exp", "zeros", "sum", "linspace", "random", "float32"])
+def test_functions_of_numpy_are_numpys(name):
+    with pytest.raises(AttributeError, match=rf"no attribute '{name}': write np\.{name}"):
+        getattr(gl, name)
+    with pytest.raises(AttributeError, match=r"no attribute 'sigmod'$"):  # Python finds sigmoid
+        gl.sigmod  # noqa: B018
+
+
 # -- warnings of NumPy ------------------------------------------------------------------------
 
 OPERATIONS = {

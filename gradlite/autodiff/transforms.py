@@ -22,6 +22,15 @@ from gradlite.autodiff.trees import flatten, leaves_like
 from gradlite.errors import ShapeError
 
 
+def _check_function(f: Any, name: str) -> None:
+    """Raise TypeError for what cannot be called, such as the loss in place of its function."""
+    if not callable(f):
+        raise TypeError(
+            f"gl.{name} takes a function first, not a {type(f).__name__}. If that was computed "
+            f"from Tensors, call its .backward() and read .grad of each."
+        )
+
+
 def vjp(f: Function, *primals: Any) -> tuple[Any, Pullback]:
     """Return the value of `f`, and the map from cotangents of its output to those of its arguments.
 
@@ -49,6 +58,7 @@ def vjp(f: Function, *primals: Any) -> tuple[Any, Pullback]:
     >>> pull(np.array([1.0, 10.0]))
     (array([ 3., 30.]), 21.0)
     """
+    _check_function(f, "vjp")
     pull = run(f, primals)
     return pull.ans, pull
 
@@ -80,6 +90,7 @@ def jvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[A
     >>> float(ans), float(tangent)
     (0.0, 2.0)
     """
+    _check_function(f, "jvp")
     leaves, _ = flatten(tuple(primals))
     directions = leaves_like(tuple(tangents), tuple(primals), "jvp, tangents")
     if [np.shape(x) for x in leaves] != [np.shape(t) for t in directions]:
@@ -161,6 +172,7 @@ def value_and_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     >>> float(value), dw, db
     (34.0, array([12., 20.]), 16.0)
     """
+    _check_function(f, "value_and_grad")
 
     @functools.wraps(f, updated=())
     def both(*args: Any, **kwargs: Any) -> Any:
@@ -206,6 +218,7 @@ def grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     >>> gl.grad(lambda p: np.sum(p["w"] ** 2) + p["b"])({"w": np.array([1.0, 2.0]), "b": 3.0})
     {'w': array([2., 4.]), 'b': 1.0}
     """
+    _check_function(f, "grad")
     both = value_and_grad(f, argnums)
 
     @functools.wraps(f, updated=())
@@ -241,6 +254,7 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     array([[1., 0.],
            [0., 2.]])
     """
+    _check_function(f, "jacobian")
 
     @functools.wraps(f, updated=())
     def jacobian_of(*args: Any, **kwargs: Any) -> Any:
@@ -298,6 +312,7 @@ def hessian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     >>> [[float(block) for block in row] for row in blocks]
     [[4.0, 2.0], [2.0, 0.0]]
     """
+    _check_function(f, "hessian")
     return jacobian(grad(f, argnums), argnums)
 
 
@@ -327,6 +342,7 @@ def hvp(f: Function, x: Any, v: Any) -> Any:
     >>> gl.hvp(lambda x: np.sum(x**3), np.array([1.0, 2.0]), np.array([1.0, 10.0]))
     array([  6., 120.])
     """
+    _check_function(f, "hvp")
     directions = leaves_like(v, x, "hvp, v")
     shapes = [np.shape(leaf) for leaf in flatten(x)[0]]
     if shapes != [np.shape(d) for d in directions]:
