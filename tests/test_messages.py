@@ -174,6 +174,15 @@ def test_a_warning_of_numpy_names_the_users_line_each_time(name):
 # -- modes ------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("mode", [gl.no_grad, gl.enable_grad, gl.debug])
+def test_a_decorator_without_parentheses_says_so(mode):
+    with pytest.raises(TypeError, match=rf"write @gl\.{mode.__name__}\(\), with parentheses"):
+
+        @mode
+        def double(x):
+            return 2 * x
+
+
 def test_an_asynchronous_generator_cannot_be_decorated():
     async def steps():
         yield 1

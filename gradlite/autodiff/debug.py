@@ -63,6 +63,7 @@ class debug(ModeContext):
     """
 
     def __init__(self, inf: bool = True) -> None:
+        super().__init__(*filter(callable, [inf]))
         self.inf = inf
 
     def _begin(self) -> Callable[..., Any]:

@@ -102,6 +102,11 @@ class ModeContext:
     It keeps no state of its own, so one object may be entered again and in several threads.
     """
 
+    def __init__(self, *given: object) -> None:
+        if given:
+            name = type(self).__name__
+            raise TypeError(f"{name} takes no function: write @gl.{name}(), with parentheses.")
+
     def _change(self, mode: Mode) -> Mode:
         raise NotImplementedError
 
