@@ -9,6 +9,7 @@ import numpy as np
 
 from gradlite.cli.cells import CATEGORY, DATE
 from gradlite.cli.columns import DATE_FEATURES
+from gradlite.cli.files import uninterrupted
 from gradlite.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -52,16 +53,23 @@ def score(model: Any, X: np.ndarray, y: np.ndarray) -> dict[str, float]:
 def compare(network: Any, task: str, train: tuple[Any, Any], test: tuple[Any, Any]) -> Scores:
     """Return the scores of the network and the baselines on the same held-out rows.
 
-    Ctrl-C ends only the comparison, as the network may have taken hours.
+    Ctrl-C and SIGTERM end only the comparison, as the network may have taken hours.
     """
-    own = score(network, *test)
+    others: dict[str, Any] = {}
+    try:
+        with uninterrupted():
+            own = score(network, *test)
+            others = baselines(task)  # importing them takes time, too
+    except KeyboardInterrupt:
+        others = {}
+        say("interrupted: the network is not compared with simple models")
     scores: Scores = [("network", own)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a baseline need not converge to the last digit
-        for name, model in baselines(task).items():
+        for name, model in others.items():
             try:
-                others = score(model.fit(*train), *test)
-                scores.append((name, {metric: others[metric] for metric in own}))
+                figures = score(model.fit(*train), *test)
+                scores.append((name, {metric: figures[metric] for metric in own}))
             except KeyboardInterrupt:
                 say(f"interrupted: the network is not compared with {name}")
     return scores

@@ -224,7 +224,6 @@ def run(options: Options) -> None:
     X, X_test = columns.fit_transform(dataset.rows), columns.transform(dataset.rows_test)
     dataset.notes += fit(network, X, dataset.y, options.quiet)
     scores = compare(network, dataset.task, (X, dataset.y), (X_test, dataset.y_test))
-    show(scores, len(dataset.y_test))
     model = make_pipeline(columns, network)
     card = ModelCard(
         dataset.task, options.target, dataset.kinds, dataset.unused, scores, options.command()
@@ -234,6 +233,7 @@ def run(options: Options) -> None:
         with uninterrupted():
             save_model(model_file, model, card)
             written = True
+        show(scores, len(dataset.y_test))
         page = report_html(make_report(options, dataset, model, X_test, scores, settings))
         write_text(report_file, page)
     except (KeyboardInterrupt, OSError):

@@ -15,6 +15,7 @@ import pytest
 from gradlite import persist
 from gradlite.cli import app
 from gradlite.cli import predict as predicting
+from gradlite.cli import train as training
 from gradlite.cli.model import KIND, load_model
 from gradlite.errors import printable
 
@@ -279,6 +280,47 @@ def test_sigterm_at_any_time(command, folder, flats, monkeypatch, where, files, 
     assert signal.getsignal(signal.SIGTERM) is before
     if files:
         assert load_model("model")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("where", "code"),
+    [
+        ("gradlite.cli.scoring.score", 0),
+        ("gradlite.cli.scoring.baselines", 0),
+        ("gradlite.cli.train.save_model", 128),
+        ("gradlite.cli.train.show", 128),
+    ],
+)
+def test_no_signal_after_the_training_loses_the_model(
+    command, folder, flats, monkeypatch, where, code, number
+):
+    flats.to_csv(folder / "flats.csv", index=False)
+    module, _, name = where.rpartition(".")
+    known, sent = getattr(sys.modules[module], name), []
+
+    def signalled(*args):
+        if not sent:
+            sent.append(number)
+            signal.raise_signal(number)
+        return known(*args)
+
+    monkeypatch.setattr(where, signalled)
+    found, _, errors = command("train", "flats.csv", "--target", "price", "--quiet", *FAST)
+    assert found == (code + number if code else 0), errors
+    assert load_model("model")
+    assert sent == [number]
+
+
+def test_a_reader_that_is_gone_does_not_lose_the_model(folder, flats, monkeypatch):
+    def show(*args):
+        raise BrokenPipeError
+
+    flats.to_csv(folder / "flats.csv", index=False)
+    monkeypatch.setattr("gradlite.cli.train.show", show)
+    with pytest.raises(BrokenPipeError):
+        training.run(training.Options("flats.csv", "price", settings=FAST[1::2], quiet=True))
+    assert load_model("model")
 
 
 def test_sigterm_that_is_ignored_stays_ignored(folder, flats):
