@@ -41,8 +41,11 @@ class GraphError(GradliteError, RuntimeError):
     """A backward pass was requested, but there is no graph to walk, or it was freed already."""
 
 
-class DetachError(GradliteError, TypeError):
-    """A conversion would have lost a gradient silently."""
+class DetachError(GradliteError, RuntimeError):
+    """A conversion would have lost a gradient silently.
+
+    A RuntimeError, as PyTorch's: NumPy takes a TypeError for "not an array", and tells another.
+    """
 
     @classmethod
     def to_array(cls, frame: FrameType | None) -> DetachError:

@@ -21,7 +21,7 @@ EXPECTED = {
     errors.ShapeError: ValueError,
     errors.DtypeError: TypeError,
     errors.GraphError: RuntimeError,
-    errors.DetachError: TypeError,
+    errors.DetachError: RuntimeError,
     errors.DomainError: ValueError,
     errors.DivisionError: ZeroDivisionError,
     errors.RangeError: OverflowError,

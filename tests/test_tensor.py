@@ -599,9 +599,9 @@ def test_item_assignment_is_refused_and_names_the_way_out():
 
 def test_writing_a_tensor_on_the_tape_into_an_array_is_refused():
     array = np.zeros(3)
-    with pytest.raises((DetachError, TypeError, ValueError)):
+    with pytest.raises(DetachError):
         array[0:2] = leaf([1.0, 2.0])
-    with pytest.raises((DetachError, TypeError, ValueError)):
+    with pytest.raises(DetachError):
         array[:] = leaf([1.0, 2.0, 3.0]) * 2
 
 
