@@ -285,6 +285,21 @@ def test_batches_of_every_memory_layout(layout, shuffled):
     np.testing.assert_array_equal(few, known[1])
 
 
+@pytest.mark.parametrize("largest", [1e308, 1e200, 2.0**-1000, 5e-324, np.float32(1e38), 2**62])
+def test_only_the_ratios_of_weights_matter_to_mean_and_scale(largest):
+    weight = np.full(10, largest)
+    weight[3] = 0
+    for x in (X * 1e9, sp.csr_array(X * 1e9)):
+        np.testing.assert_allclose(mean_and_scale(x, weight), mean_and_scale(x, weight > 0))
+
+
+def test_columns_whose_squares_underflow_count_as_constant():
+    tiny = X * [1.0, 1e-300]
+    mean, scale = mean_and_scale(tiny)
+    np.testing.assert_allclose(scale, [X[:, 0].std(), 1.0])
+    np.testing.assert_allclose(mean, tiny.mean(axis=0))
+
+
 def test_rows_of_other_types_and_of_parts_of_structures():
     big = X.astype(">f8")
     records = np.zeros(10, [("name", "S3"), ("x", "<f4", 2), ("y", ">i2")])

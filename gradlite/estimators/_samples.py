@@ -11,6 +11,7 @@ from sklearn.model_selection import train_test_split
 
 from gradlite.estimators._random import random_state
 from gradlite.estimators._training import TrainingState
+from gradlite.nn.reduction import SUM_OVERFLOWS
 from gradlite.training.data import take_rows
 
 
@@ -44,8 +45,10 @@ def drop_zero_weight(
     Raises
     ------
     ValueError
-        If no sample remains.
+        If no sample remains, or the sum of the weights overflows.
     """
+    if weight is not None and not weight.sum(dtype=np.float64) < np.inf:
+        raise ValueError(SUM_OVERFLOWS)
     if weight is None or np.all(weight):
         return X, y, weight
     kept = np.flatnonzero(weight)

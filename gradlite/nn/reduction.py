@@ -13,6 +13,8 @@ from gradlite.autodiff.rules import losses as rules
 from gradlite.autodiff.tensor import Tensor
 from gradlite.errors import DtypeError, ShapeError
 
+SUM_OVERFLOWS = "Sample weights are too large: their sum overflows. Divide them by a power of ten."
+
 
 def reduction_args(
     name: str, prediction: Any, reduction: str, sample_weight: Any, classes: bool = False
@@ -58,7 +60,10 @@ def normalize_weights(
 ) -> dict[str, Any]:
     """Return weights as factors: for a mean, divided by the sum of the weights `counted`."""
     if reduction == "mean":
-        w, reduction = w / (counted.sum() * (prod(shape) // counted.size)), "sum"
+        total = counted.sum() * (prod(shape) // counted.size)
+        if not total < np.inf:  # every factor would be 0, and nothing be learned
+            raise ValueError(SUM_OVERFLOWS)
+        w, reduction = w / total, "sum"
     return {"reduction": reduction, "factor": w.astype(np.result_type(floating(dtype), "f4"))}
 
 

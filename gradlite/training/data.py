@@ -300,7 +300,8 @@ def mean_and_scale(X: Any, sample_weight: Any = None) -> tuple[Any, Any]:
         Zeros for sparse X, which would not stay sparse if it were centred.
     scale : ndarray of shape (columns,), float64
         The standard deviation (the root of the mean squared deviation from the true mean), or 1
-        for a column that is constant up to rounding, as in scikit-learn's StandardScaler.
+        for a column that is constant up to rounding, or whose squares underflow (numbers below
+        about 1e-160), as in scikit-learn's StandardScaler.
 
     Raises
     ------
@@ -327,6 +328,7 @@ def mean_and_scale(X: Any, sample_weight: Any = None) -> tuple[Any, Any]:
     weights = np.ones(n) if sample_weight is None else _matching("sample_weight", sample_weight, n)
     if weights.min() < 0 or not weights.any():
         raise ValueError("mean_and_scale: weights must be 0 or more, and one of them positive.")
+    weights = np.ldexp(weights, -np.frexp(weights.max())[1])  # only their ratios matter
     dense = isinstance(X, np.ndarray)
     with np.errstate(over="ignore", invalid="ignore"):
         total, mean, squares = _moments(X, weights, _dense_moments if dense else _sparse_moments)

@@ -126,6 +126,36 @@ def test_rows_out_of_all_measure_are_named(name):
     assert np.all(np.isfinite(model.predict(np.delete(wild, [7, 9], axis=0))))
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("name", ["classifier", "standardize", "lbfgs", "net"])
+def test_weights_whose_sum_overflows_are_refused(name, dtype):
+    """With a mean over them, every sample would count 0, and nothing be learned."""
+    X, y = data(1, "all", dtype)
+    model = clone(MODELS[name]).set_params(class_weight={0: 1e308, 1: 1e308})
+    with pytest.raises(ValueError, match="their sum overflows"):
+        model.fit(X, y > 1)
+    if dtype == "f8":
+        model.set_params(class_weight=None)
+        for late in (0, 50):  # in the last batch alone, too
+            weight = np.where(np.arange(60) < late, 1.0, 1e308)
+            with pytest.raises(ValueError, match="their sum overflows"):
+                model.fit(X, y > 1, weight)
+            with pytest.raises(ValueError, match="their sum overflows"):
+                model.fit(X, y > 1, X_val=X, y_val=y > 1, sample_weight_val=weight)
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+
+
+@pytest.mark.parametrize("name", ["standardize", "regressor standardize"])
+def test_only_the_ratios_of_large_weights_matter(name):
+    X, y = data(1, "all", "f8")
+    model = clone(MODELS[name]).set_params(alpha=0)
+    y = y > 1 if is_classifier(model) else y
+    one, other = (clone(model).fit(X, y, w) for w in (np.ones(60), np.full(60, 2.0**1000)))
+    np.testing.assert_array_equal(one.predict(X), other.predict(X))
+
+
 def test_a_class_may_be_left_out_by_a_logit_of_minus_infinity():
     class Masked(nn.Module):
         def __init__(self, in_features, out_features, rng):

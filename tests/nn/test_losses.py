@@ -599,6 +599,28 @@ def test_invalid_sample_weights_are_refused(case: Case, weight: Any, kind: Any, 
     assert loss.__name__ in str(refusal.value)
 
 
+@pytest.mark.filterwarnings("ignore:overflow")
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: gl.mse(np.ones(2), np.zeros(2), sample_weight=[1e308, 1e308]),
+        lambda: gl.mse(np.ones((1, 4)), np.zeros((1, 4)), sample_weight=[1e308]),
+        lambda: gl.cross_entropy(np.eye(3), np.arange(3), weight=np.full(3, 1e308)),
+        lambda: gl.cross_entropy(np.eye(2), [0, 1], weight=[9, 9], sample_weight=[1e308, 1e307]),
+        lambda: gl.nn.weighted_mean(np.ones(3), np.full(3, 1e308)),
+    ],
+)
+def test_weights_whose_sum_overflows_are_refused(call: Any) -> None:
+    with pytest.raises(ValueError, match="their sum overflows"):
+        call()
+
+
+def test_large_and_small_weights_count_by_their_ratios() -> None:
+    for scale in (1e307, 1e-300):
+        got = gl.mse([1.0, 3.0], [0.0, 0.0], sample_weight=[scale, 3 * scale])
+        np.testing.assert_allclose(got.data, 7.0)
+
+
 def test_a_loss_without_rows_has_none_to_weigh() -> None:
     with pytest.raises(ShapeError, match="rows"):
         L.mse(np.float64(1.0), np.float64(2.0), sample_weight=[1.0])
