@@ -84,7 +84,7 @@ class Fitting:
         if self.validation is not None and not incremental and state.resume is not None:
             self.snapshot.kept = state.resume["last"]
             self.snapshot.restore()
-            self.snapshot.kept = state.resume["best"]
+            self.snapshot.kept = list(map(np.array, state.resume["best"]))  # it is overwritten
             self.kept_epoch = state.resume["best_epoch"]
         elif est.t_:
             self._keep()  # to go back to where training diverges at once

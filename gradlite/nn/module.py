@@ -249,10 +249,16 @@ class Module:
     def register_buffer(self, name: str, array: Any) -> None:
         """Add an array that belongs to the state but is not trained, such as running statistics.
 
-        It becomes the attribute `name`; change it in place.
+        It becomes the attribute `name`; change it in place. A read-only array is copied.
         """
         self._buffer_names = (*self._buffer_names, name)
-        setattr(self, name, np.asarray(array))
+        setattr(self, name, np.require(array, None, ["W", "E"]))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        for name in self._buffer_names:  # they are read-only in a memory-mapped pickle
+            if isinstance(state[name], np.ndarray):
+                setattr(self, name, np.require(state[name], None, ["W", "E"]))
 
     def named_buffers(self, prefix: str = "") -> list[Named[np.ndarray]]:
         """Return all buffers with their names."""
@@ -314,6 +320,8 @@ class Module:
                 )
             elif given[name].dtype.kind not in "fiub":
                 problems.append(f"{name} holds {given[name].dtype} data there, not numbers")
+            elif not own[name].flags.writeable:
+                problems.append(f"{name} is read-only here (mmap_mode='c' makes it writable)")
         if problems:
             raise StateError(
                 f"This state does not fit {type(self).__name__}: {'; '.join(problems)}. "

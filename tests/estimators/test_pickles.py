@@ -86,6 +86,11 @@ def by_joblib(model, tmp_path):
     return joblib.load(tmp_path / "model")
 
 
+def by_memory_map(model, tmp_path):
+    joblib.dump(model, tmp_path / "model")
+    return joblib.load(tmp_path / "model", mmap_mode="r")
+
+
 def by_skops(model, tmp_path):
     io = pytest.importorskip("skops.io", reason="skops is part of the extra cli")
     data = io.dumps(model)
@@ -96,7 +101,7 @@ def by_deepcopy(model, tmp_path):
     return copy.deepcopy(model)
 
 
-WAYS = [by_pickle, by_joblib, by_skops, by_deepcopy]
+WAYS = [by_pickle, by_joblib, by_memory_map, by_skops, by_deepcopy]
 
 
 def data_for(name):

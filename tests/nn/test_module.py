@@ -6,6 +6,7 @@ import copy
 import pickle
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -163,6 +164,50 @@ def test_copies_are_apart_and_keep_what_is_shared(duplicate: Any) -> None:
 
 
 # -- changing all of it -----------------------------------------------------------------------
+
+
+def mapped(thing: Any, folder: Any) -> Any:
+    joblib.dump(thing, folder / "thing")
+    return joblib.load(folder / "thing", mmap_mode="r")
+
+
+def test_buffers_of_a_mapped_pickle_can_be_changed(tmp_path: Any) -> None:
+    x = np.arange(12, dtype=np.float32).reshape(4, 3) ** 2
+    nets = (
+        gl.nn.BatchNorm1d(3),
+        Sequential(Linear(3, 3, rng=0), gl.nn.BatchNorm1d(3, momentum=None, affine=False)),
+        Scale(3),
+    )
+    for net in nets:
+        other = mapped(net, tmp_path)
+        for _ in range(2):
+            np.testing.assert_array_equal(other(x).data, net(x).data)
+        for key, value in net.state_dict().items():
+            np.testing.assert_array_equal(other.state_dict()[key], value)
+
+
+def test_a_mapped_pickle_of_a_module_trains_as_the_original(tmp_path: Any) -> None:
+    net = Sequential(Linear(2, 3, rng=0), gl.nn.BatchNorm1d(3), Linear(3, 1, rng=1))
+    other = mapped(net, tmp_path)
+    for each in (net, other):
+        optimizer = gl.optim.Adam(each.parameters())
+        for _ in range(3):
+            optimizer.zero_grad()
+            (each(np.eye(2, dtype=np.float32)) ** 2).sum().backward()
+            optimizer.step()
+    for key, value in net.state_dict().items():
+        np.testing.assert_array_equal(other.state_dict()[key], value)
+
+
+def test_read_only_buffers_are_copied_and_read_only_parameters_refused(tmp_path: Any) -> None:
+    layer = Linear(2, 1, rng=0)
+    layer.register_buffer("zeros", np.broadcast_to(0.0, 3))
+    layer.zeros += 1  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(layer.zeros, 1.0)  # type: ignore[attr-defined]
+    other = mapped(layer, tmp_path)
+    with pytest.raises(StateError, match=r"weight is read-only here.*Nothing was loaded"):
+        other.load_state_dict({**layer.state_dict(), "zeros": np.zeros(3)})
+    np.testing.assert_array_equal(other.zeros, 1.0)
 
 
 def test_train_and_eval_reach_every_module() -> None:
