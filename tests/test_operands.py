@@ -60,6 +60,30 @@ def test_a_subclass_of_array_is_refused_in_functions(kind):
             call()
 
 
+SECOND_ARGUMENTS = {
+    "average, weights": lambda t, s: np.average(t, weights=s),
+    "average, weights of an axis": lambda t, s: np.average(np.outer(t, t), 0, s.ravel()),
+    "average of it": lambda t, s: np.average(s, weights=t),
+    "cross": lambda t, s: np.cross(t, s),
+    "vecdot": lambda t, s: np.vecdot(s, t),
+    "where": lambda t, s: np.where(t > 1, t, s),
+    "stack": lambda t, s: np.stack([np.outer(t, t)[:1].reshape(s.shape), s]),
+    "solve": lambda t, s: np.linalg.solve(np.diag(X) * t, s.reshape(t.shape)),
+    "loss": lambda t, s: gl.mse(t, s),
+    "weight of a loss": lambda t, s: gl.mse(t, X, sample_weight=s),
+    "buffer": lambda t, s: gl.nn.Module().register_buffer("b", s),
+    "batches": lambda t, s: next(gl.data.batches(s, batch_size=2)),
+    "targets of batches": lambda t, s: next(gl.data.batches(X, s.ravel(), batch_size=2)),
+}
+
+
+@pytest.mark.parametrize("function", SECOND_ARGUMENTS)
+@pytest.mark.parametrize("kind", SUBCLASSES)
+def test_a_subclass_of_array_is_refused_as_any_argument(kind, function):
+    with pytest.raises(DtypeError, match="meaning beyond its numbers"):
+        SECOND_ARGUMENTS[function](leaf(X), SUBCLASSES[kind])
+
+
 def test_a_memory_map_is_an_array(tmp_path):
     memory = np.memmap(tmp_path / "x", np.float64, "w+", shape=(3,))
     memory[:] = X
@@ -198,6 +222,30 @@ def test_products_with_sparse_matrices_are_recorded(sparse):
         check(lambda x: np.matmul(sparse, x), lambda y: DENSE @ y, columns)
     for rows in ((2,), (4, 2)):
         check(lambda x: x @ sparse, lambda y: y @ DENSE, rows)
+
+
+@pytest.mark.parametrize("form", ["coo", "csr", "dok"])
+def test_products_with_sparse_vectors_are_recorded(form):
+    dense = np.array([0.0, 2.0, -3.0])
+    vector = getattr(scipy.sparse, f"{form}_array")(dense)
+    gl.check_grads(lambda x: vector @ x, (X,), order=2)
+    for x in (X, np.outer(X, X[:2])):
+        for f, g in [
+            (lambda x: vector @ x, lambda x: dense @ x),
+            (lambda x: x.T @ vector, lambda x: x.T @ dense),
+        ]:
+            np.testing.assert_allclose(f(leaf(x)).data, g(x))
+            np.testing.assert_allclose(gl.jacobian(f)(x), gl.jacobian(g)(x))
+
+
+@pytest.mark.skipif(not hasattr(scipy.sparse.coo_array, "tensordot"), reason="of scipy 1.16")
+def test_products_of_sparse_arrays_of_three_axes_are_refused():
+    cube = scipy.sparse.coo_array(np.ones((2, 2, 3)))
+    for call in (lambda t: cube @ t, lambda t: t @ cube, lambda t: cube @ np.outer(t, t)):
+        with pytest.raises(GradliteError, match="two axes at most"):
+            call(leaf(X))
+    with pytest.raises(GradliteError, match="two axes at most"):
+        scipy.sparse.eye_array(3, format="csr") @ leaf(np.ones((2, 3, 4)))
 
 
 def test_second_derivatives_go_through_sparse_products():

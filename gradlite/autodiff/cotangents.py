@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from gradlite.autodiff.node import Node, Shape
-from gradlite.autodiff.operands import NUMBERS, as_plain
+from gradlite.autodiff.operands import as_numbers, as_plain
 from gradlite.autodiff.rule import Traced
 from gradlite.errors import DtypeError, ShapeError
 
@@ -83,11 +83,7 @@ def checked_cotangent(c: Any, node: Node, i: int) -> Any:
                 f"{what} complex numbers. Gradients are real numbers here: return np.real(...) of "
                 f"what is real."
             )
-        if c.dtype.kind == "O" and all(isinstance(x, NUMBERS) for x in c.flat):
-            return c.astype(np.float64)  # what np.frompyfunc makes returns objects
-        if c.dtype.kind not in "fiub":
-            raise DtypeError(f"{what} {c.dtype} data, not real numbers.")
-        return as_plain(c, what)
+        return as_plain(as_numbers(c, what), what)
     parents: Any = node.parents
     raise DtypeError(
         f"{what} {'None' if c is None else type(c).__name__}, not an array of shape "

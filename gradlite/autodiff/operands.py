@@ -50,6 +50,18 @@ def plain_array(x: Any, what: str) -> Any:
     return as_array(as_plain(x, what))
 
 
+def as_numbers(x: Any, what: str) -> Any:
+    """Return an array of numbers; objects that are numbers, as np.frompyfunc's, become floats.
+
+    Raise DtypeError, which begins with `what`, for other data.
+    """
+    if x.dtype.kind == "O" and all(isinstance(part, NUMBERS) for part in x.flat):
+        return x.astype(np.float64)
+    if x.dtype.kind not in "fiub":
+        raise DtypeError(f"{what} {x.dtype} data, not real numbers.")
+    return x
+
+
 def as_real(x: Any, dtype: Any, what: str) -> Any:
     """Return what a user gives for numbers of a Tensor, or for a gradient, as a plain array.
 
@@ -88,6 +100,25 @@ def as_operand(x: Any, rule: Rule) -> Any:
             f"{rule.name} on a Tensor needs real numbers beside it, not {x.dtype} data."
         )
     return x
+
+
+def as_output(ans: Any, rule: Rule) -> Any:
+    """Return what a function returned as an array, or as the several arrays that it declared."""
+    what = f"{rule.name} returned"
+    if rule.multiple_outputs:
+        if isinstance(ans, (tuple, list)):
+            parts: Any = [as_numbers(plain_array(part, what), what) for part in ans]
+            return type(ans)(*parts) if hasattr(ans, "_fields") else tuple(parts)
+        problem = "Its rule was declared with multiple_outputs=True: return a tuple of arrays."
+    elif isinstance(ans, (np.ndarray, np.generic)) or is_array_like(ans):
+        return as_numbers(as_plain(ans, what), what)
+    elif isinstance(ans, (tuple, list)) and not all(isinstance(x, NUMBERS) for x in ans):
+        problem = "For several results, declare them: gl.defvjp(..., multiple_outputs=True)."
+    elif isinstance(ans, (*NUMBERS, tuple, list)) and not isinstance(ans, bool):
+        return np.asarray(ans, np.float64)
+    else:
+        problem = "Return an array or a number."
+    raise DtypeError(f"{what} {type(ans).__name__}. {problem}")
 
 
 def is_sparse(x: Any) -> bool:

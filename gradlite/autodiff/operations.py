@@ -15,7 +15,7 @@ import numpy as np
 
 from gradlite.autodiff.modes import RECORDING, current_mode
 from gradlite.autodiff.node import Node, serial
-from gradlite.autodiff.operands import NUMBERS, as_array, as_operand, as_plain, is_sparse
+from gradlite.autodiff.operands import as_operand, as_output, is_sparse
 from gradlite.autodiff.rule import RULES, Function, Rule, Traced
 from gradlite.autodiff.rules import sparse
 from gradlite.autodiff.saved_inputs import kept_constant
@@ -132,9 +132,9 @@ def with_sparse(dense: Operation) -> Operation:
     def matmul(x: Any, y: Any) -> Any:
         if type(x) is not Tensor or type(y) is not Tensor:
             if is_sparse(x):
-                return sparse.sparse_matmul(y, x=x)
+                return sparse.product(x, y)
             if is_sparse(y):
-                return sparse.sparse_matmul(x.T, x=y.T).T
+                return sparse.product(y.T, x.T).T
         return dense(x, y)
 
     matmul.__qualname__ = dense.__qualname__
@@ -143,16 +143,15 @@ def with_sparse(dense: Operation) -> Operation:
 
 def generate(rule: Rule) -> Operation:
     """Generate the operation of a rule."""
-    # A function of the user's may return a float or a list: `apply` makes an array of it.
-    home = (getattr(rule.fn, "__module__", None) or "numpy").partition(".")[0]
     spelt_out = (
-        rule.variadic
+        rule.users  # a user's function may return a float or a list: `apply` makes an array of it
+        or rule.variadic
         or rule.params
         or rule.has_residuals
         or rule.multiple_outputs
         or None in rule.vjps
     )
-    if home in ("numpy", "scipy", "gradlite") and not spelt_out:
+    if not spelt_out:
         if len(rule.vjps) == 1:
             return unary(rule)
         if len(rule.vjps) == 2:
@@ -195,8 +194,8 @@ def apply(rule: Rule, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
             )
         ans, residuals = ans
         params = {**params, "residuals": residuals}
-    if rule.multiple_outputs or (type(ans) is not np.ndarray and not isinstance(ans, np.generic)):
-        ans = _as_output(rule, ans)
+    if rule.users or rule.multiple_outputs or not isinstance(ans, (np.ndarray, np.generic)):
+        ans = as_output(ans, rule)
     node = record(rule, data, nodes, params, ans)
     if rule.multiple_outputs:
         return items(ans, node, _make)
@@ -204,24 +203,6 @@ def apply(rule: Rule, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     out._data = ans
     out._node = node
     return out
-
-
-def _as_output(rule: Rule, ans: Any) -> Any:
-    """Return what a function returned as an array, or as the several arrays that it declared."""
-    if rule.multiple_outputs:
-        if isinstance(ans, (tuple, list)):
-            parts: Any = [as_array(as_plain(part, f"{rule.name} returned")) for part in ans]
-            return type(ans)(*parts) if hasattr(ans, "_fields") else tuple(parts)
-        problem = "Its rule was declared with multiple_outputs=True: return a tuple of arrays."
-    elif isinstance(ans, (tuple, list)) and not all(isinstance(x, NUMBERS) for x in ans):
-        problem = "For several results, declare them: gl.defvjp(..., multiple_outputs=True)."
-    elif isinstance(ans, (*NUMBERS, tuple, list)) and not isinstance(ans, bool):
-        return np.asarray(ans, np.float64)
-    elif hasattr(ans, "__array_function__"):
-        return as_plain(ans, f"{rule.name} returned")
-    else:
-        problem = "Return an array or a number."
-    raise DtypeError(f"{rule.name} returned {type(ans).__name__}. {problem}")
 
 
 CALLS: dict[Function, Operation] = {

@@ -252,7 +252,7 @@ class Module:
         It becomes the attribute `name`; change it in place. A read-only array is copied.
         """
         self._buffer_names = (*self._buffer_names, name)
-        setattr(self, name, np.require(array, None, ["W", "E"]))
+        setattr(self, name, np.require(as_plain(array, "A buffer of"), None, ["W", "E"]))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from gradlite.autodiff.operands import plain_array
 from gradlite.errors import ShapeError
 
 BLOCK_BYTES = 8 * 2**20
@@ -37,6 +38,8 @@ def as_rows(X: Any) -> Any:
     ------
     ShapeError
         If X is a single number.
+    DtypeError
+        If it is a masked array, or another subclass with a meaning beyond its numbers.
 
     Examples
     --------
@@ -46,7 +49,7 @@ def as_rows(X: Any) -> Any:
     """
     if hasattr(X, "tocsr"):
         return X if X.format == "csr" else X.tocsr()
-    X = np.asarray(X)
+    X = plain_array(X, "Rows of")
     if X.ndim == 0:
         raise ShapeError(f"X must be an array of rows, not the single value {X!r}.")
     return X

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gradlite.autodiff.define import decomposition, defvjp, primitive
-from gradlite.autodiff.operands import as_array
+from gradlite.autodiff.operands import plain_array
 from gradlite.errors import ShapeError
 
 
@@ -116,7 +116,8 @@ defvjp(
 
 @decomposition(np.vecdot, np.linalg.vecdot)
 def _vecdot(x1: Any, x2: Any, axis: int = -1) -> Any:
-    return vecdot(np.moveaxis(as_array(x1), axis, -1), np.moveaxis(as_array(x2), axis, -1))
+    x1, x2 = plain_array(x1, "np.vecdot of"), plain_array(x2, "np.vecdot of")
+    return vecdot(np.moveaxis(x1, axis, -1), np.moveaxis(x2, axis, -1))
 
 
 if hasattr(np, "matvec"):  # NumPy 2.2
@@ -155,7 +156,8 @@ def _cross(
 ) -> Any:
     if axis is not None:
         axisa = axisb = axisc = axis
-    a, b = np.moveaxis(as_array(a), axisa, -1), np.moveaxis(as_array(b), axisb, -1)
+    a, b = plain_array(a, "np.cross of"), plain_array(b, "np.cross of")
+    a, b = np.moveaxis(a, axisa, -1), np.moveaxis(b, axisb, -1)
     if a.shape[-1] != 3 or b.shape[-1] != 3:
         raise ShapeError(
             f"np.cross on a Tensor takes vectors of 3 components, not of {a.shape[-1]} and "

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from gradlite.autodiff.define import decomposition, defvjp, primitive
-from gradlite.autodiff.operands import as_array
+from gradlite.autodiff.operands import plain_array
 from gradlite.autodiff.precision import as_float, narrow, wide
 from gradlite.autodiff.rule import NON_DIFFERENTIABLE
 from gradlite.autodiff.rules.elementwise import nonzero
@@ -210,12 +210,12 @@ def _median(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 def _average(
     a: Any, axis: Axis = None, weights: Any = None, returned: bool = False, keepdims: bool = False
 ) -> Any:
-    a = as_array(a)
+    a = plain_array(a, "np.average of")
     if weights is None:
         average = np.mean(a, axis=axis, keepdims=keepdims)
         total = np.full_like(average, reduced_size(a.shape, axis))
         return (average, total) if returned else average
-    weights = as_array(weights)
+    weights = plain_array(weights, "np.average of")
     dtype = np.result_type(a.dtype, weights.dtype)
     if weights.dtype != dtype:
         weights = weights.astype(dtype)

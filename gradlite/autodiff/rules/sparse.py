@@ -85,6 +85,24 @@ def embedding(weight: Any, indices: Any, padding_idx: int | None = None) -> Any:
     return weight.take(indices.astype(np.intp, copy=False), axis=0)
 
 
+def product(x: Any, y: Any) -> Any:
+    """Return ``x @ y`` for a sparse `x`, a matrix or a vector.
+
+    Raises
+    ------
+    ShapeError
+        If `x` has more axes.
+    """
+    if x.ndim == 1:
+        return sparse_matmul(y, x=x.reshape(1, -1).tocsr())[0]
+    if x.ndim > 2 or y.ndim > 2:
+        raise ShapeError(
+            f"A sparse array and a Tensor of shapes {x.shape} and {y.shape}: a product is defined "
+            f"for two axes at most. Multiply the matrices one by one, or call .toarray()."
+        )
+    return sparse_matmul(y, x=x)
+
+
 def _selection(indices: Any, n: int, padding_idx: int | None, dtype: Any) -> Any:
     """Return the sparse matrix whose product with a table of `n` rows picks these rows."""
     from scipy.sparse import csr_array
