@@ -178,6 +178,43 @@ def test_what_a_primitive_returns_is_a_plain_array(kind):
         operation(gl.Tensor([[1.0, 2.0]], requires_grad=True))
 
 
+OBJECTS = {
+    "objects": lambda x: np.array([1.0, None], dtype=object),
+    "complex numbers": lambda x: x * 1j,
+    "a complex number": lambda x: np.complex128(1j),
+    "strings": lambda x: x.astype(str),
+    "dates": lambda x: np.zeros(2, "M8[s]"),
+    "records": lambda x: np.zeros(2, [("x", float)]),
+}
+
+
+@pytest.mark.parametrize("kind", OBJECTS)
+@pytest.mark.parametrize("several", [False, True])
+def test_what_a_primitive_returns_is_of_real_numbers(kind, several):
+    forward = OBJECTS[kind]
+    operation = gl.primitive(lambda x: (x, forward(x)) if several else forward(x))
+    gl.defvjp(operation, lambda g, ans, x: g, name="my_operation", multiple_outputs=several)
+    with pytest.raises(DtypeError, match=r"my_operation returned .* data, not real numbers"):
+        operation(gl.Tensor([1.0, 2.0], requires_grad=True))
+
+
+def test_objects_that_are_numbers_become_floats():
+    scale = np.frompyfunc(lambda x, y: float(x) * y, 2, 1)  # its arrays are of objects
+    gl.defvjp(scale, lambda g, ans, x, y: g * y, lambda g, ans, x, y: g * x, name="scale")
+    double = gl.primitive(lambda x: np.array([2.0 * v for v in x], dtype=object))
+    gl.defvjp(double, lambda g, ans, x: 2.0 * g)
+    several = gl.primitive(lambda x: (x, (2 * x).astype(object)))
+    gl.defvjp(several, lambda g, ans, x: g[0] + 2 * g[1], multiple_outputs=True)
+    x = gl.Tensor([1.0, 2.0], requires_grad=True)
+    for result in (scale(x, 2.0), scale(2.0, x), double(x), several(x)[1]):
+        assert result.dtype == np.float64
+        np.testing.assert_array_equal(result.data, [2.0, 4.0])
+    f = lambda x: np.sum(np.exp(scale(x, x)) * several(double(x))[1])
+    np.testing.assert_allclose(
+        gl.grad(f)(x.data), gl.grad(lambda x: np.sum(np.exp(x * x) * 4 * x))(x.data)
+    )
+
+
 @pytest.mark.parametrize("kind", SUBCLASSES)
 @pytest.mark.parametrize("variadic", [False, True])
 def test_what_a_rule_returns_is_a_plain_array(kind, variadic):
@@ -243,6 +280,14 @@ def test_a_primitive_that_saves_returns_a_pair():
     )
     with pytest.raises(DtypeError, match=r"my_op.*has_residuals=True.*\(ans, residuals\)"):
         gl.grad(operation)(1.0)
+
+
+def test_more_arguments_than_rules_are_told():
+    total = gl.primitive(lambda *xs: sum(xs))
+    gl.defvjp(total, lambda g, ans, x: g, name="total")
+    assert gl.grad(total)(2.0) == 1.0
+    with pytest.raises(TypeError, match=r"total has derivative rules for 1 of 3 arg.*variadic"):
+        gl.grad(lambda x: total(x, x, x))(2.0)
 
 
 def test_a_rule_that_asks_for_more_than_there_is_names_it():

@@ -203,7 +203,10 @@ class Rule:
             self._defaults = self._signature()
         names = list(self._defaults)
         if len(args) > len(names):
-            raise TypeError(f"{self.name} takes {len(names)} arguments, not {len(args)}.")
+            raise TypeError(
+                f"{self.name} has derivative rules for {arrays} of {len(args)} arguments. Give "
+                f"defvjp one for each, or variadic= for any number."
+            )
         call = dict(zip(names, args, strict=False))
         for name, value in kwargs.items():
             if name in call:
