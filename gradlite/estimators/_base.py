@@ -22,7 +22,7 @@ from gradlite.autodiff.transforms import vjp
 from gradlite.errors import MutationError
 from gradlite.estimators._callbacks import CallbackSupportMixin
 from gradlite.estimators._fitting import Fitting
-from gradlite.estimators._inputs import check_rows, check_training, refuse_masked
+from gradlite.estimators._inputs import check_rows, check_training, refuse_masked, refuse_times
 from gradlite.estimators._network import Standardize, Standardized
 from gradlite.estimators._objectives import loss_settings
 from gradlite.estimators._parameters import TRAINING, same
@@ -208,6 +208,7 @@ class BaseNet(PersistenceMixin, CallbackSupportMixin, BaseEstimator):  # type: i
         if sample_weight is None:
             return None
         refuse_masked(sample_weight, "sample_weight")
+        refuse_times(sample_weight, "sample_weight")
         weight: np.ndarray = _check_sample_weight(
             sample_weight, X, dtype=X.dtype, ensure_non_negative=True
         )

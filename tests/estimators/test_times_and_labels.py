@@ -158,6 +158,29 @@ def test_numbers_are_taken_in_any_frame(model, same):
     )
 
 
+WEIGHTS = {
+    "durations": DAYS - DAYS[0],
+    "dates": DAYS,
+    "a series of durations": pd.Series(DAYS - DAYS[0], index=NUMBERS),
+    "objects": (DAYS - DAYS[0]).astype(object),
+}
+
+
+@every
+@pytest.mark.parametrize("weight", WEIGHTS.values(), ids=WEIGHTS)
+def test_weights_are_no_times(model, weight):
+    X, y = NUMBERS[:, None], np.arange(N) % 2
+    refusal = pytest.raises(DtypeError, match="sample_weight holds dates, times or durations")
+    with refusal:
+        clone(model).fit(X, y, weight)
+    with refusal:
+        clone(model).fit(X, y).partial_fit(X, y, weight)
+    with refusal:
+        clone(model).fit(X, y, X_val=X, y_val=y, sample_weight_val=weight)
+    for fine in (pd.Series(np.ones(N, int)), [1.0] * N, 2.0, None, np.ones(N, object)):
+        clone(model).fit(X, y, fine)
+
+
 def test_targets_of_a_regressor_are_no_times_and_labels_may_be():
     X = NUMBERS[:, None]
     for y in (DAYS, DAYS - DAYS[0], list(DAYS - DAYS[0]), pd.Series(DAYS, dtype=object)):
