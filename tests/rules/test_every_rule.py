@@ -284,6 +284,16 @@ def test_functions_of_our_own_take_plain_arrays(spec: Any, call: Any) -> None:
         np.testing.assert_allclose(mine, right, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize(("spec", "call"), CALLS)
+def test_debug_mode_finds_nothing_where_all_is_finite(spec: Any, call: Any) -> None:
+    """A definition that brings a NaN of its own would be reported as one of the user's."""
+    points, run = call.draw()
+    with gl.debug():
+        for part in parts(run(spec.prepared(), *leaves(*points))):
+            if isinstance(part, gl.Tensor):
+                part.sum().backward(retain_graph=True)
+
+
 # -- types and memory -------------------------------------------------------------------------
 
 

@@ -16,7 +16,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from gradlite.autodiff.define import decomposition, defvjp, primitive
 from gradlite.autodiff.operands import plain_array
 from gradlite.autodiff.precision import as_float, narrow, wide
-from gradlite.autodiff.rule import NON_DIFFERENTIABLE
+from gradlite.autodiff.rule import NON_DIFFERENTIABLE, to_data
 from gradlite.autodiff.rules.elementwise import nonzero
 from gradlite.errors import MissingRuleError
 
@@ -202,7 +202,8 @@ def _median(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     n = rows.shape[-1]
     middle = np.mean(rows[..., (n - 1) // 2 : n // 2 + 1], axis=-1)
     if n:  # NaN sorts last; NumPy's median is NaN wherever there is one
-        middle = np.where(np.isnan(rows[..., -1]), np.nan, middle)
+        last = to_data(rows)[..., -1]
+        middle = np.where(np.isnan(last), last, middle)
     return np.expand_dims(middle, axes) if keepdims else middle
 
 
