@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -13,7 +13,7 @@ from gradlite import nn
 from gradlite.autodiff.tensor import Tensor
 from gradlite.compiler.compiled import write
 from gradlite.compiler.defined import Defined
-from gradlite.errors import CompileError
+from gradlite.errors import CompileError, printable
 from gradlite.nn.module import eval_mode
 
 SIZES = (17, 23)  # two numbers of rows, which nothing else in a program is likely to be
@@ -65,14 +65,41 @@ def check(text: str, estimator: Any) -> None:
         expected = estimator._targets.predict(estimator._forward(rows))
         with np.errstate(all="ignore"):
             ours = names["predict"](rows)
-        if expected.dtype.kind == "f":
-            same = np.allclose(ours, expected, rtol=1e-4, equal_nan=True)
-        else:
-            same = np.mean(ours == expected) > 0.99  # equal scores may round to either class
-        if not same:
+        if not agree(ours, expected):
             raise CompileError.here(
                 f"The network behaves differently for {n} rows than for {SIZES[0]}."
             )
+
+
+def agree(ours: Any, expected: Any) -> bool:
+    """Return whether predictions are the same, but for rounding."""
+    if expected.dtype.kind == "f":
+        return np.allclose(ours, expected, rtol=1e-4, equal_nan=True)
+    return bool(np.mean(ours == expected) > 0.99)  # equal scores may round to either class
+
+
+class Inputs(NamedTuple):
+    """The part of a file that turns the argument of its functions into rows of numbers.
+
+    Attributes
+    ----------
+    doc : str
+        What the file is, its docstring.
+    argument : str
+        The name of the argument.
+    call : str
+        The expression for the rows.
+    functions : str
+        What that expression calls.
+    imports : tuple of str
+        The lines that import modules of the standard library for it.
+    """
+
+    doc: str
+    argument: str
+    call: str
+    functions: str
+    imports: tuple[str, ...] = ()
 
 
 class Predicting(nn.Module):
@@ -88,8 +115,8 @@ class Predicting(nn.Module):
         return self.meaning(z._data if isinstance(z, Tensor) else z)
 
 
-def text_of(estimator: Any) -> str:
-    """Return the text of the file."""
+def text_of(estimator: Any, inputs: Inputs | None = None) -> str:
+    """Return the text of the file, whose functions take rows of numbers unless `inputs` says so."""
     targets = estimator._targets
     is_classifier = hasattr(targets, "classes_")
     network = Predicting(estimator._module, (lambda z: z) if is_classifier else targets.predict)
@@ -109,13 +136,35 @@ def text_of(estimator: Any) -> str:
         raise CompileError.here("The network has constants that depend on the number of rows.")
     program = of_any_rows(one.function, other.function).replace("def forward(", "def outputs(")
     program = program.replace("):\n", '):\n    """Return the outputs for checked rows."""\n', 1)
+    program = re.sub(r"_network\b", "", one.module_of("", one.allocations, program.strip()))
+    before, head, after = re.sub(r"\n{4,}", "\n\n\n", program).partition(one.head)
+    inputs = inputs or plain_rows(estimator, dtype)
+    imports = [line for line in before.split("\n") if line.startswith("import ")]
+    imports = sorted({*imports, *inputs.imports}, key=lambda line: (line.startswith("from"), line))
+    imports = ["\n".join(imports)] if imports else []
+    asked = {"argument": inputs.argument, "rows": inputs.call}
+    proba = hasattr(estimator, "predict_proba")
+    made = classes(targets, proba, asked) if is_classifier else NUMBERS.format(**asked)
+    start = "\n\n".join([f'"""{quoted(inputs.doc)}"""', *imports, head])
+    parts = [start, inputs.functions, after, made]
+    return "\n\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def plain_rows(estimator: Any, dtype: np.dtype) -> Inputs:
+    """Return the part of a file that checks an array of numbers."""
     names = getattr(estimator, "feature_names_in_", None)
     columns = f" of the columns {', '.join(map(str, names))}" if names is not None else ""
-    check = CHECK.format(n=features, dtype=f"np.{dtype.name}", columns=columns)
-    made = classes(targets, hasattr(estimator, "predict_proba")) if is_classifier else NUMBERS
+    check = CHECK.format(
+        n=estimator.n_features_in_, dtype=f"np.{dtype.name}", columns=quoted(columns)
+    )
     doc = f"{type(estimator).__name__} fitted with gradlite, as NumPy alone: predict(X)."
-    text = one.module_of(doc, one.allocations, "\n\n".join([program.strip(), check, made]))
-    return re.sub(r"_network\b", "", re.sub(r"\n{4,}", "\n\n\n", text)).rstrip() + "\n"
+    return Inputs(doc, "X", "rows(X)", check)
+
+
+def quoted(text: str) -> str:
+    """Return text, which may come from a table, as it is written inside a docstring."""
+    lines = "\n".join(printable(line) for line in text.split("\n"))
+    return lines.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
 
 
 def of_any_rows(one: str, other: str) -> str:
@@ -150,9 +199,9 @@ def rows(X):
     return X
 '''
 NUMBERS = '''
-def predict(X):
+def predict({argument}):
     """Return the prediction of each row."""
-    return outputs(rows(X))
+    return outputs({rows})
 '''
 SOFTMAX = '''
 def softmax(z):
@@ -168,20 +217,20 @@ def sigmoid(z):
     return np.minimum(p, np.nextafter(p.dtype.type(1), p.dtype.type(0)))
 '''
 PREDICT = '''
-def predict(X):
+def predict({argument}):
     """Return the class of each row."""
-    z = outputs(rows(X))
-    return {}
+    z = outputs({rows})
+    return {result}
 '''
 PROBA = '''
-def predict_proba(X):
+def predict_proba({argument}):
     """Return the probability of each class, in the order of CLASSES."""
-    z = outputs(rows(X))
-    return {}
+    z = outputs({rows})
+    return {result}
 '''
 
 
-def classes(targets: Any, proba: bool) -> str:
+def classes(targets: Any, proba: bool, asked: dict[str, str]) -> str:
     """Return the functions of a classifier."""
     columns = [labels(column) for column in targets.columns]
     known = f"\nCLASSES = {columns[0] if len(columns) == 1 else '[' + ', '.join(columns) + ']'}\n"
@@ -202,9 +251,9 @@ def classes(targets: Any, proba: bool) -> str:
         probabilities = "np.stack([1 - sigmoid(z[:, 0]), sigmoid(z[:, 0])], axis=1)"
     else:
         predict, probabilities, helper = "CLASSES[z.argmax(axis=1)]", "softmax(z)", SOFTMAX
-    parts = [known, PREDICT.format(predict)]
+    parts = [known, PREDICT.format(result=predict, **asked)]
     if proba:
-        parts += [helper, PROBA.format(probabilities)]
+        parts += [helper, PROBA.format(result=probabilities, **asked)]
     return "\n".join(filter(None, parts))
 
 

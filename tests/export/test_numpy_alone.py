@@ -91,6 +91,28 @@ def test_the_file_can_be_read(tmp_path):
     assert "gradlite" not in text.partition("\n")[2]
 
 
+TEXTS = [
+    'a"""\nraise SystemExit\n"""', "C:\\new\\users", 'quoted"', "{rows}", "\x1b[31m",
+    "neural_network", "\n\n\n\n\n'", "'{argument}\"",
+]  # fmt: skip
+
+
+def test_text_of_a_table_cannot_change_the_program(tmp_path):
+    """Names of columns and classes that would end a docstring, or be taken for a template's."""
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(np.tile(X[:80, :1], len(TEXTS)), columns=TEXTS)
+    labels = np.array(TEXTS)[np.arange(80) % len(TEXTS)]
+    model = MLPClassifier(**QUICK).fit(frame, labels)
+    (classes,) = run(tmp_path, model, frame.to_numpy(), ["predict"])
+    np.testing.assert_array_equal(classes, model.predict(frame))
+    assert (tmp_path / "exported.py").read_text().replace("\n", "").isprintable()
+    names: dict = {}
+    exec((tmp_path / "exported.py").read_text(), names)
+    assert names["CLASSES"].tolist() == sorted(TEXTS)
+    for text in ("C:\\new\\users", 'a"""', "{rows}", 'quoted"'):
+        assert text in names["rows"].__doc__
+
+
 def test_wrong_rows_are_refused(tmp_path):
     gl.export_numpy(MLPClassifier(**QUICK).fit(X, Y), tmp_path / "exported.py")
     names: dict = {}
