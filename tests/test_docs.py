@@ -167,7 +167,7 @@ def test_every_example_is_on_the_page_of_examples(hooks):
 def test_its_commands_have_the_options_that_pages_use(hooks):
     text = (DOCS / "guide" / "command-line.md").read_text().replace("\\\n", "")
     commands = re.findall(r"^gradlite (\w+) (.+)$", text, flags=re.M)
-    assert {name for name, _ in commands} == {"train", "predict"}
+    assert {name for name, _ in commands} == {"train", "predict", "export"}
     root = click.Context(gradlite_command)
     for name, arguments in commands:
         command = gradlite_command.get_command(root, name)

@@ -67,9 +67,9 @@ def test_its_commands_for_a_table_do_what_it_says(tmp_path, monkeypatch, capsys)
     for name in ("flats.csv", "new_flats.csv"):
         Path(name).write_text("\n".join(["area,district,rent", *lines]))
     commands = re.findall(r"^    \.venv/bin/gradlite (.+)$", README, flags=re.MULTILINE)
-    assert [command.split()[0] for command in commands] == ["train", "predict"]
+    assert [command.split()[0] for command in commands] == ["train", "predict", "export"]
     for command in commands:
         assert main(shlex.split(command)) == 0
-    for name in ("rents.gl", "rents.html", "predictions.csv"):
+    for name in ("rents.gl", "rents.html", "predictions.csv", "predict.py"):
         assert Path(name).stat().st_size > 500
     assert "linear regression" in capsys.readouterr().out

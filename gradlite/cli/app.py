@@ -17,7 +17,7 @@ from gradlite.cli.files import Terminated
 from gradlite.cli.terminal import did_you_mean, say
 from gradlite.errors import GradliteError, printable
 
-COMMANDS = ("demo", "train", "predict", "run", "doctor")
+COMMANDS = ("demo", "train", "predict", "export", "run", "doctor")
 
 
 class Commands(click.Group):

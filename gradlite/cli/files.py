@@ -40,9 +40,7 @@ def check_output(path: str, force: bool = False) -> None:
             f"(mkdir -p {shlex.quote(folder)}), or give another path."
         )
     if os.path.exists(path) and not force:
-        raise OutputError(
-            f"{path!r} exists already: --force replaces it, --out gives another name."
-        )
+        raise OutputError(f"{path!r} exists already: --force replaces it, or give another name.")
     if not os.access(folder, os.W_OK):
         raise OutputError(
             f"no permission to write in the folder {folder!r}: give a path where you may write."

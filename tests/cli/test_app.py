@@ -28,12 +28,12 @@ def test_every_command_is_listed_and_shows_an_example(command):
         assert f"Example: gradlite {name} " in text or name == "doctor"
 
 
-def test_the_examples_of_train_and_predict_work(command, write, flats, folder):
+def test_the_examples_of_train_predict_and_export_work(command, write, flats, folder):
     flats.to_csv(folder / "houses.csv", index=False)
-    for name in ("train", "predict"):
+    for name in ("train", "predict", "export"):
         words = command(name, "--help")[1].split()
         assert command(*words[words.index("Example:") + 2 :])[0] == 0
-    assert {"model.gl", "model.html", "prices.csv"} <= set(os.listdir(folder))
+    assert {"model.gl", "model.html", "prices.csv", "predict.py"} <= set(os.listdir(folder))
 
 
 def test_the_version(command):
@@ -46,7 +46,7 @@ def test_the_version(command):
     ("args", "words"),
     [
         ("trian x.csv", "no command 'trian'. Did you mean 'train'?"),
-        ("xyz", "There are demo, train, predict, run, doctor"),
+        ("xyz", "There are demo, train, predict, export, run, doctor"),
         ("train", "Missing argument 'DATA'. See gradlite train --help."),
         ("train x.csv --traget y", "--traget"),
         ("train x.csv", "Missing option '--target'"),
