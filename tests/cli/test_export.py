@@ -15,7 +15,8 @@ import pytest
 from sklearn import datasets
 
 from gradlite.cli import program
-from gradlite.cli.cells import as_numbers
+from gradlite.cli.cells import as_dates, as_numbers
+from gradlite.cli.columns import FORMATS, date_features
 from gradlite.cli.export import made_up, program_of
 from gradlite.cli.learned import learned
 from gradlite.cli.model import load_model, read_model
@@ -318,6 +319,23 @@ def test_iso_dates_are_read_as_the_model_reads_them(cell, mark):
     if found.tzinfo is None:
         found = found.tz_localize("UTC")
     assert abs(found - expected) < pd.Timedelta(1, "us")
+
+
+def test_dates_of_every_format_are_the_same_numbers():
+    moments = times(np.random.default_rng(0))
+    names: dict = {"standardized": lambda x, *learned: x}
+    names |= dict.fromkeys(f"DATE_{what}" for what in ("MEDIANS", "WITH_GAPS", "MEANS", "SCALES"))
+    start = (
+        "import re\nimport numpy as np\nfrom datetime import date, datetime, timezone\nGAPS = ()"
+    )
+    code = program.DATES.replace("PARSED", program.parsing({*FORMATS}))
+    exec("\n".join([start, program.READ, program.ISO_TIME, code]), names)
+    for form in FORMATS:
+        cells = moments.dt.strftime("%Y-%m-%d %H:%M:%S" if form == program.ISO else form)
+        names["DATES"] = {"when": form}
+        expected = date_features(pd.DataFrame({"when": as_dates(cells, form)}))
+        assert not np.isnan(expected).any()
+        np.testing.assert_allclose(names["dates"]({"when": cells}), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize(
