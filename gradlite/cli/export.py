@@ -83,10 +83,10 @@ def made_up(kinds: Kinds, found: dict[str, Any]) -> dict[str, list[str]]:
 
 ABOUT = """
 
-Written by gradlite; it needs Python 3.11 and NumPy. predict(table) takes a mapping from names of
-columns to sequences of cells, such as a dict of lists or a DataFrame. Cells are numbers, dates, or
-text as in the file that the network was trained on; None, NaN, "" and "n/a" are gaps. From a shell,
-with the name of a CSV file, this program prints the predictions as CSV.
+Written by gradlite; it needs NumPy alone, and Python 3.11 or newer. predict(table) takes a mapping
+from names of columns to sequences of cells, such as a dict of lists or a DataFrame. Cells are
+numbers, dates, or text as in the file that the network was trained on; None, NaN, "" and "n/a" are
+gaps. From a shell, with the name of a CSV file, this program prints the predictions as CSV.
 """
 
 
