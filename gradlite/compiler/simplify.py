@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.autodiff.rules.indexing import is_basic, untake
+from gradlite.autodiff.rules.indexing import is_basic, is_mask, untake
 from gradlite.compiler.program import (
     Line,
     Program,
+    add_at,
     apply_to,
     is_uniform,
     lines_in,
@@ -314,9 +315,12 @@ def _mean(program: Program, a: Any, axis: Any = None, *, keepdims: Any = False) 
 
 @identity(untake.forward)  # type: ignore[attr-defined]  # an operation
 def _untake(program: Program, g: Any, index: Any, shape: Any) -> Any:
-    if not is_basic(index) or not isinstance(g, Line):
+    if not isinstance(g, Line):
         return None
-    return program.call(put, (np.zeros(shape, g.dtype), ((operator.getitem, (index,), ()),), g))
+    zeros = np.zeros(shape, g.dtype)
+    if is_basic(index) or is_mask(index):
+        return program.call(put, (zeros, ((operator.getitem, (index,), ()),), g))
+    return program.call(add_at, (zeros, index, g))
 
 
 def added_part(x: Any, y: Any) -> Any:

@@ -22,7 +22,7 @@ from gradlite.compiler.symbols import cast
 INFIX = {
     np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/", np.greater: ">",
     np.greater_equal: ">=", np.less: "<", np.less_equal: "<=", np.equal: "==",
-    np.not_equal: "!=", operator.add: "+", operator.sub: "-", operator.mul: "*",
+    np.not_equal: "!=", np.matmul: "@", operator.add: "+", operator.sub: "-", operator.mul: "*",
     operator.truediv: "/", operator.floordiv: "//", operator.mod: "%", operator.pow: "**",
     operator.lt: "<", operator.le: "<=", operator.gt: ">", operator.ge: ">=", operator.eq: "==",
     operator.ne: "!=",
@@ -212,7 +212,9 @@ class Text:
             return name
         for path in ("numpy", "numpy.linalg", "numpy.fft", "scipy.special"):
             if getattr(sys.modules.get(path), name, None) is fn:
-                if path not in ("numpy", "scipy.special") or name in self.taken:
+                if path in ("numpy.linalg", "numpy.fft") or (
+                    path == "numpy" and name in self.taken
+                ):
                     return f"{path.replace('numpy', 'np')}.{name}"
                 break
         else:
@@ -256,7 +258,7 @@ class Text:
         if isinstance(x, (tuple, list)):
             inner = ", ".join(map(self.word, x)) + "," * (len(x) == 1 and isinstance(x, tuple))
             return f"({inner})" if isinstance(x, tuple) else f"[{inner}]"
-        if x is Ellipsis or x is None or isinstance(x, (bool, str)):
+        if x is Ellipsis or x is None or isinstance(x, (bool, str, range)):
             return "..." if x is Ellipsis else repr(x)
         if callable(x):
             return self.function(x)

@@ -355,6 +355,47 @@ def test_a_saved_program_that_meets_other_numbers_says_so(tmp_path):
     assert in_numpy_alone(tmp_path, code).strip() == "Retrace"
 
 
+MASK = X > 0
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: (x[:, [0, 2, 0]] ** 2).sum(),
+        lambda x: (x[[1, 1], [2, 3]] ** 2).sum(),
+        lambda x: (x[MASK] ** 2).sum(),
+        lambda x: (np.take(x, [[0, 1], [1, 1]], axis=0) ** 2).sum(),
+        lambda x: np.tensordot(x, x**2),
+        lambda x: (np.tensordot(x, x, ((0,), (0,))) ** 2).sum(),
+        lambda x: (np.inner(x, x) ** 2).sum(),
+    ],
+)
+def test_indices_and_contractions_need_numpy_alone(f, tmp_path):
+    slope = gl.compile(gl.grad(f))
+    slope(X)
+    slope.save(tmp_path / "step.py")
+    defined = {}
+    exec((tmp_path / "step.py").read_text(), defined)
+    np.testing.assert_array_equal(defined[slope._latest.name](X), gl.grad(f)(X))
+
+
+def test_a_variable_may_have_the_name_of_a_function_that_is_called():
+    import scipy.special as sp
+
+    def inside(x):
+        gammaln = sp.gammaln(x)
+        return gammaln + np.exp(x)
+
+    for f in (
+        lambda erf: sp.erf(erf) + 1,
+        lambda x, expit: sp.expit(x) + expit,
+        lambda exp: np.exp(exp),
+        inside,
+    ):
+        args = [np.abs(X) + 0.5] * f.__code__.co_argcount
+        np.testing.assert_array_equal(gl.compile(f)(*args), f(*args))
+
+
 def test_what_calls_other_packages_cannot_be_saved(tmp_path):
     import scipy.special
 
