@@ -30,13 +30,19 @@ from gradlite.draw.folding import in_order
 from gradlite.draw.formulas import defined, explained, formulas_of
 from gradlite.draw.mathematics import Entry
 from gradlite.draw.names import expression, names_of
+from gradlite.draw.program import program_of
 from gradlite.draw.scene import Box, Scene
 from gradlite.draw.steps import Arrival, Step, added, steps
 from gradlite.errors import GradliteError
 from gradlite.scalar import Value
 
-SCRIPTS = ("state.js", "graph.js", "panel.js", "view.js", "steps.js")
-STYLES = ("graph.css", "panel.css", "page.css")  # what depends on the width comes last
+SCRIPTS = ("state.js", "graph.js", "panel.js", "program.js", "view.js", "steps.js")
+STYLES = (
+    "graph.css",
+    "panel.css",
+    "program.css",
+    "page.css",
+)  # what depends on the width comes last
 ENTRIES = 6  # rows and columns of an array that are shown
 DIGITS = 12
 HARMLESS = str.maketrans({c: f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"})
@@ -128,6 +134,7 @@ def page_data(scene: Scene) -> Json:
         "problem": problem,
         "boxes": about,
         "rules": [of_rule(rule, entry) for (rule, _), (_, entry) in rules.items()],
+        "program": program_of(scene, names, shown),
     }
 
 

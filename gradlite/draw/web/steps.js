@@ -67,6 +67,7 @@ function goTo(wanted) {
 
 function show() {
   mark();
+  markLines();
   showPanel();
   panel.scrollTop = 0;
   document.body.dataset.phase = moments[at].kind;
