@@ -213,11 +213,13 @@ class Trace(Program):
         """Return the lines of the text; raise CompileError if NumPy alone cannot run it."""
         wanted = needed(lines_in(self.outputs))
         self.lines = [line for line in self.lines if line.fn is None or line in wanted]
+        # As if all were returned, no array is written over, so that each line is one definition;
+        # and views that have a name get a line of their own.
+        kept = [line for line in self.lines if line.name or not line.is_view]
         self._name_others()
         arrays = {name: x for name, x in self.given.items() if id(x) in self.arrays}
         text = Plain([*self.given], {} if self.with_params else arrays)
-        # As if all were returned: no array is written over, so that each line is one definition.
-        text.add(self, [line for line in self.lines if not line.is_view])
+        text.add(self, kept)
         value, *gradients = map(text.word, self.outputs)
         comma = "," * (len(gradients) == 1)
         foreign = [name for name in text.foreign if not name.startswith("scipy.special.")]

@@ -179,6 +179,27 @@ def test_the_text_of_a_neuron():
     )
 
 
+def test_every_result_has_a_line():
+    x = squares(np.float64)
+    code = check(x.T[0][::2])
+    assert "    t0 = x0.T " in code
+    assert "    t1 = t0[0] " in code
+    assert "    t2 = t1[::2] " in code
+
+
+@gl.primitive
+def doubled_if_any_is_positive(x):
+    some = np.any(x > 0)
+    return x * (some + 1) if some else x
+
+
+gl.defvjp(doubled_if_any_is_positive, lambda g, ans, x: g * (ans / x))
+
+
+def test_the_program_asks_nothing_of_the_numbers():
+    assert "Retrace" not in check(doubled_if_any_is_positive(squares(np.float64)))
+
+
 def test_lines_belong_to_steps():
     root = neuron(np.float64)
     _, names = inputs_of(root)
