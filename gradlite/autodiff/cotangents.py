@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from gradlite.autodiff.node import Node, Shape
-from gradlite.autodiff.operands import as_numbers, as_plain
+from gradlite.autodiff.operands import as_numbers, as_plain, is_array_like
 from gradlite.autodiff.rule import Traced
 from gradlite.errors import DtypeError, ShapeError
 
@@ -77,7 +77,7 @@ def checked_cotangent(c: Any, node: Node, i: int) -> Any:
         if len({part.shape for part in parts}) > 1:
             raise ShapeError(f"{what} a list of parts that differ in shape.")
         return np.stack(parts)
-    if isinstance(c, (np.ndarray, np.generic)):
+    if isinstance(c, (np.ndarray, np.generic)) or is_array_like(c):
         if c.dtype.kind == "c":
             raise DtypeError(
                 f"{what} complex numbers. Gradients are real numbers here: return np.real(...) of "

@@ -11,7 +11,7 @@ import pytest
 
 import gradlite as gl
 from gradlite import nn
-from gradlite.errors import CompileError
+from gradlite.errors import CompileError, GradliteError
 
 X = np.linspace(-1.0, 2.0, 12).reshape(3, 4)
 V = np.array([0.5, -1.5, 2.0])
@@ -309,3 +309,71 @@ def test_arguments_are_not_kept(transform):
     fast(x)
     del x
     assert kept() is None
+
+
+# -- rules of users ---------------------------------------------------------------------------
+
+
+@gl.primitive
+def swish(x, beta=1.0):
+    return x / (1 + np.exp(-beta * x))
+
+
+gl.defvjp(swish, lambda g, ans, x, beta=1.0: g * (ans * beta + (1 - ans * beta) * ans / x))
+
+
+@gl.primitive
+def longest(*xs):
+    return np.stack([np.sum(x * x) for x in xs])
+
+
+gl.defvjp(longest, variadic=lambda i, g, ans, *xs: 2 * g[i] * xs[i])
+
+
+@gl.primitive
+def by_element(x):
+    return x * 3
+
+
+gl.defvjp(by_element, lambda g, ans, x: [g[i] * 3 for i in range(len(x))])
+
+
+@gl.primitive
+def halves(x):
+    return x[:1] * 2, x[1:] * 3
+
+
+gl.defvjp(halves, lambda g, ans, x: np.concatenate([g[0] * 2, g[1] * 3]), multiple_outputs=True)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: np.sum(swish(x)),
+        lambda x: np.sum(swish(x, beta=2.0) ** 2),
+        lambda x: np.sum(longest(x, 2 * x, x) ** 2),
+        lambda x: np.sum(by_element(x) * x),
+        lambda x: np.sum(halves(x)[1] ** 2) + np.sum(halves(x)[0]),
+    ],
+)
+def test_rules_of_users(f):
+    for transform in (gl.grad, gl.hessian):
+        np.testing.assert_array_equal(gl.compile(transform(f))(V), transform(f)(V))
+
+
+@pytest.mark.parametrize(
+    ("slope", "message"),
+    [
+        (lambda g, ans, x: g * 1j, "complex"),
+        (lambda g, ans, x: g[:1], "shape"),
+        (lambda g, ans, x: None, "None"),
+    ],
+)
+def test_wrong_rules_of_users_are_errors(slope, message):
+    @gl.primitive
+    def same(x):
+        return x * 1
+
+    gl.defvjp(same, slope)
+    with pytest.raises(GradliteError, match=message):
+        gl.compile(gl.grad(lambda x: np.sum(same(x))))(V)
