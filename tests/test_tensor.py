@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+import weakref
 
 import numpy as np
 import pytest
@@ -351,17 +352,65 @@ def test_zero_grad_empties_grad_and_the_next_backward_starts_again():
     np.testing.assert_array_equal(x.grad, [3.0, 3.0])
 
 
-def test_zero_grad_keeps_the_memory_and_grad_none_gives_it_up():
+def test_zero_grad_keeps_the_memory_unless_somebody_holds_it():
     x = leaf([1.0, 2.0])
     x.sum().backward()
-    first = x.grad
+    first = weakref.ref(x.grad)
     x.zero_grad()
     (2 * x).sum().backward()
-    assert x.grad is first
+    assert x.grad is first()
+    kept = x.grad[:1]  # a view holds it, too
+    x.zero_grad()
+    (3 * x).sum().backward()
+    assert x.grad is not first()
+    np.testing.assert_array_equal(kept, [2.0])
+    np.testing.assert_array_equal(x.grad, [3.0, 3.0])
     x.grad = None
+    assert first() is kept.base
+
+
+def test_an_optimiser_keeps_the_memory_of_gradients():
+    x = leaf([1.0, 2.0])
+    optimizer = gl.optim.SGD([x], lr=0.0)
     x.sum().backward()
-    assert x.grad is not first
-    np.testing.assert_array_equal(first, [2.0, 2.0])
+    kept = x.grad
+    for zero_grad in (x.zero_grad, optimizer.zero_grad):
+        zero_grad()
+        (2 * x).sum().backward()
+        assert x.grad is kept
+
+
+def test_switching_requires_grad_off_and_on_keeps_gradient_and_graph():
+    x = leaf([1.0, 2.0])
+    y = (x * x).sum()
+    y.backward(retain_graph=True)
+    x.requires_grad = False
+    assert x.grad is None
+    x.data = np.array([3.0, 4.0])
+    x.requires_grad = True
+    np.testing.assert_array_equal(x.grad, [2.0, 4.0])
+    (3 * x).sum().backward()
+    np.testing.assert_array_equal(x.grad, [5.0, 7.0])
+    y = (5 * x).sum()  # between forward and backward
+    x.requires_grad = False
+    x.zero_grad()
+    x.requires_grad = True
+    y.backward()
+    np.testing.assert_array_equal(x.grad, [5.0, 5.0])
+
+
+def test_a_frozen_parameter_loses_its_gradient_where_an_optimiser_empties_it():
+    x, w = leaf([1.0]), leaf([1.0])
+    optimizer = gl.optim.SGD([x, w], lr=1.0)
+    (2 * x + w).sum().backward()
+    x.requires_grad = False
+    optimizer.step()
+    optimizer.zero_grad()
+    x.requires_grad = True
+    assert x.grad is None
+    (2 * x).sum().backward()
+    optimizer.step()
+    assert (x.data, w.data) == (-1.0, 0.0)
 
 
 def test_zero_grad_of_a_tensor_off_the_tape_does_nothing():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import count
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
@@ -135,9 +136,10 @@ class GradAccumulator:
         self.full = True
 
     def clear(self, forget: bool = False) -> None:
-        """Mark the buffer empty; with `forget`, drop it, as a user may still hold its array."""
+        """Mark the buffer empty; with `forget`, or if a user still holds its array, drop it."""
         self.full = False
-        if forget or isinstance(self.buffer, Traced):
+        held = getrefcount(self.buffer) > 2 and getattr(self.buffer, "base", 0) is None  # no view
+        if forget or held or isinstance(self.buffer, Traced):
             self.buffer = None
 
     def observe(self, g: Any, is_leaf: bool) -> Any:

@@ -66,10 +66,11 @@ class Tensor(ArrayInterface):
     True
     """
 
-    __slots__ = ("__weakref__", "_data", "_node")
+    __slots__ = ("__weakref__", "_data", "_frozen", "_node")
 
     _data: Any  # an array, or the NumPy scalar that NumPy returned for a 0-d result
     _node: Node | None  # how it was computed; None if it does not require a gradient
+    _frozen: Node | None  # the node of a leaf that required one before; unset for most Tensors
 
     # Set in methods.py.
     __array_ufunc__: Operation
@@ -165,8 +166,8 @@ class Tensor(ArrayInterface):
         """The gradient, an array of this Tensor's shape and dtype; None before `backward`.
 
         A Tensor after ``backward(create_graph=True)``. Leaves have one, and Tensors on which
-        `retain_grad` was called. The array is reused: after `zero_grad`, the next `backward`
-        writes to the same memory, so copy what you want to keep (``grad = None`` gives it up).
+        `retain_grad` was called. Parameters of an optimiser reuse the array: after `zero_grad`,
+        the next `backward` writes to it, so copy what you want to keep.
         """
         node = self._node
         if node is not None and node.rule is not None and not (node.sink and node.sink.retain):
@@ -192,7 +193,7 @@ class Tensor(ArrayInterface):
 
     @property
     def requires_grad(self) -> bool:
-        """Whether gradients flow to this Tensor. Can be set on a leaf."""
+        """Whether gradients flow to this Tensor. Can be set on a leaf; its ``grad`` is kept."""
         return self._node is not None
 
     @requires_grad.setter
@@ -204,14 +205,12 @@ class Tensor(ArrayInterface):
                     f"Only floating-point data can require a gradient, not {data.dtype}: "
                     f"write 1.0 in place of 1, or convert with astype(float)."
                 )
-            self._node = Node(None, (), (), data, data.shape)
-            self._node.sink = GradAccumulator(data.dtype)
+            self._node = getattr(self, "_frozen", None) or Node(None, (), (), data, data.shape)
+            self._node.ans, self._node.sink = data, self._node.sink or GradAccumulator(data.dtype)
         elif not wanted and self._node is not None:
             if not self.is_leaf:
-                raise GraphError(
-                    "requires_grad can be switched off on leaves only; take detach() of a result."
-                )
-            self._node = None
+                raise GraphError("requires_grad can be switched off on leaves: detach() results.")
+            self._frozen, self._node = self._node, None
 
     @property
     def is_leaf(self) -> bool:
@@ -304,9 +303,10 @@ class Tensor(ArrayInterface):
             walk(node, gradient, retain=retain_graph)
 
     def zero_grad(self) -> None:
-        """Empty ``grad`` (it reads None); its memory is kept for the next backward pass."""
-        if self._node is not None and self._node.sink is not None:
-            self._node.sink.clear()
+        """Empty ``grad``: it is None then. If nobody holds the array, the next pass reuses it."""
+        node = self._node or getattr(self, "_frozen", None)
+        if node is not None and node.sink is not None:
+            node.sink.clear()
 
     def retain_grad(self) -> None:
         """Keep the gradient of this intermediate result in ``grad`` at the next `backward`.

@@ -372,7 +372,7 @@ class Module:
         for p in self.parameters():
             if p.dtype.kind == "f" and p.dtype != dtype:
                 trained, p.requires_grad = p.requires_grad, False
-                p._data = p.data.astype(dtype)
+                p._data, p._frozen = p.data.astype(dtype), None
                 p.requires_grad = trained
         for module in self.modules():
             for name, array in module._buffers():

@@ -231,6 +231,8 @@ class Vector:
         for view in self.views:
             if view.p._node is not view.node:
                 view.bind()
+            if view.node is None:
+                view.p.zero_grad()  # a frozen parameter keeps its gradient elsewhere
             view.sink.full = False
             view.sink.buffer = view.grad
 
