@@ -7,6 +7,8 @@ counts is taken back: the first run draws and counts it.
 from __future__ import annotations
 
 import copy
+import keyword
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -128,7 +130,8 @@ class Twin:
         )
 
     def _input(self, name: str, array: np.ndarray) -> tuple[str, Symbol]:
-        word = "_".join(reversed(name.split(".")))
+        word = re.sub(r"\W", "_", "_".join(reversed(name.split("."))))
+        word = f"p_{word}" if word[0].isdigit() or keyword.iskeyword(word) else word
         while word in self._taken:
             word += "_"
         self._taken.add(word)
@@ -149,7 +152,9 @@ class Twin:
             If they remember something from call to call, which a program does not.
         """
         states = [generator.bit_generator.state for generator in self.generators]
-        holders = [*self.network.modules(), *(part for fn in others for part in parts_of(fn))]
+        modules = self.network.modules()
+        hooks = [entry[-1] for part in modules if part._hooks for entry in part._hooks.entries]
+        holders = [*modules, *(part for fn in (*others, *hooks) for part in parts_of(fn))]
         try:
             with watched(holders):
                 yield

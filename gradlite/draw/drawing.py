@@ -19,7 +19,8 @@ from gradlite.draw.folding import fold as folded
 from gradlite.draw.picture import Picture, PictureError
 from gradlite.draw.scene import Kind, scene
 from gradlite.errors import DtypeError
-from gradlite.nn.module import Module, _found
+from gradlite.nn.module import Module
+from gradlite.nn.parts import found
 from gradlite.scalar import Value
 from gradlite.scalar.nn import Module as Neurons
 from gradlite.scalar.ops import short
@@ -249,6 +250,6 @@ def called(module: Any, *data: Any) -> Any:
 def weights(module: Neurons, path: str = "") -> Iterator[tuple[str, Value]]:
     """Yield the Values among the attributes of neurons, and of modules of them, by name."""
     public = {name: part for name, part in vars(module).items() if not name.startswith("_")}
-    yield from _found(Value, public, path)
-    for name, part in _found(Neurons, public, path):
+    yield from found(Value, public, path)
+    for name, part in found(Neurons, public, path):
         yield from weights(part, name)

@@ -18,7 +18,14 @@ from gradlite.nn.activations import (
     Softplus,
     Tanh,
 )
-from gradlite.nn.containers import Residual, Sequential
+from gradlite.nn.containers import (
+    ModuleDict,
+    ModuleList,
+    ParameterDict,
+    ParameterList,
+    Residual,
+    Sequential,
+)
 from gradlite.nn.convolution import AvgPool2d, Conv1d, Conv2d, MaxPool2d
 from gradlite.nn.embedding import Bilinear, Embedding
 from gradlite.nn.layers import Dropout, Flatten, Identity, Linear
@@ -59,8 +66,12 @@ __all__ = [
     "LogSoftmax",
     "MaxPool2d",
     "Module",
+    "ModuleDict",
+    "ModuleList",
     "Neuron",
     "Parameter",
+    "ParameterDict",
+    "ParameterList",
     "ReLU",
     "Residual",
     "Sequential",

@@ -1,14 +1,18 @@
-"""Containers: modules that combine others."""
+"""Containers: modules that combine or hold others."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Self, overload
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar, Generic, Self, TypeVar, overload
 
 import numpy as np
 
 from gradlite.errors import ShapeError
-from gradlite.nn.module import Module
+from gradlite.nn.module import Module, Parameter
+from gradlite.nn.parts import check_name
+
+T = TypeVar("T")
+Pairs = Mapping[str, Any] | Iterable[tuple[str, Any]]
 
 
 def check_module(owner: str, module: Any) -> Module:
@@ -18,7 +22,7 @@ def check_module(owner: str, module: Any) -> Module:
     if isinstance(module, type):
         remedy = f"make one: {module.__name__}()"
     elif isinstance(module, (list, tuple)):
-        remedy = f"spread it: {owner}(*layers)"
+        remedy = "use extend()" if owner == "ModuleList" else f"spread it: {owner}(*layers)"
     elif callable(module):
         remedy = "use the module of that activation, nn.ReLU() say, or wrap it in a Module"
     else:
@@ -26,7 +30,113 @@ def check_module(owner: str, module: Any) -> Module:
     raise TypeError(f"{owner} consists of modules, not {module!r}: {remedy}.")
 
 
-class Sequential(Module):
+def as_parameter(value: Any) -> Parameter:
+    """Return a parameter as it is, and one of the values of anything else."""
+    return value if isinstance(value, Parameter) else Parameter(value)
+
+
+class _Holder(Module, Generic[T]):
+    """Holds parts of one kind as attributes, in order."""
+
+    _kind: ClassVar[Any] = Module
+
+    def _checked(self, part: Any) -> Any:
+        """Return a part; raise TypeError if it is not of the kind."""
+        return check_module(type(self).__name__, part)
+
+    def _own(self) -> dict[str, T]:
+        return {n: part for n, part in vars(self).items() if isinstance(part, self._kind)}
+
+    def _put(self, name: Any, part: Any) -> None:
+        check_name(self, name, self._kind)
+        setattr(self, name, self._checked(part))
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Raise NotImplementedError: the module that this is part of calls the parts."""
+        name = type(self).__name__
+        raise NotImplementedError(
+            f"{name} holds its parts, and does not say how they are applied: do so in the forward "
+            f"of the module it belongs to, or use Sequential."
+        )
+
+    def __len__(self) -> int:
+        return len(self._own())
+
+    def extra_repr(self) -> str:
+        """Return the shapes of parameters: those of modules are in the lines below."""
+        if self._kind is Module:
+            return ""
+        return ", ".join(f"{name}: {p.shape} {p.dtype}" for name, p in self._parts(Parameter))
+
+
+class _Series(_Holder[T]):
+    """Parts in a row, numbered from 0."""
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self._own().values())
+
+    def __reversed__(self) -> Iterator[T]:
+        return reversed(self._own().values())
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> Self: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            return self._part(dict(list(self._own().items())[index]))
+        return list(self)[index]
+
+    def _part(self, parts: dict[str, T]) -> Any:
+        """Return a series of some of the parts."""
+        return type(self)(parts.values())
+
+    def __setitem__(self, index: int, part: Any) -> None:
+        setattr(self, list(self._own())[index], self._checked(part))
+
+    def __delitem__(self, index: int | slice) -> None:
+        parts = list(self)
+        del parts[index]
+        self._renumber(parts)
+
+    def append(self, part: Any) -> Self:
+        """Add a part at the end."""
+        number = len(self)
+        while hasattr(self, str(number)):  # in a slice, which keeps the names of its modules
+            number += 1
+        self._put(str(number), part)
+        return self
+
+    def extend(self, parts: Iterable[Any]) -> Self:
+        """Add parts at the end."""
+        for part in list(parts):
+            self.append(part)
+        return self
+
+    def insert(self, index: int, part: Any) -> Self:
+        """Insert a part in front of the one at `index`; those behind get new numbers."""
+        parts = list(self)
+        parts.insert(index, self._checked(part))
+        self._renumber(parts)
+        return self
+
+    def pop(self, index: int = -1) -> T:
+        """Remove a part and return it; those behind get new numbers."""
+        part = self[index]
+        del self[index]
+        return part
+
+    def __iadd__(self, parts: Iterable[Any]) -> Self:
+        return self.extend(parts)
+
+    def _renumber(self, parts: Iterable[T]) -> None:
+        for name in self._own():
+            delattr(self, name)
+        for i, part in enumerate(parts):
+            setattr(self, str(i), part)
+
+
+class Sequential(_Series[Module]):
     """Modules applied one after the other.
 
     Parameters
@@ -37,7 +147,8 @@ class Sequential(Module):
     Notes
     -----
     As in PyTorch, all modules that are attributes are applied, in the order in which they were
-    assigned, and a named module can be accessed as an attribute.
+    assigned, and a named module can be accessed as an attribute. A slice has the modules
+    themselves, under their names; after `insert`, `pop` and ``del`` all are numbered again.
 
     Examples
     --------
@@ -57,10 +168,10 @@ class Sequential(Module):
     def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
         if len(modules) == 1 and isinstance(modules[0], Mapping):
             for name, module in modules[0].items():
-                self._add(name, module)
+                self._put(name, module)
         else:
             for i, part in enumerate(modules):
-                self._add(str(i), part)
+                self._put(str(i), part)
 
     def forward(self, x: Any) -> Any:
         """Apply all modules in order."""
@@ -69,37 +180,157 @@ class Sequential(Module):
                 x = module(x)
         return x
 
-    def append(self, module: Any) -> Self:
-        """Add a module at the end."""
-        self._add(str(len(self)), module)
-        return self
+    def _part(self, parts: dict[str, Module]) -> Sequential:
+        return Sequential(parts)
 
-    def _add(self, name: str, module: Any) -> None:
-        module = check_module(type(self).__name__, module)
-        if not isinstance(name, str) or not name or "." in name or hasattr(self, name):
-            raise ValueError(
-                f"{type(self).__name__}: {name!r} is not a valid name for a module. Use a string "
-                f"without dots that is not the name of another attribute."
-            )
-        setattr(self, name, module)
 
-    def _chain(self) -> list[Module]:
-        return [part for part in vars(self).values() if isinstance(part, Module)]
+class ModuleList(_Series[Module]):
+    """A list of modules, for a `forward` that applies them in its own way.
 
-    def __len__(self) -> int:
-        return len(self._chain())
+    Parameters
+    ----------
+    modules : iterable of Module, optional
+        Their names are "0", "1", ...
 
-    def __iter__(self) -> Iterator[Module]:
-        return iter(self._chain())
+    Notes
+    -----
+    A plain list of modules is found as well, under the same names; this one is checked, and prints
+    as part of the tree.
 
-    @overload
-    def __getitem__(self, index: int) -> Module: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequential: ...
-    def __getitem__(self, index: int | slice) -> Module | Sequential:
-        if isinstance(index, slice):
-            return Sequential(*self._chain()[index])
-        return self._chain()[index]
+    Examples
+    --------
+    >>> from gradlite.nn import Linear
+    >>> layers = ModuleList([Linear(4, 4), Linear(4, 2)])
+    >>> layers.append(Linear(2, 1))
+    ModuleList (33 parameters)
+      0: Linear(4, 4) (20)
+      1: Linear(4, 2) (10)
+      2: Linear(2, 1) (3)
+    >>> layers[-1]
+    Linear(2, 1) (3 parameters)
+    """
+
+    def __init__(self, modules: Iterable[Module] = ()) -> None:
+        self.extend(modules)
+
+
+class ParameterList(_Series[Parameter]):
+    """A list of parameters.
+
+    Parameters
+    ----------
+    values : iterable of Parameter or array_like, optional
+        Their names are "0", "1", ... Of arrays and Tensors parameters are made, also when they
+        are assigned or appended later.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> weights = ParameterList([np.zeros((2, 3)), np.ones(3)])
+    >>> weights
+    ParameterList(0: (2, 3) float64, 1: (3,) float64) (9 parameters)
+    >>> weights[1].requires_grad
+    True
+    """
+
+    _kind = Parameter
+
+    def __init__(self, values: Iterable[Any] = ()) -> None:
+        self.extend(values)
+
+    def _checked(self, part: Any) -> Any:
+        return as_parameter(part)
+
+
+class _Names(_Holder[T]):
+    """Parts by name."""
+
+    def __init__(self, parts: Pairs = ()) -> None:
+        self.update(parts)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._own())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._own()
+
+    def __getitem__(self, name: str) -> T:
+        return self._own()[name]
+
+    def __setitem__(self, name: str, part: Any) -> None:
+        self._put(name, part)
+
+    def __delitem__(self, name: str) -> None:
+        self[name]  # raises KeyError for other attributes
+        delattr(self, name)
+
+    def keys(self) -> list[str]:
+        """Return the names, in order."""
+        return list(self._own())
+
+    def values(self) -> list[T]:
+        """Return the parts, in order."""
+        return list(self._own().values())
+
+    def items(self) -> list[tuple[str, T]]:
+        """Return names and parts, in order."""
+        return list(self._own().items())
+
+    def update(self, parts: Pairs) -> None:
+        """Add parts, or replace those of the same name, from a dict or from pairs."""
+        for name, part in dict(parts).items():
+            self[name] = part
+
+    def pop(self, name: str) -> T:
+        """Remove a part and return it."""
+        part = self[name]
+        del self[name]
+        return part
+
+    def clear(self) -> None:
+        """Remove all parts."""
+        for name in self._own():
+            delattr(self, name)
+
+
+class ModuleDict(_Names[Module]):
+    """Modules by name, for a `forward` that chooses among them.
+
+    Parameters
+    ----------
+    modules : mapping of str to Module, or iterable of pairs, optional
+        A name has no dot, and is not that of a method: "pop" is refused, as in PyTorch.
+
+    Examples
+    --------
+    >>> from gradlite.nn import ReLU, Tanh
+    >>> choices = ModuleDict({"relu": ReLU(), "tanh": Tanh()})
+    >>> choices["tanh"], list(choices)
+    (Tanh(), ['relu', 'tanh'])
+    """
+
+
+class ParameterDict(_Names[Parameter]):
+    """Parameters by name.
+
+    Parameters
+    ----------
+    values : mapping of str to Parameter or array_like, or iterable of pairs, optional
+        Of arrays and Tensors parameters are made, also when they are assigned later. A name has no
+        dot, and is not that of a method.
+
+    Examples
+    --------
+    >>> weights = ParameterDict({"slope": 2.0})
+    >>> weights["offset"] = 1.0
+    >>> [name for name, _ in weights.named_parameters()]
+    ['slope', 'offset']
+    """
+
+    _kind = Parameter
+
+    def _checked(self, part: Any) -> Any:
+        return as_parameter(part)
 
 
 class Residual(Module):

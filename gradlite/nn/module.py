@@ -7,129 +7,23 @@ PyTorch's names for them: ``"layers.0.weight"``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import Any, Self, TypeAlias, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
-from gradlite.autodiff.modes import current_mode
 from gradlite.autodiff.operands import as_plain
-from gradlite.autodiff.tensor import Tensor
-from gradlite.autodiff.writes import mark_written
-from gradlite.compiler.tracing import Inspector
-from gradlite.errors import CompileError, DtypeError, GraphError, StateError, compare_names
+from gradlite.errors import DtypeError
+from gradlite.nn.hooks import BACKWARD, FORWARD, PRE, Hooks, RemovableHandle, register
+from gradlite.nn.modes import EVAL_MODE, Rng, eval_mode, generator, random_draws
+from gradlite.nn.parameter import Parameter, check_replacement, short_type
+from gradlite.nn.parts import Named, check_name, children_first, found, join, once, writable
+from gradlite.nn.state import load
+
+__all__ = ["Module", "Parameter", "Rng", "eval_mode", "generator", "random_draws"]
 
 T = TypeVar("T")
-Named = tuple[str, T]
-Rng: TypeAlias = "np.random.Generator | None"  # a string: NumPy loads its generators on first use
-
-DRAWS: ContextVar[Rng] = ContextVar("gradlite_draws", default=None)
-EVAL_MODE: ContextVar[bool] = ContextVar("gradlite_eval_mode", default=False)
-
-
-def generator(rng: Rng) -> np.random.Generator:
-    """Return what a layer draws from: its own `rng`, that of `random_draws`, or a new one."""
-    if rng is None:
-        rng = DRAWS.get()
-        if rng is None and isinstance(current_mode().inspector, Inspector):
-            raise CompileError.here("A layer that draws is created in each call: do so before it.")
-    return np.random.default_rng(rng)
-
-
-@contextmanager
-def random_draws(rng: np.random.Generator) -> Iterator[None]:
-    """Make layers constructed inside the block draw from `rng`, unless they have their own.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from gradlite.nn.layers import Linear
-    >>> with random_draws(np.random.default_rng(0)):
-    ...     net = Linear(3, 2)
-    >>> bool(np.all(net.weight.data == Linear(3, 2, rng=np.random.default_rng(0)).weight.data))
-    True
-    """
-    token = DRAWS.set(rng)
-    try:
-        yield
-    finally:
-        DRAWS.reset(token)
-
-
-class eval_mode:
-    """Run every module in eval mode inside the block, in the current context only.
-
-    No module is written to, so a thread that is training one is not affected. With False, modules
-    are in the mode that `train` and `eval` set, even within an outer `eval_mode`.
-
-    Examples
-    --------
-    >>> net = Module()
-    >>> with eval_mode():
-    ...     net.training
-    False
-    >>> net.training
-    True
-    """
-
-    __slots__ = ("mode", "token")
-
-    def __init__(self, mode: bool = True) -> None:
-        self.mode = mode
-
-    def __enter__(self) -> None:
-        self.token = EVAL_MODE.set(self.mode)
-
-    def __exit__(self, *exc: object) -> None:
-        EVAL_MODE.reset(self.token)
-
-
-class Parameter(Tensor):
-    """A Tensor that a module trains.
-
-    Parameters
-    ----------
-    data : array_like or Tensor
-        The initial values. Of a Tensor the data is copied; the parameter is a new leaf.
-    requires_grad : bool, default True
-        Whether the parameter is trained; it is saved with the module in either case.
-    dtype : dtype, optional
-        The type of the data; by default that of `data`.
-    copy : bool, default True
-        False shares memory with `data`.
-
-    Raises
-    ------
-    GraphError
-        If `data` is the result of a recorded operation.
-    DtypeError
-        If `data` does not consist of numbers, or a gradient is asked of integers.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from gradlite.nn.module import Parameter
-    >>> Parameter(np.zeros(2, np.float32))
-    Tensor([0., 0.], shape=(2,), dtype=float32, requires_grad=True)
-    """
-
-    __slots__ = ()
-
-    def __init__(
-        self, data: Any, requires_grad: bool = True, dtype: Any = None, copy: bool = True
-    ) -> None:
-        if isinstance(data, Tensor) and data.is_leaf:
-            data._stay_on_tape("Parameter()")
-            data = data.data
-        super().__init__(data, requires_grad, dtype, copy)
-        if not self.is_leaf:
-            raise GraphError(
-                "A Parameter is a leaf, but this data is the result of a recorded operation, whose "
-                "inputs would not be trained. Pass data.detach() to start from its values, or "
-                "compute it in forward() each time."
-            )
 
 
 class Module:
@@ -157,6 +51,8 @@ class Module:
     """
 
     _buffer_names: tuple[str, ...] = ()
+    _transient_names: tuple[str, ...] = ()  # of buffers that are not saved
+    _hooks: Hooks | None = None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Create the module; raise TypeError for data in place of settings, and other misuse."""
@@ -171,6 +67,12 @@ class Module:
                 f"{name}() takes no arguments. Data is for the call: layer = {name}(); layer(x)."
             )
         return super().__new__(cls)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; raise TypeError for numbers in place of a parameter."""
+        if isinstance(self.__dict__.get(name), Parameter):
+            check_replacement(self, name, value)
+        super().__setattr__(name, value)
 
     @property
     def training(self) -> bool:
@@ -193,19 +95,64 @@ class Module:
         )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Compute the output: call `forward`."""
-        return self.forward(*args, **kwargs)
+        """Compute the output: call `forward`, and the hooks if there are any."""
+        if self._hooks is None:
+            return self.forward(*args, **kwargs)
+        return self._hooks.call(self, args, kwargs)
+
+    def register_forward_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call ``hook(module, args)`` before `forward`, and return a handle to ``remove()`` it.
+
+        `args` is the tuple of positional arguments. What the hook returns, unless None, takes
+        their place: a tuple, or one argument.
+        """
+        return register(self, PRE, hook)
+
+    def register_forward_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call ``hook(module, args, output)`` after `forward`, and return a handle to remove it.
+
+        What the hook returns, unless None, takes the output's place.
+
+        Examples
+        --------
+        >>> from gradlite import nn
+        >>> net = nn.Sequential(nn.Identity(), nn.ReLU())
+        >>> with net[1].register_forward_hook(lambda module, args, output: print(args, output)):
+        ...     y = net(-2.0)  # it is removed at the end of the block, or by handle.remove()
+        (-2.0,) 0.0
+        """
+        return register(self, FORWARD, hook)
+
+    def register_full_backward_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call ``hook(module, grad_input, grad_output)`` in ``backward()``.
+
+        Parameters
+        ----------
+        hook : callable
+            Takes the module and two tuples: the gradients with respect to the positional arguments
+            (what this call of the module contributes) and to the outputs; None where none flows.
+            Do not change them in place. What it returns, unless None, takes the place of
+            `grad_input`.
+
+        Returns
+        -------
+        RemovableHandle
+            Its ``remove()`` removes the hook from later calls, as does the end of a with block.
+        """
+        return register(self, BACKWARD, hook)
 
     # -- what it consists of ----------------------------------------------------------------
 
     def _parts(self, kind: type[T]) -> Iterator[Named[T]]:
         """Yield the parameters or the modules that are attributes, with their names."""
-        return _found(kind, vars(self))
+        return found(kind, vars(self))
 
     def _buffers(self) -> Iterator[Named[np.ndarray]]:
         """Yield the buffers of this module, without those of its parts."""
         for name in self._buffer_names:
-            array = vars(self)[name]
+            array = vars(self).get(name)
+            if array is None:
+                continue
             if not isinstance(array, np.ndarray):  # arithmetic turns 0-d arrays into NumPy scalars
                 array = vars(self)[name] = np.asarray(array)
             yield name, array
@@ -216,11 +163,11 @@ class Module:
         above = (*above, self)
         for name, child in self._parts(Module):
             if child not in above:  # a module may refer to the one it is part of
-                yield from child._tree(_join(prefix, name), above)
+                yield from child._tree(join(prefix, name), above)
 
     def named_modules(self, prefix: str = "") -> list[Named[Module]]:
         """Return this module and all modules in it, with their names; each is listed once."""
-        return _once(self._tree(prefix))
+        return once(self._tree(prefix))
 
     def modules(self) -> list[Module]:
         """Return this module and all modules in it, each once."""
@@ -228,7 +175,7 @@ class Module:
 
     def named_children(self) -> list[Named[Module]]:
         """Return the modules that are attributes of this one, with their names."""
-        return _once(self._parts(Module))
+        return once(self._parts(Module))
 
     def children(self) -> list[Module]:
         """Return the modules that are attributes of this one."""
@@ -236,34 +183,102 @@ class Module:
 
     def named_parameters(self, prefix: str = "") -> list[Named[Parameter]]:
         """Return all parameters with their names; a shared parameter is listed once."""
-        return _once(
-            (_join(path, name), p)
-            for path, module in self.named_modules(prefix)
-            for name, p in module._parts(Parameter)
-        )
+        return once(self._all_parameters(prefix))
+
+    def _all_parameters(self, prefix: str = "") -> Iterator[Named[Parameter]]:
+        """Yield all parameters, each under every name that it has."""
+        for path, module in self._tree(prefix):
+            for name, p in module._parts(Parameter):
+                yield join(path, name), p
 
     def parameters(self) -> list[Parameter]:
         """Return all parameters, each once: those of a module come before those of its parts."""
         return [p for _, p in self.named_parameters()]
 
-    def register_buffer(self, name: str, array: Any) -> None:
+    def get_submodule(self, target: str) -> Module:
+        """Return the module of a dotted name, ``"layers.0"``; raise AttributeError if none has it.
+
+        The empty name is that of this module.
+        """
+        return self._at(target, dict(self._tree()))
+
+    def get_parameter(self, target: str) -> Parameter:
+        """Return the parameter of a dotted name; raise AttributeError if none has it."""
+        return self._at(target, dict(self._all_parameters()))
+
+    def _at(self, target: str, named: dict[str, T]) -> T:
+        if target not in named:
+            near = get_close_matches(target, named, 1)
+            raise AttributeError(
+                f"{type(self).__name__} has no {target!r}"
+                + (f": did you mean {near[0]!r}?" if near else ".")
+            )
+        return named[target]
+
+    # -- adding to it -------------------------------------------------------------------------
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        """Add a module as the attribute `name`, which may be one that is no word: ``"0"``, say.
+
+        Raises
+        ------
+        TypeError
+            If it is not a Module.
+        ValueError
+            If the name has a dot, is empty, or is that of another attribute.
+        """
+        if module is not None and not isinstance(module, Module):
+            raise TypeError(f"{type(self).__name__}.{name} is to be a Module, not {module!r}.")
+        check_name(self, name, Module)
+        setattr(self, name, module)
+
+    register_module = add_module
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """Add a parameter as the attribute `name`; raise as `add_module` does."""
+        if param is not None and not isinstance(param, Parameter):
+            raise TypeError(
+                f"{type(self).__name__}.{name} is to be a Parameter, not {short_type(param)}: "
+                f"write nn.Parameter(...)."
+            )
+        check_name(self, name, Parameter)
+        setattr(self, name, param)
+
+    def register_buffer(self, name: str, array: Any, persistent: bool = True) -> None:
         """Add an array that belongs to the state but is not trained, such as running statistics.
 
-        It becomes the attribute `name`; change it in place. A read-only array is copied.
+        Parameters
+        ----------
+        name : str
+            It becomes this attribute; change it in place.
+        array : array_like or None
+            The array, copied if it is read-only; with None there is none yet, and it joins the
+            state when one is assigned.
+        persistent : bool, default True
+            False leaves it out of `state_dict`: for what the module can compute again.
+
+        Raises
+        ------
+        ValueError
+            If the name has a dot, is empty, or is that of another attribute.
         """
-        self._buffer_names = (*self._buffer_names, name)
-        setattr(self, name, np.require(as_plain(array, "A buffer of"), None, ["W", "E"]))
+        if name not in self._buffer_names:
+            check_name(self, name, type(None))
+            self._buffer_names = (*self._buffer_names, name)
+        others = tuple(x for x in self._transient_names if x != name)
+        self._transient_names = others if persistent else (*others, name)
+        setattr(self, name, None if array is None else writable(as_plain(array, "A buffer of")))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         for name in self._buffer_names:  # they are read-only in a memory-mapped pickle
             if isinstance(state[name], np.ndarray):
-                setattr(self, name, np.require(state[name], None, ["W", "E"]))
+                setattr(self, name, writable(state[name]))
 
     def named_buffers(self, prefix: str = "") -> list[Named[np.ndarray]]:
         """Return all buffers with their names."""
-        return _once(
-            (_join(path, name), array)
+        return once(
+            (join(path, name), array)
             for path, module in self.named_modules(prefix)
             for name, array in module._buffers()
         )
@@ -282,13 +297,19 @@ class Module:
         state = {}
         for path, module in self._tree():
             for name, p in module._parts(Parameter):
-                state[_join(path, name)] = p.data
+                state[join(path, name)] = p.data
             for name, array in module._buffers():
-                state[_join(path, name)] = array
+                if name not in module._transient_names:
+                    state[join(path, name)] = array
         return state
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Return copies of all parameters and buffers, by name."""
+        """Return copies of all parameters and buffers, by name.
+
+        Later steps leave them as they are, and writing to them changes nothing here: PyTorch's
+        are views. To change the module, write to ``p.data``, or use `load_state_dict`. Buffers
+        registered with ``persistent=False`` are left out.
+        """
         return {name: array.copy() for name, array in self._state().items()}
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
@@ -309,55 +330,54 @@ class Module:
             If names are missing or unexpected, or shapes differ. One message lists all of it, and
             nothing is changed.
         """
-        own = self._state()
-        given = {name: _plain(name, value) for name, value in state.items()}
-        shared = [name for name in own if name in given]
-        problems = list(compare_names(list(own), list(given))) if strict else []
-        for name in shared:
-            if given[name].shape != own[name].shape:
-                problems.append(
-                    f"{name} has shape {given[name].shape} there and {own[name].shape} here"
-                )
-            elif given[name].dtype.kind not in "fiub":
-                problems.append(f"{name} holds {given[name].dtype} data there, not numbers")
-            elif not own[name].flags.writeable:
-                problems.append(f"{name} is read-only here (mmap_mode='c' makes it writable)")
-        if problems:
-            raise StateError(
-                f"This state does not fit {type(self).__name__}: {'; '.join(problems)}. "
-                f"Nothing was loaded."
-                + (" strict=False loads the names that both have." if strict else "")
-            )
-        for name in shared:
-            np.copyto(own[name], given[name], casting="unsafe")
-            mark_written(own[name])
+        load(self._state(), state, strict, type(self).__name__)
 
     # -- changing all of it -------------------------------------------------------------------
 
     def train(self, mode: bool = True) -> Self:
         """Set this module and all modules in it to training mode, or with False to eval mode."""
-        for module in self.modules():
-            module.training = mode
+        self._set_mode(mode, set())
         return self
+
+    def _set_mode(self, mode: bool, seen: set[int]) -> None:
+        seen.add(id(self))
+        self.training = mode
+        for child in self.children():
+            if id(child) in seen:  # shared, or the one that this is part of
+                continue
+            if type(child).train is Module.train and "train" not in vars(child):
+                child._set_mode(mode, seen)
+            else:  # it decides for all that is in it
+                seen.add(id(child))
+                child.train(mode)
 
     def eval(self) -> Self:
         """Set this module and all modules in it to eval mode: ``train(False)``."""
         return self.train(False)
 
-    def zero_grad(self) -> None:
-        """Empty the gradients of all parameters."""
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Empty the gradients of all parameters, or with False fill those that exist with 0."""
         for p in self.parameters():
-            p.zero_grad()
+            if set_to_none:
+                p.zero_grad()
+            elif p.grad is not None:
+                p.grad = np.zeros(p.shape, p.dtype)
 
     def requires_grad_(self, wanted: bool = True) -> Self:
-        """Make all parameters trainable, or with False freeze them."""
+        """Make all parameters trainable, or with False freeze them.
+
+        A frozen parameter's ``grad`` is None; made trainable again, it has the one it had.
+        """
         for p in self.parameters():
             p.requires_grad = wanted
         return self
 
     def apply(self, fn: Callable[[Module], Any]) -> Self:
-        """Call `fn` with this module and all modules in it, each once."""
-        for module in self.modules():
+        """Call `fn` with all modules in this one and then with itself, each once.
+
+        As in PyTorch, the parts of a module come before it.
+        """
+        for module in children_first(self, set()):
             fn(module)
         return self
 
@@ -380,6 +400,28 @@ class Module:
                     setattr(module, name, array.astype(dtype))
         return self
 
+    def to(self, dtype: Any) -> Self:
+        """Convert to a dtype, as `astype` does; there are no devices."""
+        try:
+            dtype = np.dtype(dtype)
+        except TypeError:
+            raise TypeError(
+                f"to() takes a dtype, not {dtype!r}. There is one device, the CPU: leave it out."
+            ) from None
+        return self.astype(dtype)
+
+    def double(self) -> Self:
+        """Convert to float64, as `astype` does."""
+        return self.astype(np.float64)
+
+    def float(self) -> Self:
+        """Convert to float32, as `astype` does."""
+        return self.astype(np.float32)
+
+    def half(self) -> Self:
+        """Convert to float16, as `astype` does."""
+        return self.astype(np.float16)
+
     # -- how it looks -------------------------------------------------------------------------
 
     def extra_repr(self) -> str:
@@ -391,66 +433,13 @@ class Module:
         name, text = type(self).__name__, self.extra_repr()
         return f"{name}({text})" if text or not self.children() else name
 
-    def _lines(self, above: tuple[Module, ...] = ()) -> Iterator[tuple[str, int]]:
-        """Yield the lines of the tree, each with its number of parameters."""
-        yield self._title(), sum(p.size for _, p in self.named_parameters())
-        above = (*above, self)
-        for name, child in self._parts(Module):
-            if child not in above:
-                for i, (text, count) in enumerate(child._lines(above)):
-                    yield f"  {text}" if i else f"  {name}: {text}", count
-
     def __repr__(self) -> str:
-        (title, total), *rest = self._lines()
-        lines = [f"{title} ({total:,} parameters)" if total else title]
-        lines += [f"{text} ({count:,})" if count else text for text, count in rest]
-        return "\n".join(lines)
+        from gradlite.nn.outline import text
 
-    def _outline(
-        self, name: str = "", above: tuple[Module, ...] = ()
-    ) -> tuple[str, str, list[Any]]:
-        """Return the title, the number of parameters, and the same for every parameter and part."""
-        above = (*above, self)
-        count = sum(p.size for _, p in self.named_parameters())
-        inside: list[Any] = [
-            (name, f"{p.shape} {p.dtype}" + ("" if p.requires_grad else ", frozen"), [])
-            for name, p in self._parts(Parameter)
-        ]
-        for part, child in self._parts(Module):
-            if child not in above:
-                inside.append(child._outline(part, above))
-        title = f"{name}: {self._title()}" if name else self._title()
-        return title, f"{count:,} parameters" if count else "", inside
+        return text(self)
 
     def _repr_html_(self) -> str:
         from gradlite.autodiff.notebook import tree_html
+        from gradlite.nn.outline import tree
 
-        return tree_html(self._outline())
-
-
-def _found(kind: type[T], holder: Any, path: str = "") -> Iterator[Named[T]]:
-    """Yield the objects of a type in a dict, list or tuple, nested ones too, with their names."""
-    for key, part in holder.items() if isinstance(holder, dict) else enumerate(holder):
-        if isinstance(part, kind):
-            yield _join(path, key), part
-        elif isinstance(part, (list, tuple, dict)):
-            yield from _found(kind, part, _join(path, key))
-
-
-def _join(path: str, name: Any) -> str:
-    return f"{path}.{name}" if path else str(name)
-
-
-def _once(named: Iterable[Named[T]]) -> list[Named[T]]:
-    """Return each object once, under the first of its names."""
-    first: dict[int, Named[T]] = {}
-    for name, part in named:
-        first.setdefault(id(part), (name, part))
-    return list(first.values())
-
-
-def _plain(name: str, value: Any) -> np.ndarray:
-    if isinstance(value, Tensor):
-        value._stay_on_tape("load_state_dict()")
-        return value.data
-    return np.asarray(as_plain(value, f"{name} of the state is"))
+        return tree_html(tree(self))

@@ -55,7 +55,7 @@ def is_known(module: Module) -> bool:
 
 def _is_known_part(part: Module) -> bool:
     kind = type(part)
-    if kind.__call__ is not Module.__call__ or "forward" in vars(part):
+    if kind.__call__ is not Module.__call__ or "forward" in vars(part) or part._hooks is not None:
         return False
     if is_own(kind):
         return all(is_plain(x) for x in vars(part).values() if callable(x) and not _is_held(x))

@@ -82,6 +82,89 @@ def test_buffers_are_in_the_state_and_not_trained() -> None:
     assert net.layers[0].count == 3
 
 
+def test_a_buffer_may_be_none_at_first() -> None:
+    net = Scale()
+    net.register_buffer("mean", None)
+    assert net.mean is None
+    assert list(net.state_dict()) == ["factor", "count"]
+    net.mean = np.ones(2)
+    assert list(net.astype(np.float32).state_dict()) == ["factor", "count", "mean"]
+    assert net.mean.dtype == np.float32
+
+
+def test_a_buffer_may_be_left_out_of_the_state() -> None:
+    net = Sequential(Scale())
+    net[0].register_buffer("table", np.ones(2), persistent=False)
+    assert [name for name, _ in net.named_buffers()] == ["0.count", "0.table"]
+    assert list(net.state_dict()) == ["0.factor", "0.count"]
+    net.load_state_dict(net.state_dict())
+    net[0].register_buffer("table", np.zeros(2))
+    assert list(net.state_dict()) == ["0.factor", "0.count", "0.table"]
+    assert len(net.buffers()) == 2
+    for name in ("factor", "forward", "a.b", ""):
+        with pytest.raises(ValueError, match="not a valid name"):
+            net[0].register_buffer(name, np.ones(2))
+
+
+def test_parts_are_added_by_name() -> None:
+    net = Module()
+    relu, p = ReLU(), Parameter([1.0])
+    net.add_module("0", relu)
+    net.register_parameter("w", p)
+    net.register_module("inner", Sequential(Linear(2, 1)))
+    net.register_parameter("bias", None)
+    assert [name for name, _ in net.named_children()] == ["0", "inner"]
+    assert net.bias is None
+    assert net.w is p
+    net.register_parameter("bias", Parameter([2.0]))
+    net.add_module("0", Dropout())  # replaces it
+    assert list(net.state_dict()) == ["w", "bias", "inner.0.weight", "inner.0.bias"]
+    for name in ("w", "forward", "training", "a.b", "", 3):
+        with pytest.raises(ValueError, match="not a valid name"):
+            net.add_module(name, relu)
+    with pytest.raises(TypeError, match=r"Module\.x is to be a Module"):
+        net.add_module("x", np.ones(2))
+    with pytest.raises(TypeError, match=r"nn\.Parameter"):
+        net.register_parameter("x", np.ones(2))
+
+
+def test_parts_are_found_by_name() -> None:
+    net = Deep()
+    assert net.get_submodule("") is net
+    assert net.get_submodule("by_name.left.0") is net.by_name["left"][0]
+    assert net.get_submodule("tied") is net.layers[0]
+    assert net.get_parameter("tied.factor") is net.layers[0].factor
+    assert net.get_parameter("by_name.left.1.0") is net.by_name["left"][1][0]
+    with pytest.raises(AttributeError, match=r"has no 'layer\.0': did you mean 'layers\.0'"):
+        net.get_submodule("layer.0")
+    with pytest.raises(AttributeError, match="has no 'xyz'"):
+        net.get_parameter("xyz")
+
+
+@pytest.mark.parametrize("value", [np.ones(2), 1.0, [1.0, 2.0], gl.Tensor([1.0, 2.0])])
+def test_numbers_do_not_take_the_place_of_a_parameter(value: Any) -> None:
+    net = Scale()
+    with pytest.raises(TypeError, match=r"Scale\.factor is a Parameter.*factor\.data = "):
+        net.factor = value
+    assert list(net.state_dict()) == ["factor", "count"]
+
+
+def test_what_may_take_the_place_of_a_parameter() -> None:
+    net = Scale()
+    w = gl.Tensor([1.0, 2.0], requires_grad=True)
+    with gl.no_grad():
+        net.factor -= 1.0
+    np.testing.assert_array_equal(net.factor.data, [0.0, 1.0])
+    for value in (Parameter([1.0]), ReLU(), None):
+        net.factor = Parameter([3.0])
+        net.factor = value
+        assert net.factor is value
+    net.factor = Parameter([3.0])
+    net.factor = 2 * w  # computed: gradients reach w
+    net(np.ones(2)).sum().backward()
+    np.testing.assert_array_equal(w.grad, [2.0, 2.0])
+
+
 # -- saving and loading -------------------------------------------------------------------------
 
 
@@ -251,10 +334,85 @@ def test_frozen_parameters_get_no_gradient() -> None:
     assert all(p.requires_grad for p in net.parameters())
 
 
-def test_apply_visits_each_module_once() -> None:
+def test_apply_visits_each_module_once_and_parts_first() -> None:
     net, seen = Deep(), []
+    net.layers[0].owner = net
     assert net.apply(seen.append) is net
-    assert seen == net.modules()
+    assert seen == [*net.children(), net]
+    seen.clear()
+    outer = Sequential(Sequential(ReLU(), ReLU()))
+    outer.apply(seen.append)
+    assert seen == [outer[0][0], outer[0][1], outer[0], outer]  # type: ignore[index]
+
+
+class Fixed(Sequential):
+    """Stays in eval mode, with all that is in it."""
+
+    def train(self, mode: bool = True) -> Any:
+        return super().train(False)
+
+
+def test_the_train_of_a_part_is_called() -> None:
+    net = Sequential(Dropout(), Fixed(Dropout(), Sequential(Dropout())), Sequential(Dropout()))
+    net[0].owner = net
+    net.eval()
+    assert net.train() is net
+    modes = {name: module.training for name, module in net.named_modules()}
+    assert [name for name, mode in modes.items() if not mode] == ["1", "1.0", "1.1", "1.1.0"]
+    net.layer = Dropout()
+    net.layer.train = lambda mode=True: None
+    assert net.eval().layer.training
+
+
+def test_zero_grad_may_fill_with_zeros() -> None:
+    net = Sequential(Linear(2, 1), Linear(1, 1))
+    net[0](np.ones((1, 2), np.float32)).sum().backward()
+    net.zero_grad(set_to_none=False)
+    grads = [p.grad for p in net.parameters()]
+    assert [g is None for g in grads] == [False, False, True, True]
+    np.testing.assert_array_equal(grads[0], np.zeros((1, 2)))
+    net.zero_grad(set_to_none=True)
+    assert [p.grad for p in net.parameters()] == [None] * 4
+
+
+def test_a_gradient_that_was_kept_stays() -> None:
+    layer, x = Linear(2, 1), np.ones((1, 2), np.float32)
+    layer(x).sum().backward()
+    kept = layer.weight.grad
+    layer.zero_grad()
+    layer(3 * x).sum().backward()
+    np.testing.assert_array_equal(kept, [[1, 1]])
+    np.testing.assert_array_equal(layer.weight.grad, [[3, 3]])
+
+
+def test_freezing_and_back_keeps_the_gradient() -> None:
+    layer = Linear(2, 1)
+    layer(np.ones((1, 2), np.float32)).sum().backward()
+    layer.requires_grad_(False)
+    assert layer.weight.grad is None
+    layer.requires_grad_()
+    np.testing.assert_array_equal(layer.weight.grad, [[1, 1]])
+
+
+def test_conversions_by_name() -> None:
+    net = Sequential(Scale())
+    for convert, name in (
+        (net.float, "float32"),
+        (net.half, "float16"),
+        (net.double, "float64"),
+        (lambda: net.to(np.float32), "float32"),
+        (lambda: net.to("float16"), "float16"),
+    ):
+        assert convert() is net
+        assert net.state_dict()["0.factor"].dtype == name
+        assert net.state_dict()["0.count"].dtype.kind == "i"
+    net.double()[0](np.ones(2)).sum().backward()
+    assert net.float().parameters()[0].grad is None
+    for device in ("cuda", "cpu"):
+        with pytest.raises(TypeError, match=f"'{device}'. There is one device"):
+            net.to(device)
+    with pytest.raises(DtypeError, match="int32"):
+        net.to(np.int32)
 
 
 def test_astype_converts_floating_parameters_and_buffers() -> None:
