@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from gradlite.autodiff.rules import class_losses
 from gradlite.autodiff.rules import losses as rules
 from gradlite.errors import ShapeError
 from gradlite.nn.reduction import array_of, class_weights, floating, pos_weights, reduction_args
@@ -32,19 +33,20 @@ def cross_entropy(
     reduction: str = "mean",
     *,
     weight: Any = None,
+    ignore_index: int | None = None,
     label_smoothing: float = 0.0,
     sample_weight: Any = None,
 ) -> Any:
     """Compute the cross-entropy between the softmax of `logits` and a target distribution.
 
-    ``-sum(target * weight * log(softmax(logits)))`` over the classes of each row. If the target is
-    integer classes, the mean divides by the sum of their weights; if it is probabilities, by the
-    number of rows, or by the sum of `sample_weight`.
+    ``-sum(target * weight * log(softmax(logits)))`` over the classes of each row. For classes, the
+    mean divides by the sum of their weights; for probabilities, by that of `sample_weight`.
 
     Parameters
     ----------
     logits : array_like or Tensor, shape (..., n_classes)
-        Scores before the softmax; they may be arbitrarily large.
+        Scores before the softmax, however large. Classes on axis 1, as in PyTorch, are for
+        `nn.functional.cross_entropy`: where all axes are as long, nothing tells which was meant.
     target : array_like or Tensor
         Classes (integers from 0, shape ``logits.shape[:-1]``) or probabilities (floats, the
         shape of `logits`).
@@ -52,6 +54,8 @@ def cross_entropy(
         How to reduce the losses of the rows.
     weight : array_like, shape (n_classes,), optional
         The weight of each class.
+    ignore_index : int, optional
+        Rows of this class count as absent; it need not be one of the classes.
     label_smoothing : float, default 0.0
         The share of the target, from 0 to 1, that is spread evenly over the classes: Szegedy et
         al., "Rethinking the Inception architecture for computer vision" (arXiv:1512.00567).
@@ -69,7 +73,8 @@ def cross_entropy(
     IndexError
         If a class is negative or not below n_classes.
     ValueError
-        If weights are negative, not finite or all zero, or `label_smoothing` outside [0, 1].
+        If weights are negative, not finite or all zero, or `label_smoothing` outside [0, 1]; if a
+        mean is of ignored rows alone, or `ignore_index` for probabilities.
 
     Examples
     --------
@@ -79,11 +84,11 @@ def cross_entropy(
     array([6.93147181e-01, 2.00000000e+03])
     """
     args = reduction_args("cross_entropy", logits, reduction, sample_weight, classes=True)
-    if weight is not None or label_smoothing != 0:
+    if weight is not None or label_smoothing != 0 or ignore_index is not None:
         target, args = class_weights(
-            logits, target, reduction, weight, label_smoothing, sample_weight
+            logits, target, reduction, weight, ignore_index, label_smoothing, sample_weight
         )
-    return rules.cross_entropy(logits, target, **args)
+    return class_losses.cross_entropy(logits, target, **args)
 
 
 def bce_with_logits(
@@ -172,7 +177,7 @@ def hinge(score: Any, target: Any, *, sample_weight: Any = None, reduction: str 
             f"{target.dtype} of shape {target.shape}."
         )
     args = reduction_args("hinge", score, reduction, sample_weight, classes=True)
-    return rules.multiclass_hinge(score, target, **args)
+    return class_losses.multiclass_hinge(score, target, **args)
 
 
 # -- differences ------------------------------------------------------------------------------
@@ -283,8 +288,7 @@ def quantile(
     prediction : array_like or Tensor
         Any shape; (n, n_quantiles) for several quantiles, a column each.
     target : array_like or Tensor
-        Of the same shape. For several quantiles it may be (n,) and is compared with each column:
-        the only case in which a loss broadcasts.
+        Of the same shape. For several quantiles it may be (n,): the only loss that broadcasts.
     quantiles : float or sequence of float, default 0.5
         Between 0 and 1, exclusive.
     sample_weight : array_like, shape (n,), optional
@@ -324,12 +328,13 @@ def poisson_nll(
     *,
     log_input: bool = True,
     full: bool = False,
+    eps: float = 1e-8,
     sample_weight: Any = None,
     reduction: str = "mean",
 ) -> Any:
     """Compute ``-log P(target)`` for counts of a Poisson distribution, without ``log(target!)``.
 
-    ``exp(prediction) - target * prediction``, or ``prediction - target * log(prediction + 1e-8)``.
+    ``exp(prediction) - target * prediction``, or ``prediction - target * log(prediction + eps)``.
 
     Parameters
     ----------
@@ -342,6 +347,8 @@ def poisson_nll(
     full : bool, default False
         Add Stirling's approximation of ``log(target!)``, for targets above 1:
         ``target * log(target) - target + log(2 * pi * target) / 2``.
+    eps : float, default 1e-8
+        Keeps the logarithm of a rate finite.
     sample_weight : array_like, shape (n,), optional
         The weight of each row.
     reduction : {'mean', 'sum', 'none'}
@@ -353,7 +360,8 @@ def poisson_nll(
     array([1., 1.])
     """
     args = reduction_args("poisson_nll", prediction, reduction, sample_weight)
-    return rules.poisson_nll(prediction, target, log_input=log_input, full=full, **args)
+    args |= {"log_input": log_input, "full": full, "eps": float(eps)}
+    return rules.poisson_nll(prediction, target, **args)
 
 
 def gaussian_nll(
@@ -415,8 +423,7 @@ def kl_div(
     sample_weight : array_like, shape (n,), optional
         The weight of each row.
     reduction : {'mean', 'sum', 'none', 'batchmean'}
-        How to reduce the terms. 'batchmean' sums over columns and averages over rows, which gives
-        the divergence as mathematicians define it.
+        'batchmean' sums over columns and averages over rows: the divergence by its definition.
 
     Examples
     --------

@@ -9,7 +9,7 @@ import numpy as np
 
 from gradlite.autodiff.operands import plain_array
 from gradlite.autodiff.precision import narrow
-from gradlite.autodiff.rules import losses as rules
+from gradlite.autodiff.rules import class_losses as rules
 from gradlite.autodiff.tensor import Tensor
 from gradlite.errors import DtypeError, ShapeError
 
@@ -109,6 +109,7 @@ def class_weights(
     target: Any,
     reduction: str,
     weight: Any,
+    ignore_index: int | None,
     label_smoothing: float,
     sample_weight: Any,
 ) -> tuple[Any, dict[str, Any]]:
@@ -120,14 +121,16 @@ def class_weights(
     if sample_weight is not None:
         w = row_weights("cross_entropy", sample_weight, shape)
     counted = w
-    if hard:
-        target = target.numpy() if isinstance(target, Tensor) else target
-        rules.check_classes("cross_entropy", target, classes)
     if weight is not None:
         weight = check_weights("cross_entropy", "weight", weight, classes)
-        if hard:
-            counted = w * weight[target]
-            check_not_all_zero("cross_entropy", "weight of the targets", counted)
+    if hard:
+        target, kept, own = target_weights("cross_entropy", target, classes, weight, ignore_index)
+        w = w * kept
+        counted = w * own
+        if weight is not None or (ignore_index is not None and reduction == "mean"):
+            check_not_all_zero("cross_entropy", "weight of the targets not ignored", counted)
+    elif ignore_index is not None and ignore_index >= 0:
+        raise ValueError("cross_entropy: ignore_index is for classes, and these are probabilities.")
     if label_smoothing != 0:
         target, hard = smooth(target, hard, classes, label_smoothing, dtype), False
     if weight is not None:
@@ -136,6 +139,26 @@ def class_weights(
         else:
             target = target * weight.astype(dtype)
     return target, normalize_weights(w, counted, shape, reduction, dtype)
+
+
+def target_weights(
+    name: str, target: Any, classes: int, weight: Any, ignore_index: int | None
+) -> tuple[Any, Any, Any]:
+    """Return classes, whether each counts, and the weight of its class; 1 where all are alike.
+
+    Those that do not count are replaced by class 0.
+    """
+    target = target.numpy() if isinstance(target, Tensor) else target
+    kept: Any = 1.0
+    if ignore_index is not None:
+        kept = target != ignore_index
+        target = np.where(kept, target, 0)
+    rules.check_classes(name, target, classes)
+    if weight is None:
+        return target, kept, 1.0
+    # In place of weight[target], which no trace could follow.
+    own = np.take_along_axis(weight, np.reshape(target, -1), 0)
+    return target, kept, np.reshape(own, target.shape)
 
 
 def smooth(target: Any, hard: bool, classes: int, share: float, dtype: Any) -> Any:

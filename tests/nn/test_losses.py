@@ -238,6 +238,54 @@ def test_targets_may_be_tensors_off_the_tape_and_everything_a_list() -> None:
     assert L.hinge([[0, 0]], [1]) == 0.5
 
 
+@pytest.mark.parametrize("options", [{}, {"weight": WEIGHTS}, {"label_smoothing": 0.1}])
+@pytest.mark.parametrize("ignored", [-100, 1])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_ignored_classes_are_absent(options: Any, ignored: int, reduction: str) -> None:
+    z, y = normal(RNG(0), 5, 3), np.array([2, ignored, 0, ignored, 2])
+    kept, options = y != ignored, {**options, "reduction": reduction}
+    f = lambda z: L.cross_entropy(z, y, ignore_index=ignored, **options)
+    np.testing.assert_allclose(f(z), L.cross_entropy(z[kept], y[kept], **options), rtol=1e-12)
+    (found,) = gradients(f, z)
+    (expected,) = gradients(lambda z: L.cross_entropy(z[kept], y[kept], **options), z)
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15)
+    assert not found[[1, 3]].any()
+    gl.check_grads(f, (z,), order=2)
+
+
+def test_a_sum_of_ignored_rows_is_zero_and_a_mean_is_refused() -> None:
+    z, y = normal(RNG(0), 2, 3), np.array([1, 1])
+    assert L.cross_entropy(z, y, ignore_index=1, reduction="sum") == 0
+    assert not L.cross_entropy(z, y, ignore_index=1, reduction="none").any()
+    with pytest.raises(ValueError, match="not ignored here is zero"):
+        L.cross_entropy(z, y, ignore_index=1)
+    with pytest.raises(ValueError, match="ignore_index is for classes"):
+        L.cross_entropy(z, np.eye(3)[y], ignore_index=1)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"weight": WEIGHTS}, {"ignore_index": 1}, {"label_smoothing": 0.1, "weight": [1, 2, 3]}],
+)
+def test_weights_of_classes_are_compiled(options: Any) -> None:
+    z, y = normal(RNG(0), 4, 3), np.array([2, 0, 2, 1])
+    f = gl.value_and_grad(lambda z, y: L.cross_entropy(z, y, **options))
+    compiled = gl.compile(f)
+    for target in (y, y[::-1].copy()):
+        for found, expected in zip(compiled(z, target), f(z, target), strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4), (2, 3, 4, 5)])
+def test_classes_on_axis_1_are_told_where_they_belong(shape: Any) -> None:
+    y = np.zeros((shape[0], *shape[2:]), int)
+    with pytest.raises(ShapeError, match=r"axis 1.*nn\.functional\.cross_entropy"):
+        L.cross_entropy(np.ones(shape), y)
+    with pytest.raises(ShapeError) as refusal:
+        L.cross_entropy(np.ones(shape), y[0])
+    assert "functional" not in str(refusal.value)
+
+
 def test_gradients_flow_to_smoothed_targets() -> None:
     z, t = normal(RNG(0), 2, 3), distribution(RNG(1), 2, 3)
     f = lambda t: L.cross_entropy(z, t, weight=WEIGHTS, label_smoothing=0.2, reduction="sum")
@@ -304,6 +352,14 @@ def test_likelihoods_are_those_of_scipy() -> None:
         L.poisson_nll(x, many, full=True, reduction="none"),
         -stats.poisson.logpmf(many, np.exp(x)),
         rtol=1e-4,  # Stirling's formula
+    )
+
+
+def test_the_rate_of_poisson_is_kept_from_zero_by_eps() -> None:
+    rate, counts = np.array([0.0, 2.0]), np.array([1.0, 3.0])
+    np.testing.assert_allclose(
+        L.poisson_nll(rate, counts, log_input=False, eps=0.5, reduction="none"),
+        rate - counts * np.log(rate + 0.5),
     )
 
 

@@ -56,6 +56,10 @@ def plain_bce(logits: Any, target: Any, pos_weight: float = 1.0) -> Any:
     return -(pos_weight * target * yes + (1 - target) * no)
 
 
+def plain_probabilities(p: Any, target: Any) -> Any:
+    return -sp.xlogy(target, p) - sp.xlog1py(1 - target, -p)
+
+
 def plain_multiclass_hinge(scores: Any, target: Any) -> Any:
     losses = np.zeros(target.shape)
     for row in np.ndindex(target.shape):
@@ -75,8 +79,10 @@ def plain_quantile(prediction: Any, target: Any, quantiles: Any = 0.5) -> Any:
     return np.maximum(quantiles * d, (quantiles - 1.0) * d)
 
 
-def plain_poisson(x: Any, t: Any, log_input: bool = True, full: bool = False) -> Any:
-    losses = np.exp(x) - t * x if log_input else x - t * np.log(x + 1e-8)
+def plain_poisson(
+    x: Any, t: Any, log_input: bool = True, full: bool = False, eps: float = 1e-8
+) -> Any:
+    losses = np.exp(x) - t * x if log_input else x - t * np.log(x + eps)
     stirling = t * np.log(t) - t + 0.5 * np.log(2 * np.pi * t)
     return losses + np.where(t > 1, stirling, 0) * full
 
@@ -154,6 +160,15 @@ LOSSES = [
             ),
         ],
     ),
+    row(
+        "binary_cross_entropy",
+        losses(probability, probability),
+        plain_probabilities,
+        special=[
+            at(np.array([0.0, 1.0, 0.0]), np.array([1.0, 0.0, 0.0]), reduction="sum",
+               slopes=([-1e12, 1e12, 0.0], [100.0, -100.0, 100.0])),
+        ],
+    ),
     row("hinge", losses(real, signs), lambda score, target: np.maximum(0, 1 - target * score)),
     row("mse", losses(real, real), lambda prediction, target: (prediction - target) ** 2),
     row(
@@ -194,6 +209,7 @@ LOSSES = [
         [
             *losses(real, positive),
             *losses(positive, positive, log_input=False),
+            *losses(positive, positive, log_input=False, eps=0.25),
             *losses(real, positive, full=True),
         ],
         plain_poisson,

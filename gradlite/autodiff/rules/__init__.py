@@ -2,6 +2,7 @@
 
 from gradlite.autodiff.rules import (
     activations,
+    class_losses,
     convolution,
     einsum,
     elementwise,
@@ -19,6 +20,7 @@ from gradlite.autodiff.rules import (
 
 __all__ = [
     "activations",
+    "class_losses",
     "convolution",
     "einsum",
     "elementwise",

@@ -25,9 +25,7 @@ from gradlite.autodiff.rule import RULES, Function
 from gradlite.autodiff.rules.activations import sigmoid, softplus
 from gradlite.autodiff.rules.elementwise import clip
 from gradlite.autodiff.rules.fused import ones
-from gradlite.autodiff.rules.products import flat
-from gradlite.autodiff.rules.reductions import log_softmax, softmax
-from gradlite.errors import DtypeError, ShapeError
+from gradlite.errors import ShapeError
 
 COMMON = tuple(
     inspect.signature(
@@ -178,12 +176,14 @@ def quantile(prediction: Any, target: Any, quantiles: Any = 0.5) -> tuple[Any, A
     return d * slope, slope
 
 
-def _rate(x: Any, t: Any, log_input: bool = True, **_: Any) -> tuple[Any, Any, Any]:
+def _rate(
+    x: Any, t: Any, log_input: bool = True, full: bool = False, eps: float = 1e-8
+) -> tuple[Any, Any, Any]:
     """Return the rate, its logarithm, and the slope of the loss with respect to x."""
     if log_input:
         rate = np.exp(x)
         return rate, x, rate - t
-    shifted = wide(x) + 1e-8  # PyTorch's default
+    shifted = wide(x) + eps
     return x, np.log(shifted), 1 - t / shifted
 
 
@@ -195,19 +195,19 @@ def _stirling_slope(t: Any, full: bool) -> Any:
 
 
 @loss(
-    lambda g, r, x, t, log_input=True, full=False: g * r[1],
-    lambda g, r, x, t, log_input=True, full=False: g * (_stirling_slope(t, full) - r[0]),
+    lambda g, r, x, t, log_input=True, full=False, eps=1e-8: g * r[1],
+    lambda g, r, x, t, log_input=True, full=False, eps=1e-8: g * (_stirling_slope(t, full) - r[0]),
     residuals=lambda *arrays, **options: _rate(*arrays, **options)[1:],
 )
 def poisson_nll(
-    prediction: Any, target: Any, log_input: bool = True, full: bool = False
+    prediction: Any, target: Any, log_input: bool = True, full: bool = False, eps: float = 1e-8
 ) -> tuple[Any, Any]:
     """Compute ``rate - target * log(rate)``, and with `full` also Stirling's ``log(target!)``."""
     check_not_negative("poisson_nll", "targets", target, "They are counts.")
     if not log_input:
         remedy = "Logarithms of rates: log_input=True."
         check_not_negative("poisson_nll", "rates", prediction, remedy)
-    rate, log_rate, slope = _rate(prediction, target, log_input)
+    rate, log_rate, slope = _rate(prediction, target, log_input, eps=eps)
     losses = rate - target * log_rate
     if full:
         t = np.maximum(target, 1)
@@ -297,6 +297,34 @@ def bce_with_logits(logits: Any, target: Any, pos_weight: Any = None) -> tuple[A
     return losses, slope
 
 
+def _logarithms(p: Any) -> tuple[Any, Any]:
+    """Return those of p and of 1 - p, at least -100 as in PyTorch: 0 times them is 0."""
+    with np.errstate(divide="ignore"):
+        return np.maximum(np.log(p), -100.0), np.maximum(np.log1p(-p), -100.0)
+
+
+def _probability_slope(p: Any, t: Any) -> Any:
+    p = wide(p)
+    return (p - t) / np.maximum(p * (1.0 - p), 1e-12)
+
+
+@loss(
+    lambda g, slope, p, t: g * slope,
+    lambda g, slope, p, t: g * np.subtract(*_logarithms(p)[::-1]),
+    residuals=_probability_slope,
+)
+def binary_cross_entropy(probability: Any, target: Any) -> tuple[Any, Any]:
+    """Compute ``-(t log(p) + (1 - t) log(1 - p))``, with logarithms of at least -100."""
+    low, high = (probability.min(), probability.max()) if probability.size else (0, 1)
+    if low < 0 or high > 1:  # NaN passes, and shows in the loss
+        raise ValueError(
+            f"binary_cross_entropy: probabilities must be from 0 to 1, not {low} to {high}. "
+            f"Scores before the sigmoid are for binary_cross_entropy_with_logits."
+        )
+    yes, no = _logarithms(probability)
+    return (target - 1.0) * no - target * yes, _probability_slope(probability, target)
+
+
 def _margin(score: Any, target: Any) -> tuple[Any, Any]:
     """Return by how much the score misses the margin, and the slope of the loss."""
     margin = 1 - target * score
@@ -313,138 +341,3 @@ def hinge(score: Any, target: Any) -> tuple[Any, Any]:
         )
     margin, slope = _margin(score, target)
     return np.maximum(margin, 0), slope
-
-
-# -- many classes -----------------------------------------------------------------------------
-
-
-def are_classes(logits: Any, target: Any) -> bool:
-    """Return whether a target of cross_entropy holds classes; False for probabilities.
-
-    Raises
-    ------
-    DtypeError, ShapeError
-        If the logits are not floating-point, or the target is neither or has another shape.
-    """
-    kind = target.dtype.kind
-    if kind not in "fiu":
-        raise DtypeError(
-            f"cross_entropy: the target must be integer classes or probabilities, not "
-            f"{target.dtype}."
-        )
-    if logits.dtype.kind != "f":
-        raise DtypeError(
-            f"cross_entropy: logits must be floating-point, not {logits.dtype}: convert them "
-            f"with astype(float)."
-        )
-    if logits.ndim == 0 or logits.shape[-1] == 0:
-        raise ShapeError(
-            f"cross_entropy: logits of shape {logits.shape} have no classes (the target has shape "
-            f"{target.shape}): the last axis holds a score for each."
-        )
-    shape = logits.shape if kind == "f" else logits.shape[:-1]
-    if target.shape != shape:
-        raise ShapeError(
-            f"cross_entropy: logits of shape {logits.shape} take integer classes of shape "
-            f"{logits.shape[:-1]} or probabilities of shape {logits.shape}, not "
-            f"{target.dtype} of shape {target.shape}."
-        )
-    return bool(kind != "f")
-
-
-def check_classes(name: str, target: Any, classes: int) -> None:
-    """Raise IndexError if a class is negative or too large."""
-    # As unsigned numbers, negative classes are too large: one comparison finds both.
-    if target.size and target.view(target.dtype.str.replace("i", "u")).max() >= classes:
-        raise IndexError(
-            f"{name}: classes must be from 0 to {classes - 1}, not {target.min()} to "
-            f"{target.max()}."
-        )
-
-
-def one_hot(target: Any, classes: int) -> Any:
-    """Mark the class of each row among all."""
-    return np.expand_dims(target, -1) == np.arange(classes)
-
-
-def _of_classes(z: Any, target: Any) -> tuple[Any, Any]:
-    """Compute the losses, and softmax - target in the memory of `z`, of C order, rows end at 0."""
-    n, classes = z.shape
-    check_classes("cross_entropy", target, classes)
-    at_target = np.arange(0, n * classes, classes) + target.reshape(-1).astype(np.intp, copy=False)
-    entries = z.reshape(-1)
-    picked = entries[at_target]
-    p = np.exp(z, out=z)
-    total = p.dot(ones(classes, p.dtype))
-    losses = np.log(total)
-    losses -= picked
-    p /= total[:, None]
-    entries[at_target] -= 1
-    return losses, p
-
-
-def _of_probabilities(z: Any, target: Any) -> tuple[Any, Any]:
-    """Do what `_of_classes` does for any target; its rows need not sum to one."""
-    target = flat(target).astype(z.dtype, copy=False)
-    np.maximum(z, np.finfo(z.dtype).min, out=z)  # 0 times -inf is to be 0
-    weight = np.add.reduce(target, axis=1)
-    picked = np.add.reduce(target * z, axis=1)
-    p = np.exp(z, out=z)
-    total = p.dot(ones(z.shape[1], p.dtype))
-    losses = np.log(total) * weight - picked
-    p *= (weight / total)[:, None]
-    p -= target
-    return losses, p
-
-
-def _logit_error(logits: Any, target: Any) -> Any:
-    p = softmax(wide(logits))
-    if target.dtype.kind != "f":
-        return p - one_hot(target, p.shape[-1])
-    return p * np.sum(target, axis=-1, keepdims=True) - target
-
-
-@loss(
-    lambda g, error, logits, target: g * error,
-    lambda g, error, logits, target: -g * log_softmax(wide(logits)),
-    residuals=_logit_error,
-    rows=True,
-)
-def cross_entropy(logits: Any, target: Any) -> tuple[Any, Any]:
-    """Compute ``-sum(target * log_softmax(logits))`` of each row, and softmax - target."""
-    against = _of_classes if are_classes(logits, target) else _of_probabilities
-    z = wide(flat(logits))
-    if z.shape[1] <= 64:  # rows are many and short, so along the long axis
-        top = np.maximum.reduce(z.T.copy(), axis=0)
-    else:
-        top = np.maximum.reduce(z, axis=1)
-    # Whatever the layout of the logits, rows of C order: `_of_classes` writes to its entries.
-    losses, error = against(np.subtract(z, top[:, None], order="C"), target)
-    if logits.ndim == 2:
-        return losses, error
-    return losses.reshape(logits.shape[:-1]), error.reshape(logits.shape)
-
-
-def _margins(scores: Any, target: Any) -> tuple[Any, Any]:
-    """Return each row's positive margins, and the slope of its loss, constant around here."""
-    z, place = wide(as_float(flat(scores))), (np.arange(target.size), target.reshape(-1))
-    margins = 1 + z - z[place][:, None]
-    over = margins > 0  # an array, whatever the scores are
-    over[place] = False
-    slope = over.astype(z.dtype)
-    slope[place] = -np.add.reduce(slope, axis=1)
-    return margins * over, slope.reshape(scores.shape) / z.shape[1]
-
-
-@loss(
-    lambda g, slope, scores, target: g * slope,
-    None,
-    residuals=lambda scores, target: _margins(scores, target)[1],
-    rows=True,
-    name="gl.hinge",
-)
-def multiclass_hinge(scores: Any, target: Any) -> tuple[Any, Any]:
-    """Compute ``sum(max(0, 1 + others - own)) / n_classes`` of each row of scores."""
-    check_classes("hinge", target, scores.shape[-1])
-    margins, slope = _margins(scores, target)
-    return (np.add.reduce(margins, axis=1) / scores.shape[-1]).reshape(target.shape), slope

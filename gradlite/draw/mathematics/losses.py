@@ -77,7 +77,8 @@ def poisson(params: Params) -> Entry:
     if params.get("log_input", True):
         made = loss("exp(x) - t * x", x="exp(x) - t", t=f"-x{stirling}")
     else:
-        made = loss("x - t * log(x + 1e-8)", x="1 - t / (x + 1e-8)", t=f"-log(x + 1e-8){stirling}")
+        rate = f"x + {params.get('eps', 1e-8):.0e}".replace("e-0", "e-")
+        made = loss(f"x - t * log({rate})", x=f"1 - t / ({rate})", t=f"-log({rate}){stirling}")
     return made(params)
 
 
@@ -145,6 +146,12 @@ LOSSES: Entries = {
     ),
     "gl.kl_div": kl,
     "gl.bce_with_logits": bce,
+    "gl.binary_cross_entropy": loss(
+        "-t * log(x) - (1 - t) * log(1 - x)",
+        "The logarithms are not below -100, and the divisor not below 1e-12.",
+        x="(x - t) / (x * (1 - x))",
+        t="log(1 - x) - log(x)",
+    ),
     "gl.hinge": loss("max(0, 1 - t * x)", x="-t * (t * x < 1)"),
     "gl.cross_entropy": of_rows(
         r"\left( -\sum_j t_{ij} \ln p_{ij} \right)",
