@@ -127,7 +127,7 @@ def class_weights(
         target, kept, own = target_weights("cross_entropy", target, classes, weight, ignore_index)
         w = w * kept
         counted = w * own
-        if weight is not None or (ignore_index is not None and reduction == "mean"):
+        if reduction == "mean" and (weight is not None or ignore_index is not None):
             check_not_all_zero("cross_entropy", "weight of the targets not ignored", counted)
     elif ignore_index is not None and ignore_index >= 0:
         raise ValueError("cross_entropy: ignore_index is for classes, and these are probabilities.")
