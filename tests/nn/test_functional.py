@@ -211,9 +211,22 @@ def test_input_and_target_may_be_named() -> None:
             ShapeError,
             r"\(4,\) does not fit.*\(4, 3\)",
         ),
-        (lambda: F.cross_entropy(Z3, np.zeros((2, 3), int)), ShapeError, r"\(2, 5, 3\).*\(2, 3\)"),
+        (
+            lambda: F.cross_entropy(Z3, np.zeros((2, 3), int)),
+            ShapeError,
+            r"\(2, 3, 5\), whose .*axis 1.*\(2, 5\).*\(2, 3\).*last axis are for gradlite\.cross_e",
+        ),
+        (
+            lambda: F.cross_entropy(Z3, np.ones((2, 5, 3))),
+            ShapeError,
+            r"float64 of shape \(2, 5, 3\)",
+        ),
+        (lambda: F.cross_entropy(Z, np.ones(3, int)), ShapeError, r"\(4,\).*not int64 of shape"),
+        (lambda: F.multi_margin_loss(Z3, Y), ShapeError, r"\(n, n_classes\), not \(2, 3, 5\)"),
+        (lambda: F.multi_margin_loss(Z, Y[:3]), ShapeError, r"\(4,\), not int64 of shape \(3,\)"),
         (lambda: F.nll_loss(Z3, np.zeros((2, 3), int)), ShapeError, r"\(2, 3, 5\).*\(2, 5\)"),
         (lambda: F.nll_loss(Z, np.ones(4)), ShapeError, "float64"),
+        (lambda: F.nll_loss(1.0, 0), ShapeError, r"shape \(\)"),
         (lambda: F.nll_loss(Z, Y + 1), IndexError, "nll_loss.*from 0 to 2"),
         (lambda: F.binary_cross_entropy(X, X), ValueError, "from 0 to 1.*with_logits"),
         (lambda: F.gaussian_nll_loss(X, X, np.ones(3)), ShapeError, r"\(3,\).*\(4, 3\)"),
@@ -296,6 +309,16 @@ def test_attention_drops_weights() -> None:
         F.scaled_dot_product_attention(x, x, np.ones((2, 6, 1)), dropout_p=0.5,
                                        rng=np.random.default_rng(0)).mean(), 1.0, atol=0.5,
     )  # fmt: skip
+
+
+def test_probabilities_of_zero_and_one_cost_what_they_do_in_pytorch() -> None:
+    p, t = np.array([0.0, 1.0, 0.3, 0.0]), np.array([1.0, 0.0, 0.5, 0.0])
+    f = gl.value_and_grad(lambda p: F.binary_cross_entropy(p, t, reduction="sum"))
+    for loss, slopes in (f(p), gl.compile(f)(p)):
+        assert loss == pytest.approx(200.7803238741)
+        np.testing.assert_allclose(slopes, [-1e12, 1e12, -0.9523809524, 0.0])
+    small = np.array([1e-10], np.float32)  # of which 1 - p knows nothing
+    assert F.binary_cross_entropy(small, np.zeros(1)) == pytest.approx(1e-10)
 
 
 def test_extreme_scores_stay_finite() -> None:

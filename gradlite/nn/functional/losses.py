@@ -78,6 +78,21 @@ def classes_last(x: Any) -> Any:
     return np.moveaxis(x, 1, -1) if x.ndim > 2 else x
 
 
+def check_target(name: str, input: Any, scores: Any, target: Any, soft: bool = False) -> None:
+    """Raise ShapeError for a target that is neither classes nor, for some, probabilities."""
+    shape = np.shape(input) if soft and target.dtype.kind == "f" else scores.shape[:-1]
+    kinds = "iuf" if soft else "iu"
+    if target.shape != shape or target.dtype.kind not in kinds or scores.ndim == 0:
+        last = soft and scores.ndim > 2 and target.shape == np.shape(input)[:-1]
+        raise ShapeError(
+            f"{name}: an input of shape {np.shape(input)}, whose classes are on axis "
+            f"{int(scores.ndim > 1)}, takes integer classes of shape {scores.shape[:-1]}"
+            f"{' or probabilities of its own' * soft}, not {target.dtype} of shape {target.shape}."
+            + last
+            * " Classes on the last axis are for gradlite.cross_entropy."
+        )
+
+
 def ignored(input: Any, target: Any, ignore_index: int, reduction: str) -> tuple[Any, Any]:
     """Return the index to ignore, or None, and the mean if there is nothing else: NaN."""
     if target.dtype.kind == "f":
@@ -118,8 +133,8 @@ def cross_entropy(
     """
     refuse_legacy("cross_entropy", size_average, reduce)
     logits, target = classes_last(input), array_of(target)
-    if target.dtype.kind == "f":
-        target = classes_last(target)
+    check_target("cross_entropy", input, logits, target, soft=True)
+    target = classes_last(target) if target.dtype.kind == "f" else target
     index, nothing = ignored(logits, target, ignore_index, reduction)
     if nothing is not None:
         return nothing
@@ -154,11 +169,7 @@ def nll_loss(
     """
     refuse_legacy("nll_loss", size_average, reduce)
     log_p, target = classes_last(input), array_of(target)
-    if target.dtype.kind not in "iu" or target.shape != log_p.shape[:-1] or log_p.ndim == 0:
-        raise ShapeError(
-            f"nll_loss: an input of shape {np.shape(input)} takes integer classes of shape "
-            f"{log_p.shape[:-1]}, not {target.dtype} of shape {target.shape}."
-        )
+    check_target("nll_loss", input, log_p, target)
     index, nothing = ignored(log_p, target, ignore_index, reduction)
     if nothing is not None:
         return nothing
@@ -278,15 +289,9 @@ def multi_margin_loss(
     if p not in (1, 2):
         raise ValueError(f"{name}: p must be 1 or 2, not {p!r}.")
     input, target = array_of(input), array_of(target)
-    if (
-        target.dtype.kind not in "iu"
-        or not 1 <= input.ndim <= 2
-        or target.shape != input.shape[:-1]
-    ):
-        raise ShapeError(
-            f"{name}: an input of shape {input.shape} takes integer classes of shape "
-            f"{input.shape[:-1]}, not {target.dtype} of shape {target.shape}."
-        )
+    if input.ndim > 2:
+        raise ShapeError(f"{name}: the input must have shape (n, n_classes), not {input.shape}.")
+    check_target(name, input, input, target)
     classes = input.shape[-1]
     if weight is not None:
         weight = check_weights(name, "weight", weight, classes)
