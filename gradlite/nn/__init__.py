@@ -26,7 +26,14 @@ from gradlite.nn.containers import (
     Residual,
     Sequential,
 )
-from gradlite.nn.convolution import AvgPool2d, Conv1d, Conv2d, MaxPool2d
+from gradlite.nn.convolution import (
+    AvgPool2d,
+    Conv1d,
+    Conv2d,
+    ConvTranspose1d,
+    ConvTranspose2d,
+    MaxPool2d,
+)
 from gradlite.nn.criteria import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -47,7 +54,16 @@ from gradlite.nn.criteria import (
     TripletMarginLoss,
 )
 from gradlite.nn.embedding import Bilinear, Embedding
-from gradlite.nn.layers import Dropout, Flatten, Identity, Linear
+from gradlite.nn.group_normalization import GroupNorm, InstanceNorm1d, InstanceNorm2d
+from gradlite.nn.layers import (
+    Dropout,
+    Dropout1d,
+    Dropout2d,
+    Flatten,
+    Identity,
+    Linear,
+    Unflatten,
+)
 from gradlite.nn.losses import (
     bce_with_logits,
     cross_entropy,
@@ -61,30 +77,61 @@ from gradlite.nn.losses import (
     quantile,
 )
 from gradlite.nn.module import Module, Parameter
-from gradlite.nn.normalization import BatchNorm1d, LayerNorm
+from gradlite.nn.normalization import (
+    BatchNorm1d,
+    BatchNorm2d,
+    BatchNorm3d,
+    LayerNorm,
+    RMSNorm,
+)
+from gradlite.nn.pooling import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d,
+    AvgPool1d,
+    AvgPool2d,
+    MaxPool1d,
+    MaxPool2d,
+)
 from gradlite.nn.reduction import weighted_mean
+from gradlite.nn.upsampling import Upsample
 from gradlite.scalar.nn import MLP, Layer, Neuron
 
 __all__ = [
     "ELU",
     "GELU",
     "MLP",
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d",
+    "AvgPool1d",
     "AvgPool2d",
     "BCELoss",
     "BCEWithLogitsLoss",
     "BatchNorm1d",
+    "BatchNorm2d",
+    "BatchNorm3d",
     "Bilinear",
     "Conv1d",
     "Conv2d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
     "CosineEmbeddingLoss",
     "CrossEntropyLoss",
     "Dropout",
+    "Dropout1d",
+    "Dropout2d",
     "Embedding",
     "Flatten",
     "GaussianNLLLoss",
+    "GroupNorm",
     "HingeEmbeddingLoss",
     "HuberLoss",
     "Identity",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
     "KLDivLoss",
     "L1Loss",
     "Layer",
@@ -94,6 +141,7 @@ __all__ = [
     "LogSoftmax",
     "MSELoss",
     "MarginRankingLoss",
+    "MaxPool1d",
     "MaxPool2d",
     "Module",
     "ModuleDict",
@@ -106,6 +154,7 @@ __all__ = [
     "ParameterDict",
     "ParameterList",
     "PoissonNLLLoss",
+    "RMSNorm",
     "ReLU",
     "Residual",
     "Sequential",
@@ -116,6 +165,8 @@ __all__ = [
     "Softplus",
     "Tanh",
     "TripletMarginLoss",
+    "Unflatten",
+    "Upsample",
     "bce_with_logits",
     "cross_entropy",
     "functional",

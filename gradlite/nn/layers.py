@@ -162,41 +162,153 @@ class Dropout(Module):
         """Drop elements in training; return `x` unchanged in eval mode."""
         if not self.training or self.p == 0:
             return x
+        shape = self._drawn_shape(x.shape)
+        size = prod(shape)
         # Four 16-bit numbers of each 64-bit draw: a third of the time of floats.
-        count = -(-x.size // 4)
+        count = -(-size // 4)
         draws = self.rng.integers(0, 2**64 - 1, count, np.uint64, endpoint=True).view(np.uint16)
         dropped = min(round(self.p * 2**16), 2**16 - 1)
-        kept = np.reshape(draws[: x.size], x.shape) >= dropped
+        kept = np.reshape(draws[:size], shape) >= dropped
         return x * np.multiply(kept, 1 / (1 - self.p), dtype=np.result_type(x.dtype, np.float16))
+
+    def _drawn_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of what is drawn for an input of this shape, which it broadcasts to."""
+        return shape
 
     def extra_repr(self) -> str:
         """Return the probability."""
         return f"{self.p}"
 
 
+class Dropout1d(Dropout):
+    """Set whole channels of sequences to zero at random while training, and scale up the others.
+
+    Parameters are those of `Dropout`. The input has shape (n, channels, length) or
+    (channels, length). Tompson et al., "Efficient object localization using convolutional
+    networks" (arXiv:1411.4280).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Dropout1d(0.5, rng=np.random.default_rng(4))(np.ones((4, 3)))
+    array([[0., 0., 0.],
+           [2., 2., 2.],
+           [0., 0., 0.],
+           [2., 2., 2.]])
+    """
+
+    def _drawn_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if len(shape) not in (2, 3):
+            raise ShapeError(
+                f"{self._title()} got an input of shape {shape}: expected (n, channels, length) or "
+                f"(channels, length)."
+            )
+        return (*shape[:-1], 1)
+
+
+class Dropout2d(Dropout):
+    """Set whole channels of images to zero at random while training, and scale up the others.
+
+    Parameters are those of `Dropout`. The input has shape (n, channels, height, width). PyTorch
+    takes three axes as (n, channels, length), which is for `Dropout1d`: here they are an error.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Dropout2d(0.5, rng=np.random.default_rng(4))(np.ones((1, 4, 2, 2)))[0, :, 0]
+    array([[0., 0.],
+           [2., 2.],
+           [0., 0.],
+           [2., 2.]])
+    """
+
+    def _drawn_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if len(shape) != 4:
+            raise ShapeError(
+                f"{self._title()} got an input of shape {shape}: expected (n, channels, height, "
+                f"width). Dropout1d takes sequences."
+            )
+        return (*shape[:2], 1, 1)
+
+
 class Flatten(Module):
-    """Join the axes from `start_dim` onwards into one.
+    """Join the axes from `start_dim` to `end_dim` into one.
+
+    Parameters
+    ----------
+    start_dim : int, default 1
+        The first of the axes; negative numbers count from the last.
+    end_dim : int, default -1
+        The last of them.
 
     Examples
     --------
     >>> import numpy as np
     >>> Flatten()(np.ones((5, 3, 2, 2))).shape
     (5, 12)
+    >>> Flatten(0, 1)(np.ones((5, 3, 2, 2))).shape
+    (15, 2, 2)
     """
 
-    def __init__(self, start_dim: int = 1) -> None:
+    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         self.start_dim = start_dim
+        self.end_dim = end_dim
 
     def forward(self, x: Any) -> Any:
         """Reshape."""
-        kept, joined = x.shape[: self.start_dim], x.shape[self.start_dim :]
-        if not joined:
-            raise ShapeError(f"{self._title()} got an input of shape {x.shape}: no such axis.")
-        return np.reshape(x, (*kept, prod(joined)))
+        shape, axes = x.shape, len(x.shape)
+        start, end = (i + axes if i < 0 else i for i in (self.start_dim, self.end_dim))
+        if not 0 <= start <= end < axes:
+            raise ShapeError(f"{self._title()} got an input of shape {shape}: no such axes.")
+        return np.reshape(x, (*shape[:start], prod(shape[start : end + 1]), *shape[end + 1 :]))
 
     def extra_repr(self) -> str:
-        """Return the first axis."""
-        return f"{self.start_dim}"
+        """Return the first axis, and the last if it is not that of the input."""
+        return f"{self.start_dim}" + (f", {self.end_dim}" if self.end_dim != -1 else "")
+
+
+class Unflatten(Module):
+    """Split an axis into several.
+
+    Parameters
+    ----------
+    dim : int
+        The axis; negative numbers count from the last.
+    unflattened_size : tuple of int
+        The lengths of the new axes, of which one may be -1: what is left.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Unflatten(1, (3, 2, -1))(np.ones((5, 12))).shape
+    (5, 3, 2, 2)
+    """
+
+    def __init__(self, dim: int, unflattened_size: tuple[int, ...]) -> None:
+        if not isinstance(unflattened_size, (tuple, list)) or list(unflattened_size).count(-1) > 1:
+            raise ValueError(
+                f"Unflatten: unflattened_size must be a tuple of lengths, of which one may be -1, "
+                f"not {unflattened_size!r}."
+            )
+        self.dim = dim
+        self.unflattened_size = tuple(unflattened_size)
+
+    def forward(self, x: Any) -> Any:
+        """Reshape."""
+        shape, sizes = x.shape, self.unflattened_size
+        dim = self.dim + len(shape) if self.dim < 0 else self.dim
+        known = -prod(sizes) if -1 in sizes else prod(sizes)
+        length = shape[dim] if 0 <= dim < len(shape) else None
+        if length is None or (length % known if -1 in sizes and known else length != known):
+            raise ShapeError(
+                f"{self._title()} got an input of shape {shape}: axis {self.dim} cannot be split "
+                f"into {sizes}."
+            )
+        return np.reshape(x, (*shape[:dim], *sizes, *shape[dim + 1 :]))
+
+    def extra_repr(self) -> str:
+        """Return the axis and the lengths."""
+        return f"{self.dim}, {self.unflattened_size}"
 
 
 class Identity(Module):

@@ -1,8 +1,10 @@
-"""Convolution and pooling: loops written out, options as users give them, what is refused."""
+"""Convolution: loops written out, options as users give them, what is refused."""
 
 from __future__ import annotations
 
+import pickle
 import tracemalloc
+from copy import deepcopy
 from itertools import product
 from math import floor
 from typing import Any
@@ -12,12 +14,19 @@ import pytest
 
 import gradlite as gl
 from gradlite.autodiff.rules import convolution as rules
-from gradlite.autodiff.rules.convolution import conv1d, conv2d
-from gradlite.autodiff.rules.pooling import avg_pool2d, max_pool2d
+from gradlite.autodiff.rules import strips, windows
+from gradlite.autodiff.rules.convolution import (
+    conv1d,
+    conv2d,
+    conv_transpose1d,
+    conv_transpose2d,
+)
 from gradlite.errors import ShapeError
-from gradlite.nn import Flatten, Linear, ReLU, Sequential
-from gradlite.nn.convolution import AvgPool2d, Conv1d, Conv2d, MaxPool2d
+from gradlite.nn import AvgPool2d, Flatten, Linear, MaxPool2d, ReLU, Sequential
+from gradlite.nn.convolution import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from tests.helpers import nodes_behind
+from tests.nn.compiled import assert_trains_alike_compiled
+from tests.nn.torch_numbers import CONVOLUTION, observed
 
 RNG = np.random.default_rng
 
@@ -53,6 +62,16 @@ def looped_conv2d(
 # -- convolution ------------------------------------------------------------------------------
 
 
+@pytest.fixture(params=["columns", "strips"])
+def _both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compute by columns and by strips, however many channels there are."""
+    monkeypatch.setattr(strips, "LEAST", 0 if request.param == "strips" else 10**9)
+
+
+both_ways = pytest.mark.usefixtures("_both_ways")
+
+
+@both_ways
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("dilation", [1, 2, (1, 2)])
 @pytest.mark.parametrize("padding", [0, 1, (2, 1)])
@@ -64,6 +83,7 @@ def test_images(stride: Any, padding: Any, dilation: Any, groups: int) -> None:
     np.testing.assert_allclose(y, looped_conv2d(x, w, b, *options), rtol=1e-10, atol=1e-12)
 
 
+@both_ways
 @pytest.mark.parametrize("groups", [1, 3])
 @pytest.mark.parametrize("dilation", [1, (2,)])
 @pytest.mark.parametrize("padding", [0, 2])
@@ -93,6 +113,7 @@ def test_padding_valid_is_none() -> None:
     np.testing.assert_array_equal(conv1d(x, w, padding="valid"), conv1d(x, w))
 
 
+@both_ways
 @pytest.mark.parametrize("padding", [1, "same"])
 def test_derivatives_of_all_orders(padding: Any) -> None:
     arrays = normal(2, 2, 3, 4), normal(2, 1, 2, 2), normal(2)
@@ -103,11 +124,12 @@ def test_derivatives_of_all_orders(padding: Any) -> None:
     gl.check_grads(f, arrays, order=3)
 
 
+@both_ways
 def test_samples_are_taken_as_many_at_a_time_as_fit_the_cache(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     x, w, g = normal(5, 2, 4, 4), normal(3, 2, 3, 3), normal(5, 3, 2, 2)
-    window = rules.make_window("conv2d", x, (3, 3), 1, 0)
+    window = windows.make_window("conv2d", x, (3, 3), 1, 0)
 
     def all_three() -> Any:
         return (
@@ -118,11 +140,13 @@ def test_samples_are_taken_as_many_at_a_time_as_fit_the_cache(
 
     whole = all_three()
     for bytes_of_samples in (1, 2 * 18 * 4 * x.itemsize):  # one sample at a time; two, and a rest
-        monkeypatch.setattr(rules, "CACHED", bytes_of_samples)
+        monkeypatch.setattr(strips, "ROWS", 1)
+        monkeypatch.setattr(windows, "CACHED", bytes_of_samples)
         for part, expected in zip(all_three(), whole, strict=True):
             np.testing.assert_allclose(part, expected, rtol=1e-12)
 
 
+@both_ways
 def test_the_memory_for_columns_is_bounded() -> None:
     x, w = np.ones((64, 8, 32, 32), np.float32), np.ones((8, 8, 5, 5), np.float32)
     tracemalloc.start()
@@ -145,7 +169,7 @@ def test_lists_and_numbers_of_other_types_are_taken() -> None:
 @pytest.mark.parametrize(
     ("error", "message", "arguments"),
     [
-        (ShapeError, r"\(n, channels, height, width\), not \(2, 5, 5\)", {"x": (2, 5, 5)}),
+        (ShapeError, r"\(channels, height, width\) for one .*, not \(2, 5\)", {"x": (2, 5)}),
         (ShapeError, r"\(1, 3, 5, 5\).*3 / 1.*not \(4, 2, 3, 3\)", {"x": (1, 3, 5, 5)}),
         (ShapeError, r"not \(4, 2, 3\)", {"weight": (4, 2, 3)}),
         (ShapeError, r"not \(4, 2, 0, 3\)", {"weight": (4, 2, 0, 3)}),
@@ -172,71 +196,88 @@ def test_what_does_not_fit_is_named(error: Any, message: str, arguments: Any) ->
         conv2d(**call)
 
 
-# -- pooling ----------------------------------------------------------------------------------
+# -- transposed convolution -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("padding", [0, 1, (0, 1)])
-@pytest.mark.parametrize("stride", [None, 1, (1, 3)])
-@pytest.mark.parametrize("kernel", [2, (3, 2)])
-def test_pooling_by_loops(kernel: Any, stride: Any, padding: Any) -> None:
-    x = normal(2, 3, 7, 6)
-    (kh, kw), (py, px) = pair(kernel), pair(padding)
-    sy, sx = pair(kernel if stride is None else stride)
-    around = ((0, 0), (0, 0), (py, py), (px, px))
-    lowest, zero = (np.pad(x, around, constant_values=v) for v in (-np.inf, 0.0))
-    rows, places = (7 + 2 * py - kh) // sy + 1, (6 + 2 * px - kw) // sx + 1
-    largest, mean = np.empty((2, 2, 3, rows, places))
-    for r, s in product(range(rows), range(places)):
-        part = (..., slice(r * sy, r * sy + kh), slice(s * sx, s * sx + kw))
-        largest[..., r, s] = lowest[part].max((2, 3))
-        mean[..., r, s] = zero[part].sum((2, 3)) / (kh * kw)
-    np.testing.assert_array_equal(max_pool2d(x, kernel, stride, padding), largest)
-    np.testing.assert_allclose(avg_pool2d(x, kernel, stride, padding), mean, atol=1e-15)
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("dilation", [1, 2])
+@pytest.mark.parametrize(("stride", "more"), [(1, 0), (2, 1), (3, 2)])
+def test_a_transposed_convolution_is_the_gradient_of_a_convolution(
+    stride: int, more: int, dilation: int, groups: int
+) -> None:
+    g, w = normal(2, 4, 3, 4), normal(4, 6 // groups, 3, 2)
+    y = conv_transpose2d(g, w, None, stride, 1, more, groups, dilation)
+    _, pull = gl.vjp(lambda x: conv2d(x, w, None, stride, 1, dilation, groups), np.zeros(y.shape))
+    np.testing.assert_allclose(y, pull(g)[0], rtol=1e-12)
 
 
-def test_maxima_of_a_dilated_window() -> None:
-    x = np.arange(16.0).reshape(1, 1, 4, 4)
-    np.testing.assert_array_equal(max_pool2d(-x, 2, 1, 0, 2), [[[[0, -1], [-4, -5]]]])
+def test_a_transposed_convolution_has_derivatives_of_all_orders() -> None:
+    arrays = normal(2, 2, 3), normal(2, 1, 2), normal(2)
+
+    def f(x: Any, w: Any, b: Any) -> Any:
+        return conv_transpose1d(x, w, b, 2, 1, 1, 2) ** 3
+
+    gl.check_grads(f, arrays, order=2)
 
 
-@pytest.mark.parametrize("kernel", [2, 3, 17])
-def test_of_ties_the_first_gets_the_gradient(kernel: int) -> None:
-    x = gl.Tensor(np.zeros((1, 2, kernel, kernel)), requires_grad=True)
-    max_pool2d(x, kernel).backward(np.array([3.0, 5.0]).reshape(1, 2, 1, 1))
-    expected = np.zeros(x.shape)
-    expected[0, :, 0, 0] = 3, 5
-    np.testing.assert_array_equal(x.grad, expected)
-
-
-def test_an_element_that_is_the_maximum_of_several_windows_collects_their_gradients() -> None:
-    image = np.zeros((1, 1, 3, 3))
-    image[..., 1, 1] = 1
-    x = gl.Tensor(image, requires_grad=True)
-    max_pool2d(x, 2, stride=1).backward(np.array([[[[1.0, 2.0], [3.0, 4.0]]]]))
-    np.testing.assert_array_equal(x.grad, 10 * image)
-
-
-def test_only_the_maximum_gets_a_gradient_however_steep_it_is() -> None:
-    x = gl.Tensor(np.array([[[[0.0, 1.0], [2.0, 4.0]]]]), requires_grad=True)
-    with np.errstate(divide="ignore"):
-        max_pool2d(np.log(x), 2).sum().backward()
-    np.testing.assert_array_equal(x.grad, [[[[0, 0], [0, 0.25]]]])
-
-
-@pytest.mark.parametrize("pool", [max_pool2d, avg_pool2d])
-def test_pooling_refuses_what_does_not_fit(pool: Any) -> None:
-    name = pool.__name__
-    with pytest.raises(ShapeError, match=rf"{name}.*\(n, channels, height, width\), not \(4, 4\)"):
-        pool(np.ones((4, 4)), 2)
-    with pytest.raises(ShapeError, match=rf"{name}.*\(5, 5\).*larger than .*\(1, 1, 4, 4\)"):
-        pool(np.ones((1, 1, 4, 4)), 5)
-    with pytest.raises(ValueError, match=rf"{name}.*padding \(2, 2\) is more than half"):
-        pool(np.ones((1, 1, 4, 4)), 3, padding=2)
-    with pytest.raises(ValueError, match=rf"{name}: kernel_size .*not 0"):
-        pool(np.ones((1, 1, 4, 4)), 0)
+@pytest.mark.parametrize(
+    ("error", "message", "arguments"),
+    [
+        (ShapeError, r"needs a weight of shape \(2, out_channels / 1, .* not \(3, 2, 3\)", {}),
+        (ShapeError, r"groups=3 needs", {"weight": (2, 4, 3), "groups": 3}),
+        (ShapeError, r"an output of \(-1,\) is left", {"weight": (2, 4, 3), "padding": 4}),
+        (ValueError, r"output_padding \(1,\) .* less .* \(1,\)",
+         {"weight": (2, 4, 3), "output_padding": 1}),
+        (ValueError, r"stride .* not 0", {"weight": (2, 4, 3), "stride": 0}),
+    ],
+)  # fmt: skip
+def test_a_transposed_convolution_names_what_does_not_fit(
+    error: Any, message: str, arguments: Any
+) -> None:
+    x, w = np.ones((1, 2, 5)), np.ones(arguments.pop("weight", (3, 2, 3)))
+    with pytest.raises(error, match=rf"^conv_transpose1d: .*{message}"):
+        conv_transpose1d(x, w, **arguments)
 
 
 # -- layers -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("call", "shape", "expected"), CONVOLUTION)
+def test_layers_give_torchs_numbers(call: str, shape: Any, expected: Any) -> None:
+    np.testing.assert_allclose(observed(call, shape), expected, rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.parametrize("make", [Conv1d, ConvTranspose1d])
+def test_a_sample_alone_is_a_batch_of_one(make: Any) -> None:
+    layer, x = make(2, 3, 3, rng=RNG(0)), normal(2, 7).astype(np.float32)
+    np.testing.assert_array_equal(layer(x).data, layer(x[None]).data[0])
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (Conv2d(2, 3, 3, padding=1, padding_mode="circular", rng=RNG(0)), (4, 2, 5, 5)),
+        (Conv1d(32, 3, 3, padding="same", rng=RNG(0)), (4, 32, 9)),
+        (ConvTranspose2d(2, 3, 4, 2, 1, rng=RNG(0)), (4, 2, 5, 5)),
+        (ConvTranspose1d(2, 3, 3, rng=RNG(0)), (2, 5)),
+    ],
+)
+def test_compiled_and_copied_layers_compute_the_same(layer: Any, shape: Any) -> None:
+    x = normal(*shape).astype(np.float32)
+    again = pickle.loads(pickle.dumps(deepcopy(layer)))
+    np.testing.assert_array_equal(again(x).data, layer(x).data)
+    assert_trains_alike_compiled(layer, shape)
+
+
+@pytest.mark.parametrize(
+    ("mode", "padding", "message"),
+    [("reflect", 4, "needs one that is larger"), ("circular", 5, "needs one that is larger")],
+)
+def test_padding_from_an_input_that_is_too_short_is_refused(
+    mode: str, padding: int, message: str
+) -> None:
+    with pytest.raises(ShapeError, match=rf"Conv1d\(2, 3.*\(1, 2, 4\).*{mode}.*{message}"):
+        Conv1d(2, 3, 3, padding=padding, padding_mode=mode)(np.ones((1, 2, 4)))
 
 
 @pytest.mark.parametrize(
@@ -245,8 +286,6 @@ def test_pooling_refuses_what_does_not_fit(pool: Any) -> None:
         (Conv1d(2, 4, 3, rng=RNG(0)), (2, 2, 6)),
         (Conv1d(2, 4, 3, 2, 1, 1, 2, False, rng=RNG(0)), (2, 2, 6)),
         (Conv2d(2, 4, (3, 2), padding="same", rng=RNG(0)), (2, 2, 5, 4)),
-        (MaxPool2d(2), (2, 3, 4, 4)),
-        (AvgPool2d(3, 1, 1), (2, 3, 4, 4)),
     ],
 )
 def test_float32_stays_float32_in_one_operation(layer: Any, shape: Any) -> None:
@@ -282,6 +321,8 @@ def test_initial_values_are_uniform_within_the_fan_in() -> None:
         (lambda: Conv2d(3, 8, 3, 2, "same"), "'same' is for stride 1"),
         (lambda: Conv2d(3, 8, 3, padding=-1), "Conv2d: padding"),
         (lambda: Conv2d(0, 8, 3), "in_channels"),
+        (lambda: Conv2d(2, 3, 3, padding_mode="mirror"), "padding_mode must be .*'circular'"),
+        (lambda: ConvTranspose2d(2, 3, 3, output_padding=-1), "output_padding"),
     ],
 )
 def test_layers_refuse_such_options_when_they_are_made(make: Any, message: str) -> None:
@@ -292,8 +333,10 @@ def test_layers_refuse_such_options_when_they_are_made(make: Any, message: str) 
 def test_layers_name_themselves_where_an_input_does_not_fit() -> None:
     with pytest.raises(ShapeError, match=r"Conv2d\(3, 8, .* \(5, 4, 9, 9\): expected \(n, 3, h"):
         Conv2d(3, 8, 3)(np.ones((5, 4, 9, 9)))
-    with pytest.raises(ShapeError, match=r"Conv1d\(3, 8, .* \(5, 3\): expected \(n, 3, length\)"):
-        Conv1d(3, 8, 3)(np.ones((5, 3)))
+    with pytest.raises(
+        ShapeError, match=r"Conv1d\(3, 8, .* \(5, 4\): .*\(n, 3, length\) or \(3, l"
+    ):
+        Conv1d(3, 8, 3)(np.ones((5, 4)))
 
 
 @pytest.mark.parametrize(
@@ -305,10 +348,15 @@ def test_layers_name_themselves_where_an_input_does_not_fit() -> None:
             "Conv2d(2, 4, (3, 1), stride=(2, 2), padding=(1, 1), dilation=(1, 2), groups=2, "
             "bias=False) (12 parameters)",
         ),
-        (MaxPool2d(2), "MaxPool2d(2)"),
-        (MaxPool2d((2, 3), 1, 1, 2), "MaxPool2d((2, 3), stride=1, padding=1, dilation=2)"),
-        (AvgPool2d(2, 2), "AvgPool2d(2)"),
-        (AvgPool2d(2, 1), "AvgPool2d(2, stride=1)"),
+        (
+            Conv1d(2, 4, 3, padding="same", padding_mode="circular"),
+            "Conv1d(2, 4, (3,), padding='same', padding_mode='circular') (28 parameters)",
+        ),
+        (
+            ConvTranspose2d(2, 4, 3, 2, 1, 1),
+            "ConvTranspose2d(2, 4, (3, 3), stride=(2, 2), padding=(1, 1), output_padding=(1, 1)) "
+            "(76 parameters)",
+        ),
     ],
 )
 def test_the_repr_is_the_call(layer: Any, text: str) -> None:

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import gradlite as gl
+from gradlite import nn
 from gradlite.autodiff.rules.convolution import conv1d, conv2d
 from gradlite.autodiff.rules.pooling import avg_pool2d, max_pool2d
-from gradlite.nn import convolution, layers, normalization
+from tests.nn.torch_numbers import CASES, filled, make
 
 torch = pytest.importorskip("torch", reason="torch is not installed: no peer to compare with")
 F = torch.nn.functional
@@ -113,17 +114,6 @@ def test_the_second_derivative() -> None:
 # -- layers -----------------------------------------------------------------------------------
 
 
-class Ours:
-    """All layers under one roof, as torch.nn has them."""
-
-    Conv1d, Conv2d = convolution.Conv1d, convolution.Conv2d
-    MaxPool2d, AvgPool2d = convolution.MaxPool2d, convolution.AvgPool2d
-    BatchNorm1d, LayerNorm = normalization.BatchNorm1d, normalization.LayerNorm
-    Sequential, ReLU, Flatten, Linear = (
-        layers.Sequential, layers.ReLU, layers.Flatten, layers.Linear,
-    )  # fmt: skip
-
-
 IMAGES, SERIES, ROWS = normal(4, 3, 8, 8), normal(4, 3, 10), normal(6, 3) * 5 + 2
 MADE = {
     "Conv1d": (lambda of: of.Conv1d(3, 4, 3, 2, 1), SERIES),
@@ -152,8 +142,8 @@ MADE = {
 
 @pytest.mark.parametrize("name", MADE)
 def test_a_layer_computes_what_torchs_does(name: str) -> None:
-    make, x = MADE[name]
-    ours, peer = make(Ours).astype(float), make(torch.nn).double()
+    build, x = MADE[name]
+    ours, peer = build(nn).astype(float), build(torch.nn).double()
     assert list(ours.state_dict()) == list(peer.state_dict())
     with torch.no_grad():
         for p in peer.parameters():
@@ -170,8 +160,8 @@ def test_a_layer_computes_what_torchs_does(name: str) -> None:
 
 @pytest.mark.parametrize("name", MADE)
 def test_a_state_is_carried_to_torch(name: str) -> None:
-    make, x = MADE[name]
-    ours, peer = make(Ours), make(torch.nn)
+    build, x = MADE[name]
+    ours, peer = build(nn), build(torch.nn)
     x = x.astype(np.float32)
     ours(x)
     state = {key: torch.tensor(array) for key, array in ours.state_dict().items()}
@@ -182,9 +172,23 @@ def test_a_state_is_carried_to_torch(name: str) -> None:
     compare(ours.eval(), peer.eval(), x, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+@pytest.mark.parametrize(("call", "shape", "_"), CASES)
+def test_a_call_means_the_same_in_torch(call: str, shape: Any, _: Any) -> None:
+    ours, peer = make(nn, call).astype(float), make(torch.nn, call).double()
+    assert list(ours.state_dict()) == list(peer.state_dict())
+    ours.load_state_dict(filled(ours.state_dict()))
+    peer.load_state_dict({k: torch.tensor(v) for k, v in ours.state_dict().items()})
+    compare(ours, peer, normal(*shape))
+    for mine, its in zip(ours.parameters(), peer.parameters(), strict=True):
+        np.testing.assert_allclose(mine.grad, its.grad.numpy(), rtol=1e-9, atol=1e-10)
+    for key, array in peer.state_dict().items():
+        np.testing.assert_allclose(ours.state_dict()[key], array.numpy(), rtol=1e-12)
+
+
 @pytest.mark.parametrize("of_one", ["Conv1d", "Conv2d"])
 def test_layers_start_as_large_as_torchs(of_one: str) -> None:
-    ours, its = (getattr(of, of_one)(16, 40, 3, groups=2) for of in (Ours, torch.nn))
+    ours, its = (getattr(of, of_one)(16, 40, 3, groups=2) for of in (nn, torch.nn))
     for mine, peer in zip(ours.parameters(), its.parameters(), strict=True):
         assert mine.shape == tuple(peer.shape)
         assert mine.data.std() == pytest.approx(peer.detach().numpy().std(), rel=0.3)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import math
+import pickle
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
 import pytest
 
 import gradlite as gl
+from gradlite import nn
 from gradlite.autodiff.rules.normalization import batch_norm, layer_norm
 from gradlite.errors import ShapeError
 from gradlite.nn import Linear, Sequential
 from gradlite.nn.normalization import BatchNorm1d, LayerNorm
 from tests.helpers import nodes_behind
+from tests.nn.compiled import assert_trains_alike_compiled
+from tests.nn.torch_numbers import NORMALIZATION, observed
 
 RNG = np.random.default_rng
 SHAPES = [(6, 3), (4, 3, 5)]
@@ -195,6 +201,91 @@ def test_a_row_that_does_not_fit_is_named(shape: Any) -> None:
     assert str(shape) in str(refusal.value)
 
 
+# -- images, groups, root mean squares ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("call", "shape", "expected"), NORMALIZATION)
+def test_layers_give_torchs_numbers(call: str, shape: Any, expected: Any) -> None:
+    np.testing.assert_allclose(observed(call, shape), expected, rtol=1e-8, atol=1e-9)
+
+
+def test_images_and_volumes_are_sequences_of_their_pixels() -> None:
+    x = RNG(0).standard_normal((3, 2, 4, 2, 3))
+    layers = [make(2, dtype=float) for make in (BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)]
+    results = [
+        layer(x.reshape(shape)).data
+        for layer, shape in zip(layers, [(3, 2, 24), (3, 2, 8, 3), x.shape], strict=True)
+    ]
+    for layer, y in zip(layers[1:], results[1:], strict=True):
+        np.testing.assert_allclose(y.reshape(3, 2, 24), results[0], rtol=1e-12)
+        np.testing.assert_allclose(layer.running_var, layers[0].running_var)
+        assert list(layer.state_dict()) == list(layers[0].state_dict())
+
+
+LAYERS = [
+    (lambda **kw: nn.BatchNorm2d(4, **kw), (2, 4, 3, 2)),
+    (lambda **kw: nn.GroupNorm(2, 4, **kw), (2, 4, 3)),
+    (lambda **kw: nn.InstanceNorm1d(4, affine=True, **kw), (2, 4, 3)),
+    (lambda **kw: nn.InstanceNorm2d(4, **kw), (4, 3, 2)),
+    (lambda **kw: nn.RMSNorm((4, 3), **kw), (2, 4, 3)),
+]
+
+
+@pytest.mark.parametrize(("make", "shape"), LAYERS)
+def test_all_have_gradients_of_both_orders(make: Any, shape: Any) -> None:
+    layer = make(dtype=float)
+    names = [name for name, _ in layer.named_parameters()]
+
+    def f(x: Any, *parameters: Any) -> Any:
+        for name, p in zip(names, parameters, strict=True):
+            setattr(layer, name, p)
+        return layer(x)
+
+    values = [RNG(1).standard_normal(p.shape) for p in layer.parameters()]
+    gl.check_grads(f, (RNG(0).standard_normal(shape), *values), order=2)
+
+
+@pytest.mark.parametrize(("make", "shape"), LAYERS)
+def test_compiled_and_copied_layers_compute_the_same(make: Any, shape: Any) -> None:
+    layer = make()
+    x = RNG(0).standard_normal(shape).astype(np.float32)
+    again = pickle.loads(pickle.dumps(deepcopy(layer)))
+    np.testing.assert_array_equal(again(x).data, layer(x).data)
+    assert gl.grad(lambda x: (layer(x) ** 2).sum())(x).dtype == np.float32
+    head = Linear(math.prod(shape[1:]), 1, rng=RNG(0))
+    assert_trains_alike_compiled(Sequential(layer, nn.Flatten(), head), shape)
+
+
+def test_half_precision_holds_the_squares() -> None:
+    x = np.full((1, 2), 1000, np.float16)
+    y = nn.RMSNorm(2, dtype=np.float16)(x)
+    assert y.dtype == np.float16
+    np.testing.assert_array_equal(y.data, [[1, 1]])
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "message"),
+    [
+        (nn.BatchNorm2d(3), (2, 3, 4), r"BatchNorm2d\(3\).*expected \(n, 3, height, width\).$"),
+        (nn.BatchNorm3d(3), (2, 3, 4, 4), r"expected \(n, 3, depth, height, width\).$"),
+        (nn.GroupNorm(2, 4), (2, 3, 4), r"GroupNorm\(2, 4\).*expected \(n, 4, ...\)"),
+        (nn.InstanceNorm1d(3), (3,), r"expected \(n, 3, length\) or \(3, length\)"),
+        (nn.InstanceNorm2d(3), (2, 3, 1, 1), "more than one number to a channel"),
+        (nn.RMSNorm(3), (2, 4), r"RMSNorm\(3\).*expected \(..., 3\)"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_named(layer: Any, shape: Any, message: str) -> None:
+    with pytest.raises(ShapeError, match=message):
+        layer(np.ones(shape, np.float32))
+
+
+def test_options_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"num_channels=4 .* multiple of num_groups=3"):
+        nn.GroupNorm(3, 4)
+    with pytest.raises(ValueError, match="track_running_stats=True is not available"):
+        nn.InstanceNorm2d(3, track_running_stats=True)
+
+
 # -- both -------------------------------------------------------------------------------------
 
 
@@ -249,6 +340,11 @@ def test_a_network_with_normalization_learns() -> None:
             BatchNorm1d(3, 1e-3, None, False, False),
             "BatchNorm1d(3, eps=0.001, momentum=None, affine=False, track_running_stats=False)",
         ),
+        (nn.BatchNorm2d(3), "BatchNorm2d(3) (6 parameters)"),
+        (nn.GroupNorm(2, 4, 1e-3), "GroupNorm(2, 4, eps=0.001) (8 parameters)"),
+        (nn.InstanceNorm1d(4, affine=True), "InstanceNorm1d(4, affine=True) (8 parameters)"),
+        (nn.RMSNorm(4), "RMSNorm(4) (4 parameters)"),
+        (nn.RMSNorm((4, 2), 1e-6, False), "RMSNorm((4, 2), eps=1e-06, elementwise_affine=False)"),
         (LayerNorm(4), "LayerNorm(4) (8 parameters)"),
         (LayerNorm((4, 2), 1e-6), "LayerNorm((4, 2), eps=1e-06) (16 parameters)"),
         (LayerNorm([4], bias=False), "LayerNorm(4, bias=False) (4 parameters)"),

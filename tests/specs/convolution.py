@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.autodiff.rules.convolution import Window, conv_input, conv_weight, convolve
+from gradlite.autodiff.rules.convolution import conv_input, conv_weight, convolve
 from gradlite.autodiff.rules.pooling import avg_pool, avg_unpool, max_pool
+from gradlite.autodiff.rules.windows import Window
 from tests.specs.kit import LACKS, D, R, Spec, at, call
 
 Place = tuple[int, ...]
@@ -123,6 +124,9 @@ CONVOLUTION = [
             call(R(1, 1, 5, 3), R(1, 1, 2, 2), None, window=PAIRS, groups=1),
             call(x=R(1, 1, 5), w=R(1, 1, 3), b=R(1), window=LINE, groups=1),
             call(R(0, 2, 5), R(3, 2, 3), R(3), window=LINE, groups=1),
+            # As many channels as make strips of them.
+            call(R(2, 32, 4), R(2, 32, 2), R(2), window=FAR_LINE, groups=1),
+            call(R(1, 32, 2, 3), R(2, 16, 2, 2), None, window=FAR_PLANE, groups=2),
         ],
         reference=plain_convolve,
         twin=None,
@@ -136,6 +140,8 @@ CONVOLUTION = [
             call(R(2, 4, 3), R(4, 2, 2), size=(5,), window=FAR_LINE, groups=2),
             call(R(2, 4, 2, 3), R(4, 1, 2, 2), size=(3, 4), window=FAR_PLANE, groups=2),
             call(R(1, 1, 2, 1), R(1, 1, 2, 2), size=(5, 3), window=PAIRS, groups=1),
+            call(R(2, 2, 2), R(2, 32, 2), size=(4,), window=FAR_LINE, groups=1),
+            call(R(1, 2, 2, 2), R(2, 16, 2, 2), size=(2, 3), window=FAR_PLANE, groups=2),
         ],
         reference=plain_conv_input,
         twin=None,
@@ -149,6 +155,8 @@ CONVOLUTION = [
             call(R(2, 4, 3), R(2, 4, 5), window=FAR_LINE, groups=2),
             call(R(2, 4, 2, 3), R(2, 2, 3, 4), window=FAR_PLANE, groups=2),
             call(R(1, 1, 2, 1), R(1, 1, 5, 3), window=PAIRS, groups=1),
+            call(R(2, 2, 2), R(2, 32, 4), window=FAR_LINE, groups=1),
+            call(R(1, 2, 2, 2), R(1, 32, 2, 3), window=FAR_PLANE, groups=2),
         ],
         reference=plain_conv_weight,
         twin=None,
@@ -162,6 +170,7 @@ CONVOLUTION = [
             call(D(1, 2, 5, 3), window=PAIRS),
             call(D(2, 1, 4, 3), window=OVERLAPPING),
             call(D(1, 2, 3, 4), window=FAR_PLANE),
+            call(D(2, 2, 5), window=LINE),
         ],
         reference=plain_max_pool,
         twin=None,
@@ -198,6 +207,7 @@ CONVOLUTION = [
             call(R(2, 2, 4, 4), window=PAIRS),
             call(R(1, 2, 5, 3), window=PAIRS),
             call(R(2, 1, 4, 3), window=OVERLAPPING),
+            call(R(2, 2, 5), window=LINE),
         ],
         reference=plain_avg_pool,
         twin=None,

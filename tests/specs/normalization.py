@@ -37,6 +37,7 @@ NORMALIZATION = [
             call(R(4, 3), R(3), R(3)),
             call(R(3, 2, 4), R(2), R(2)),
             call(R(1, 2, 4), R(2), R(2)),
+            call(R(2, 3, 2, 2), R(3), R(3)),
             call(R(4, 3)),
             call(R(3, 2, 4)),
             call(R(4, 3), R(3)),

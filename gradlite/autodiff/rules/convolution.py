@@ -13,130 +13,31 @@ derivatives of any order.
 
 The work is done by matrix products: every position of the window becomes a column of a matrix
 (im2col: Chellapilla, Puri and Simard, "High performance convolutional neural networks for document
-processing", IWFHR 2006). Columns are made for a few samples at a time, so that they stay in the
-cache, and no array is many times as large as the input.
+processing", IWFHR 2006), or with more channels a row of one that is not copied out whole (see
+`strips`). Either is made for a few samples at a time, so that it stays in the cache, and no array
+is many times as large as the input.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import product
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from gradlite.autodiff.define import defvjp, primitive
+from gradlite.autodiff.rules import strips
+from gradlite.autodiff.rules.windows import (
+    Size,
+    Window,
+    as_batch,
+    as_given,
+    at_a_time,
+    for_each_axis,
+    make_window,
+)
 from gradlite.errors import ShapeError
-
-Size = tuple[int, ...]
-
-CACHED = 2**20
-"""How many bytes of columns to make at a time: what fits into the second-level cache of a core."""
-
-# -- windows ----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Window:
-    """A window that slides along the last axes of an array; attributes have an entry for each axis.
-
-    Attributes
-    ----------
-    kernel : tuple of int
-        The number of elements that it covers.
-    stride : tuple of int
-        How far it moves.
-    padding : tuple of (int, int)
-        The number of elements added before and after the array.
-    dilation : tuple of int
-        The distance between the covered elements.
-    """
-
-    kernel: Size
-    stride: Size
-    padding: tuple[tuple[int, int], ...]
-    dilation: Size
-
-    def spans(self) -> Size:
-        """Return the lengths from the first covered element to the last."""
-        return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
-
-    def padded_size(self, size: Size) -> Size:
-        """Return the lengths of the axes with their padding."""
-        return tuple(n + p + q for n, (p, q) in zip(size, self.padding, strict=True))
-
-    def places(self, size: Size) -> Size:
-        """Return the numbers of positions of the window along axes of these lengths."""
-        axes = zip(self.padded_size(size), self.spans(), self.stride, strict=True)
-        return tuple((n - span) // s + 1 for n, span, s in axes)
-
-    def covered(self, size: Size) -> list[tuple[Any, ...]]:
-        """Return, for each element of the kernel, the index of what it covers at all positions."""
-        axes = zip(self.kernel, self.dilation, self.places(size), self.stride, strict=True)
-        slices = [
-            [slice(i, i + (m - 1) * s + 1, s) for i in range(0, k * d, d)] for k, d, m, s in axes
-        ]
-        return [(..., *index) for index in product(*slices)]
-
-    def inside(self, size: Size) -> tuple[Any, ...]:
-        """Return the index that removes the padding."""
-        axes = zip(size, self.padding, strict=True)
-        return (..., *(slice(p, p + n) for n, (p, _) in axes))
-
-    def pad(self, x: Any, fill: float = 0.0) -> Any:
-        """Return `x` with the padding around it."""
-        if not any(map(any, self.padding)):
-            return x
-        size = x.shape[2:]
-        padded = np.full((*x.shape[:2], *self.padded_size(size)), fill, x.dtype)
-        padded[self.inside(size)] = x
-        return padded
-
-
-def make_window(
-    name: str, x: Any, kernel: Size, stride: Any, padding: Any, dilation: Any = 1
-) -> Window:
-    """Make the window that slides along `x` from a user's arguments, and check that it fits."""
-    axes = len(kernel)
-    stride = for_each_axis(name, "stride", stride, axes)
-    dilation = for_each_axis(name, "dilation", dilation, axes)
-    if padding == "same":
-        if max(stride) > 1:
-            raise ValueError(f"{name}: padding 'same' is for stride 1, not {stride}.")
-        extra = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
-        pads = tuple((n // 2, n - n // 2) for n in extra)
-    else:
-        padding = 0 if padding == "valid" else padding
-        pads = tuple((p, p) for p in for_each_axis(name, "padding", padding, axes, least=0))
-    made = Window(kernel, stride, pads, dilation)
-    size = made.padded_size(x.shape[2:])
-    if any(n < span for n, span in zip(size, made.spans(), strict=True)):
-        raise ShapeError(
-            f"{name}: a kernel of size {kernel} with dilation {dilation} covers {made.spans()}, "
-            f"which is larger than the input of shape {x.shape}, {size} with its padding. Take a "
-            f"smaller kernel or more padding."
-        )
-    return made
-
-
-def for_each_axis(name: str, option: str, value: Any, axes: int, least: int = 1) -> Size:
-    """Return an integer for each axis."""
-    sizes = value if isinstance(value, (tuple, list)) else (value,) * axes
-    fits = all(isinstance(n, (int, np.integer)) and n >= least for n in sizes)
-    if len(sizes) != axes or not fits:
-        several = f" or {axes} of them" if axes > 1 else ""
-        raise ValueError(
-            f"{name}: {option} must be an integer of at least {least}{several}, not {value!r}."
-        )
-    return tuple(map(int, sizes))
-
-
-def at_a_time(n: int, per_sample: int) -> int:
-    """Return how many of `n` samples, of `per_sample` bytes, fit into the cache."""
-    return max(1, min(n, CACHED // max(1, per_sample)))
-
 
 # -- convolution ------------------------------------------------------------------------------
 
@@ -146,6 +47,10 @@ def convolve(x: Any, w: Any, b: Any = None, *, window: Window, groups: int) -> A
     """Sum the products of `w` and what it covers, in all channels of its group, and add `b`."""
     places = window.places(x.shape[2:])
     dtype = np.result_type(*(a for a in (x, w, b) if a is not None))
+    if strips.pay(w.shape[1], window):
+        y = np.empty((len(x), len(w), *places), dtype)
+        strips.convolve(window.pad(x), w, b, y, window, groups)
+        return y
     y = np.empty((len(x), groups, len(w) // groups, prod(places)), dtype)
     matrices = w.reshape(groups, len(w) // groups, -1)
     for part, block in columns(x, window, groups):
@@ -178,8 +83,11 @@ def columns(x: Any, window: Window, groups: int) -> Iterator[tuple[slice, Any]]:
 def conv_input(g: Any, w: Any, *, size: Size, window: Window, groups: int) -> Any:
     """Add `w`, times each entry of `g`, to what it covered in an input of this `size` (col2im)."""
     channels, covered = w.shape[1] * groups, window.covered(size)
-    matrices = w.reshape(groups, len(w) // groups, -1).swapaxes(1, 2)
     x = np.zeros((len(g), channels, *window.padded_size(size)), np.result_type(g, w))
+    if strips.pay(w.shape[1], window):
+        strips.conv_input(g, w, x, window, groups)
+        return x[window.inside(size)]
+    matrices = w.reshape(groups, len(w) // groups, -1).swapaxes(1, 2)
     shape = (channels, len(covered), *g.shape[2:])
     step = at_a_time(len(g), prod(shape) * x.itemsize)
     for start in range(0, len(g), step):
@@ -194,6 +102,8 @@ def conv_input(g: Any, w: Any, *, size: Size, window: Window, groups: int) -> An
 def conv_weight(g: Any, x: Any, *, window: Window, groups: int) -> Any:
     """Sum the products of `g` and what each entry of a weight covers."""
     shape = (g.shape[1], x.shape[1] // groups, *window.kernel)
+    if strips.pay(shape[1], window):
+        return strips.conv_weight(g, window.pad(x), window, groups)
     w = np.zeros((groups, shape[0] // groups, prod(shape[1:])), np.result_type(g, x))
     for part, block in columns(x, window, groups):
         w += np.matmul(rows(g[part], groups), block.swapaxes(2, 3)).sum(0)
@@ -242,7 +152,7 @@ def conv1d(
 
     Parameters
     ----------
-    x : array_like or Tensor, shape (n, channels, length)
+    x : array_like or Tensor, shape (n, channels, length) or (channels, length)
     weight : array_like or Tensor, shape (out_channels, channels / groups, kernel)
     bias : array_like or Tensor, shape (out_channels,), optional
     stride, dilation : int, default 1
@@ -276,8 +186,8 @@ def conv2d(
 
     Parameters
     ----------
-    x : array_like or Tensor, shape (n, channels, height, width)
-        The images.
+    x : array_like or Tensor, shape (n, channels, height, width) or (channels, height, width)
+        The images, or one.
     weight : array_like or Tensor, shape (out_channels, channels / groups, *kernel)
         The kernels.
     bias : array_like or Tensor, shape (out_channels,), optional
@@ -327,9 +237,8 @@ def convolution(
     groups: Any,
 ) -> Any:
     """Check the arguments of a convolution, and compute it."""
-    x, weight = as_given(x), as_given(weight)
-    spatial = ("length",) if axes == 1 else ("height", "width")
-    check_axes(name, x, spatial)
+    x, single = as_batch(name, x, axes)
+    weight = as_given(weight)
     (groups,) = for_each_axis(name, "groups", groups, 1)
     if (
         weight.ndim != axes + 2
@@ -350,18 +259,125 @@ def convolution(
                 f"{weight.shape[:1]}, not {bias.shape}."
             )
     window = make_window(name, x, weight.shape[2:], stride, padding, dilation)
-    return convolve(x, weight, bias, window=window, groups=groups)
+    y = convolve(x, weight, bias, window=window, groups=groups)
+    return y[0] if single else y
 
 
-def as_given(x: Any) -> Any:
-    """Return arrays and Tensors as they are, and lists as arrays."""
-    return x if hasattr(x, "shape") else np.asarray(x)
+# -- transposed convolution -------------------------------------------------------------------
 
 
-def check_axes(name: str, x: Any, spatial: tuple[str, ...]) -> None:
-    """Raise ShapeError unless `x` has axes for samples, channels and `spatial`."""
-    if x.ndim != 2 + len(spatial):
+def conv_transpose1d(
+    x: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: int | Size = 1,
+    padding: int | Size = 0,
+    output_padding: int | Size = 0,
+    groups: int = 1,
+    dilation: int | Size = 1,
+) -> Any:
+    """Add a weight, times each entry, along sequences: `conv_transpose2d` with one axis.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> conv_transpose1d(np.array([[[1.0, 2.0]]]), np.array([[[1.0, 10.0, 100.0]]]), stride=2)
+    array([[[  1.,  10., 102.,  20., 200.]]])
+    """
+    options = stride, padding, output_padding, groups, dilation
+    return transposed("conv_transpose1d", 1, x, weight, bias, *options)
+
+
+def conv_transpose2d(
+    x: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: int | Size = 1,
+    padding: int | Size = 0,
+    output_padding: int | Size = 0,
+    groups: int = 1,
+    dilation: int | Size = 1,
+) -> Any:
+    """Add a weight, times each entry of `x`, where it stands: what `conv2d` does to a gradient.
+
+    Parameters
+    ----------
+    x : array_like or Tensor, shape (n, channels, height, width) or (channels, height, width)
+        The images, or one.
+    weight : array_like or Tensor, shape (channels, out_channels / groups, *kernel)
+        The kernels.
+    bias : array_like or Tensor, shape (out_channels,), optional
+        Added to each channel.
+    stride : int or (int, int), default 1
+        The distance between the places to which neighbouring entries go.
+    padding : int or (int, int), default 0
+        The number of rows and columns that are cut off on each side.
+    output_padding : int or (int, int), default 0
+        The number of rows and columns added at the end, less than `stride`.
+    groups : int, default 1
+        Channels and out_channels are split into this many groups, each computed by itself.
+    dilation : int or (int, int), default 1
+        The distance between the elements of the kernel.
+
+    Returns
+    -------
+    array or Tensor, shape (n, out_channels, height', width')
+        With ``height' = (height - 1) stride - 2 padding + dilation (kernel - 1) + output_padding
+        + 1``.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not fit each other or `groups`, or nothing is left of the output.
+    ValueError
+        If an option is not such a number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> conv_transpose2d(np.array([[[[1.0, 2.0]]]]), np.ones((1, 1, 2, 2)))
+    array([[[[1., 3., 2.],
+             [1., 3., 2.]]]])
+    """
+    options = stride, padding, output_padding, groups, dilation
+    return transposed("conv_transpose2d", 2, x, weight, bias, *options)
+
+
+def transposed(
+    name: str,
+    axes: int,
+    x: Any,
+    weight: Any,
+    bias: Any,
+    stride: Any,
+    padding: Any,
+    output_padding: Any,
+    groups: Any,
+    dilation: Any,
+) -> Any:
+    """Check the arguments of a transposed convolution, and compute it."""
+    x, single = as_batch(name, x, axes)
+    weight = as_given(weight)
+    (groups,) = for_each_axis(name, "groups", groups, 1)
+    if weight.ndim != axes + 2 or len(weight) != x.shape[1] or len(weight) % groups:
         raise ShapeError(
-            f"{name}: the input must have shape (n, channels, {', '.join(spatial)}), not "
-            f"{x.shape}. A single sample, or a single channel, needs an axis of length 1."
+            f"{name}: an input of shape {x.shape} with groups={groups} needs a weight of shape "
+            f"({x.shape[1]}, out_channels / {groups}, {', '.join(['kernel'] * axes)}), not "
+            f"{weight.shape}."
         )
+    strides = for_each_axis(name, "stride", stride, axes)
+    more = for_each_axis(name, "output_padding", output_padding, axes, least=0)
+    if any(m >= s for m, s in zip(more, strides, strict=True)):
+        raise ValueError(f"{name}: output_padding {more} must be less than the stride, {strides}.")
+    pads = tuple((p, p) for p in for_each_axis(name, "padding", padding, axes, least=0))
+    window = Window(
+        weight.shape[2:], strides, pads, for_each_axis(name, "dilation", dilation, axes)
+    )
+    shapes = zip(x.shape[2:], strides, pads, window.spans(), more, strict=True)
+    size = tuple((n - 1) * s - 2 * p + span + m for n, s, (p, _), span, m in shapes)
+    if min(size) < 1 or x.size == 0 < len(x):
+        raise ShapeError(f"{name}: of an input of shape {x.shape} an output of {size} is left.")
+    y = conv_input(x, weight, size=size, window=window, groups=groups)
+    if bias is not None:
+        y = y + np.reshape(bias, (-1, *[1] * axes))
+    return y[0] if single else y

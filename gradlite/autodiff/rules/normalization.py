@@ -68,29 +68,29 @@ def result_type(*arrays: Any) -> Any:
 
 
 def channel_sum(x: Any) -> Any:
-    """Sum (n, channels) or (n, channels, length) to (channels,)."""
-    if x.ndim == 3:
-        n, channels, length = x.shape
-        lines = np.reshape(x, (n * channels, length))
-        x = np.reshape(np.dot(lines, ones(length, x.dtype)), (n, channels))
+    """Sum (n, channels) or (n, channels, *size) to (channels,)."""
+    if x.ndim > 2:
+        n, channels, *size = x.shape
+        lines = np.reshape(x, (n * channels, prod(size)))
+        x = np.reshape(np.dot(lines, ones(prod(size), x.dtype)), (n, channels))
     return np.dot(ones(len(x), x.dtype), x)
 
 
 def channel_mean(x: Any) -> Any:
-    """Average to (channels,), or (channels, 1), which broadcasts against x."""
+    """Average to (channels,), or (channels, 1, ...), which broadcasts against x."""
     return across(channel_sum(x) / (x.size // x.shape[1]), x)
 
 
 def across(v: Any, x: Any) -> Any:
     """Return a vector with an entry for each channel, or None, in a shape that broadcasts to x."""
-    return v if x.ndim == 2 or v is None else v[:, None]
+    return v if x.ndim == 2 or v is None else np.reshape(v, (-1, *[1] * (x.ndim - 2)))
 
 
 def check_channels(x: Any, *arrays: Any) -> None:
     """Raise ShapeError unless this is a batch, and the arrays have one entry for each channel."""
-    if x.ndim not in (2, 3):
+    if x.ndim < 2:
         raise ShapeError(
-            f"batch_norm: the input must have shape (n, channels) or (n, channels, length), not "
+            f"batch_norm: the input must have shape (n, channels) or (n, channels, ...), not "
             f"{x.shape}."
         )
     for array in arrays:
@@ -115,7 +115,7 @@ def batch_norm(
 
     Parameters
     ----------
-    x : array_like or Tensor, shape (n, channels) or (n, channels, length)
+    x : array_like or Tensor, shape (n, channels) or (n, channels, ...)
         The batch.
     weight, bias : array_like or Tensor, shape (channels,), optional
         The scale and shift of each channel.

@@ -1,0 +1,123 @@
+"""Convolution of many channels: the window moves along one axis without a copy.
+
+Channels stand last. A strip holds, for a position of the window along the first axis, what its
+rows cover, over the whole width::
+
+    strips[group, sample, position, column, row of the window, channel]
+
+What the window covers at a position along the second axis as well is then a slice, and a row of a
+matrix: the columns ``p`` to ``p + kernel width``. An image is copied ``kernel height`` times, where
+im2col copies it ``kernel height * kernel width`` times, and all samples share one product.
+
+With few channels, turning them to the back and forth costs more than it saves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from gradlite.autodiff.rules.windows import Window, at_a_time
+
+LEAST = 64
+"""How many elements the window has at least, in the channels of a group, for strips to pay."""
+ROWS = 256
+"""How many rows a matrix has, if there are as many: with fewer, products are slower."""
+
+
+def pay(channels: int, window: Window) -> bool:
+    """Return whether strips are faster than columns."""
+    return channels * prod(window.kernel) >= LEAST
+
+
+def convolve(x: Any, w: Any, b: Any, y: Any, window: Window, groups: int) -> None:
+    """Write the convolution of `x`, padded, into `y`, a contiguous array."""
+    matrices = matrices_of(w, groups)
+    height, width = in_plane(y).shape[2:]
+    for part, strip in strips_of(x, window, groups, height):
+        last = channels_last(y[part], groups)
+        out = np.empty(last.shape, y.dtype)
+        for i, at in enumerate(window.in_plane().positions(1, width)):
+            np.matmul(as_rows(strip[:, :, :, at]), matrices, out=as_rows(out[:, :, :, i]))
+        if b is not None:
+            out += b.reshape(groups, 1, 1, 1, -1)
+        last[:] = out
+
+
+def conv_weight(g: Any, x: Any, window: Window, groups: int) -> Any:
+    """Return the gradient by the weight, for `x` with its padding."""
+    height, width = in_plane(g).shape[2:]
+    channels, out = x.shape[1] // groups, g.shape[1] // groups
+    total = np.zeros((groups, prod(window.kernel) * channels, out), np.result_type(g, x))
+    product = np.empty_like(total)
+    for part, strip in strips_of(x, window, groups, height):
+        last = np.ascontiguousarray(channels_last(g[part], groups))
+        for i, at in enumerate(window.in_plane().positions(1, width)):
+            rows = as_rows(strip[:, :, :, at])
+            total += np.matmul(rows.swapaxes(1, 2), as_rows(last[:, :, :, i]), out=product)
+    rows, columns = window.in_plane().kernel
+    w = total.reshape(groups, columns, rows, channels, out).transpose(0, 4, 3, 2, 1)
+    return np.ascontiguousarray(w).reshape(g.shape[1], channels, *window.kernel)
+
+
+def conv_input(g: Any, w: Any, x: Any, window: Window, groups: int) -> None:
+    """Add the gradient by the input, with its padding, to `x`, a contiguous array."""
+    matrices = np.ascontiguousarray(matrices_of(w, groups).swapaxes(1, 2))
+    window, (height, width) = window.in_plane(), in_plane(g).shape[2:]
+    for part, strip in empty_strips(x, window, groups, height):
+        last = np.ascontiguousarray(channels_last(g[part], groups))
+        strip[:] = 0
+        for i, at in enumerate(window.positions(1, width)):
+            strip[:, :, :, at] += np.matmul(as_rows(last[:, :, :, i]), matrices).reshape(
+                strip[:, :, :, at].shape
+            )
+        images = channels_last(x[part], groups)
+        for i, at in enumerate(window.elements(0, height)):
+            images[:, :, at] += strip[..., i, :]
+
+
+def strips_of(x: Any, window: Window, groups: int, height: int) -> Iterator[tuple[slice, Any]]:
+    """Yield the strips of a few samples at a time."""
+    window = window.in_plane()
+    for part, strip in empty_strips(x, window, groups, height):
+        images = channels_last(x[part], groups)
+        for i, at in enumerate(window.elements(0, height)):
+            strip[..., i, :] = images[:, :, at]
+        yield part, strip
+
+
+def empty_strips(x: Any, window: Window, groups: int, height: int) -> Iterator[tuple[slice, Any]]:
+    """Yield room for the strips of a few samples at a time."""
+    n, channels, _, width = in_plane(x).shape
+    shape = (height, width, window.kernel[0], channels // groups)
+    step = at_a_time(n, groups * prod(shape) * x.itemsize, least=-(-ROWS // height))
+    buffer = np.empty((groups, step, *shape), x.dtype)
+    for start in range(0, n, step):
+        yield slice(start, start + step), buffer[:, : n - start]
+
+
+def in_plane(x: Any) -> Any:
+    """Return sequences as images of width 1."""
+    return x if x.ndim == 4 else x[..., None]
+
+
+def channels_last(x: Any, groups: int) -> Any:
+    """Return a view of shape (groups, samples, height, width, channels of a group)."""
+    x = in_plane(x)
+    split = x.reshape(len(x), groups, x.shape[1] // groups, *x.shape[2:])
+    return split.transpose(1, 0, 3, 4, 2)
+
+
+def as_rows(x: Any) -> Any:
+    """Return (groups, samples, height, ...) as a matrix for each group."""
+    return x.reshape(len(x), x.shape[1] * x.shape[2], prod(x.shape[3:]))
+
+
+def matrices_of(w: Any, groups: int) -> Any:
+    """Return a matrix for each group, with a column for each of its output channels."""
+    w = in_plane(w)
+    split = w.reshape(groups, len(w) // groups, *w.shape[1:]).transpose(0, 4, 3, 2, 1)
+    return np.ascontiguousarray(split.reshape(groups, -1, len(w) // groups))
