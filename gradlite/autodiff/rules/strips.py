@@ -64,19 +64,23 @@ def conv_weight(g: Any, x: Any, window: Window, groups: int) -> Any:
 
 
 def conv_input(g: Any, w: Any, x: Any, window: Window, groups: int) -> None:
-    """Add the gradient by the input, with its padding, to `x`, a contiguous array."""
+    """Write the gradient by the input, with its padding, into `x`, a contiguous array."""
     matrices = np.ascontiguousarray(matrices_of(w, groups).swapaxes(1, 2))
     window, (height, width) = window.in_plane(), in_plane(g).shape[2:]
     for part, strip in empty_strips(x, window, groups, height):
         last = np.ascontiguousarray(channels_last(g[part], groups))
         strip[:] = 0
+        product = np.empty((groups, strip.shape[1] * height, matrices.shape[2]), x.dtype)
         for i, at in enumerate(window.positions(1, width)):
-            strip[:, :, :, at] += np.matmul(as_rows(last[:, :, :, i]), matrices).reshape(
-                strip[:, :, :, at].shape
+            covered = strip[:, :, :, at]
+            covered += np.matmul(as_rows(last[:, :, :, i]), matrices, out=product).reshape(
+                covered.shape
             )
         images = channels_last(x[part], groups)
+        total = np.zeros(images.shape, x.dtype)  # in the order of strips, which is faster to add to
         for i, at in enumerate(window.elements(0, height)):
-            images[:, :, at] += strip[..., i, :]
+            total[:, :, at] += strip[..., i, :]
+        images[:] = total
 
 
 def strips_of(x: Any, window: Window, groups: int, height: int) -> Iterator[tuple[slice, Any]]:
