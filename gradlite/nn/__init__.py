@@ -26,14 +26,7 @@ from gradlite.nn.containers import (
     Residual,
     Sequential,
 )
-from gradlite.nn.convolution import (
-    AvgPool2d,
-    Conv1d,
-    Conv2d,
-    ConvTranspose1d,
-    ConvTranspose2d,
-    MaxPool2d,
-)
+from gradlite.nn.convolution import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from gradlite.nn.criteria import (
     BCELoss,
     BCEWithLogitsLoss,
