@@ -18,6 +18,7 @@ from gradlite.nn.activations import (
     Softplus,
     Tanh,
 )
+from gradlite.nn.cells import GRUCell, LSTMCell, RNNCell
 from gradlite.nn.containers import (
     ModuleDict,
     ModuleList,
@@ -26,7 +27,14 @@ from gradlite.nn.containers import (
     Residual,
     Sequential,
 )
-from gradlite.nn.convolution import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
+from gradlite.nn.convolution import (
+    AvgPool2d,
+    Conv1d,
+    Conv2d,
+    ConvTranspose1d,
+    ConvTranspose2d,
+    MaxPool2d,
+)
 from gradlite.nn.criteria import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -87,6 +95,7 @@ from gradlite.nn.pooling import (
     MaxPool1d,
     MaxPool2d,
 )
+from gradlite.nn.recurrent import GRU, LSTM, RNN
 from gradlite.nn.reduction import weighted_mean
 from gradlite.nn.upsampling import Upsample
 from gradlite.scalar.nn import MLP, Layer, Neuron
@@ -94,7 +103,10 @@ from gradlite.scalar.nn import MLP, Layer, Neuron
 __all__ = [
     "ELU",
     "GELU",
+    "GRU",
+    "LSTM",
     "MLP",
+    "RNN",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveMaxPool1d",
@@ -118,6 +130,7 @@ __all__ = [
     "Dropout2d",
     "Embedding",
     "Flatten",
+    "GRUCell",
     "GaussianNLLLoss",
     "GroupNorm",
     "HingeEmbeddingLoss",
@@ -127,6 +140,7 @@ __all__ = [
     "InstanceNorm2d",
     "KLDivLoss",
     "L1Loss",
+    "LSTMCell",
     "Layer",
     "LayerNorm",
     "LeakyReLU",
@@ -148,6 +162,7 @@ __all__ = [
     "ParameterList",
     "PoissonNLLLoss",
     "RMSNorm",
+    "RNNCell",
     "ReLU",
     "Residual",
     "Sequential",

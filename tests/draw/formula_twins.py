@@ -369,6 +369,35 @@ def multiclass_hinge(
     return row_share(g, x, reduction, factor) * slope
 
 
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def lstm_cell(g, p, c):
+    """Return the cotangents by p and c of the hidden state and the cell."""
+    i, f, z, o = np.split(p, 4, axis=-1)
+    i, f, z, o = sigmoid(i), sigmoid(f), np.tanh(z), sigmoid(o)
+    k = np.tanh(f * c + i * z)
+    d = g[1] + g[0] * o * (1 - k**2)
+    parts = d * z * i * (1 - i), d * c * f * (1 - f), d * i * (1 - z**2), g[0] * o * (1 - o) * k
+    return np.concatenate(parts, axis=-1), d * f
+
+
+def gru_cell(g, p, q, h):
+    """Return the cotangents by p, q and h of the state."""
+    (r, z, n), (r_h, z_h, n_h) = np.split(p, 3, axis=-1), np.split(q, 3, axis=-1)
+    r, z = sigmoid(r + r_h), sigmoid(z + z_h)
+    n = np.tanh(n + r * n_h)
+    d, b = g * (1 - z) * (1 - n**2), g * (h - n) * z * (1 - z)
+    a = d * n_h * r * (1 - r)
+    return np.concatenate((a, b, d), -1), np.concatenate((a, b, d * r), -1), g * z
+
+
+def result(fn, i):
+    """Return the twin of argument i."""
+    return lambda g, y, *args: fn(g, *args)[i]
+
+
 TWINS: dict[str, dict[str, Any]] = {
     "np.sum": reduction(lambda x, y, axis, n: np.ones(x.shape)),
     "np.mean": reduction(lambda x, y, axis, n: np.ones(x.shape) / n),
@@ -439,6 +468,11 @@ TWINS: dict[str, dict[str, Any]] = {
     "gl.avg_unpool": {"x": avg_unpool},
     "gl.batch_norm": {"x": batch(norm_x), "w": batch(norm_w), "b": batch(norm_b)},
     "gl.layer_norm": {"x": layer(norm_rows_x), "w": layer(norm_w), "b": layer(norm_b)},
+    "gl.transposed": {"x": lambda g, y, x: g.T},
+    "gl.lstm_cell": {"p": result(lstm_cell, 0), "c": result(lstm_cell, 1)},
+    "gl.gru_cell": {
+        "p": result(gru_cell, 0), "q": result(gru_cell, 1), "h": result(gru_cell, 2),
+    },
     "np.linalg.inv": {"A": lambda g, Y, A: -T(Y) @ g @ T(Y)},
     "np.linalg.solve": {
         "A": solve(lambda g, X, At: -At @ g @ T(X)), "B": solve(lambda g, X, At: At @ g),

@@ -15,6 +15,7 @@ from tests.specs.indexing import INDEXING
 from tests.specs.linalg import LINALG
 from tests.specs.losses import LOSSES
 from tests.specs.normalization import NORMALIZATION
+from tests.specs.recurrent import RECURRENT
 from tests.specs.reductions import REDUCTIONS
 from tests.specs.shape import SHAPE
 from tests.specs.sparse import SPARSE
@@ -30,6 +31,7 @@ SPECS = [
     *SPARSE,
     *CONVOLUTION,
     *NORMALIZATION,
+    *RECURRENT,
 ]
 
 # -- the functions that the specification of the engine names -----------------------------------

@@ -116,7 +116,7 @@ SHAPES: Entries = {
     ),
     **{
         name: moved("y_{ji} = x_{ij}", "g_{ji}", "Its axes go back to where they were.", index="ij")
-        for name in ("np.transpose", "np.swapaxes", "np.moveaxis")
+        for name in ("np.transpose", "np.swapaxes", "np.moveaxis", "gl.transposed")
     },
     "np.flip": moved("y_{n-1-i} = x_i", "g_{n-1-i}"),
     "np.roll": moved("y_{i+k} = x_i", "g_{i+k}", "Indices are modulo the length; $k$ is shift."),
@@ -236,4 +236,40 @@ NORMALIZATION: Entries = {
     ),
 }
 
-ARRAYS: Entries = {**REDUCTIONS, **PRODUCTS, **SHAPES, **WINDOWS, **NORMALIZATION}
+RECURRENT: Entries = {
+    "gl.lstm_cell": Arraywise(
+        "h",
+        ("p", "c"),
+        r"h = o \cdot \tanh k, \quad k = f \cdot c + i \cdot z",
+        {
+            "p": r"\left( d \, z \, i \, (1 - i), \; d \, c \, f \, (1 - f), \; "
+            r"d \, i \, (1 - z^2), \; g \, o \, (1 - o) \tanh k \right)",
+            "c": r"d \cdot f",
+        },
+        (
+            r"$i = \sigma(p_1)$, $f = \sigma(p_2)$, $z = \tanh p_3$, $o = \sigma(p_4)$ of the four "
+            "parts of $p$.",
+            r"$d = \frac{dL}{dk} + g \cdot o \cdot (1 - \tanh^2 k)$",
+        ),
+    ),
+    "gl.gru_cell": Arraywise(
+        "y",
+        ("p", "q", "h"),
+        r"y = (1 - z) \cdot n + z \cdot h",
+        {
+            "p": r"\left( a, \; b, \; d \right)",
+            "q": r"\left( a, \; b, \; d \cdot r \right)",
+            "h": r"g \cdot z",
+        },
+        (
+            r"$r = \sigma(p_1 + q_1)$, $z = \sigma(p_2 + q_2)$, $n = \tanh(p_3 + r \cdot q_3)$ of "
+            "the three parts of $p$ and $q$.",
+            r"$d = g \cdot (1 - z) \cdot (1 - n^2)$, $a = d \cdot q_3 \cdot r \, (1 - r)$, "
+            r"$b = g \cdot (h - n) \cdot z \, (1 - z)$",
+        ),
+    ),
+}
+
+ARRAYS: Entries = {
+    **REDUCTIONS, **PRODUCTS, **SHAPES, **WINDOWS, **NORMALIZATION, **RECURRENT,
+}  # fmt: skip
