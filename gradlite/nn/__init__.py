@@ -18,6 +18,7 @@ from gradlite.nn.activations import (
     Softplus,
     Tanh,
 )
+from gradlite.nn.attention import MultiheadAttention
 from gradlite.nn.cells import GRUCell, LSTMCell, RNNCell
 from gradlite.nn.containers import (
     ModuleDict,
@@ -27,14 +28,7 @@ from gradlite.nn.containers import (
     Residual,
     Sequential,
 )
-from gradlite.nn.convolution import (
-    AvgPool2d,
-    Conv1d,
-    Conv2d,
-    ConvTranspose1d,
-    ConvTranspose2d,
-    MaxPool2d,
-)
+from gradlite.nn.convolution import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from gradlite.nn.criteria import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -97,6 +91,13 @@ from gradlite.nn.pooling import (
 )
 from gradlite.nn.recurrent import GRU, LSTM, RNN
 from gradlite.nn.reduction import weighted_mean
+from gradlite.nn.transformer import (
+    Transformer,
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 from gradlite.nn.upsampling import Upsample
 from gradlite.scalar.nn import MLP, Layer, Neuron
 
@@ -155,6 +156,7 @@ __all__ = [
     "ModuleList",
     "MultiLabelSoftMarginLoss",
     "MultiMarginLoss",
+    "MultiheadAttention",
     "NLLLoss",
     "Neuron",
     "Parameter",
@@ -172,6 +174,11 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Tanh",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "TripletMarginLoss",
     "Unflatten",
     "Upsample",
