@@ -49,7 +49,7 @@ def convolve(x: Any, w: Any, b: Any = None, *, window: Window, groups: int) -> A
     dtype = np.result_type(*(a for a in (x, w, b) if a is not None))
     if strips.pay(w.shape[1], window):
         y = np.empty((len(x), len(w), *places), dtype)
-        strips.convolve(window.pad(x), w, b, y, window, groups)
+        strips.convolve(x, w, b, y, window, groups)
         return y
     y = np.empty((len(x), groups, len(w) // groups, prod(places)), dtype)
     matrices = w.reshape(groups, len(w) // groups, -1)
@@ -83,10 +83,12 @@ def columns(x: Any, window: Window, groups: int) -> Iterator[tuple[slice, Any]]:
 def conv_input(g: Any, w: Any, *, size: Size, window: Window, groups: int) -> Any:
     """Add `w`, times each entry of `g`, to what it covered in an input of this `size` (col2im)."""
     channels, covered = w.shape[1] * groups, window.covered(size)
-    x = np.zeros((len(g), channels, *window.padded_size(size)), np.result_type(g, w))
+    dtype = np.result_type(g, w)
     if strips.pay(w.shape[1], window):
+        x = np.empty((len(g), channels, *size), dtype)
         strips.conv_input(g, w, x, window, groups)
-        return x[window.inside(size)]
+        return x
+    x = np.zeros((len(g), channels, *window.padded_size(size)), dtype)
     matrices = w.reshape(groups, len(w) // groups, -1).swapaxes(1, 2)
     shape = (channels, len(covered), *g.shape[2:])
     step = at_a_time(len(g), prod(shape) * x.itemsize)
@@ -103,7 +105,7 @@ def conv_weight(g: Any, x: Any, *, window: Window, groups: int) -> Any:
     """Sum the products of `g` and what each entry of a weight covers."""
     shape = (g.shape[1], x.shape[1] // groups, *window.kernel)
     if strips.pay(shape[1], window):
-        return strips.conv_weight(g, window.pad(x), window, groups)
+        return strips.conv_weight(g, x, window, groups)
     w = np.zeros((groups, shape[0] // groups, prod(shape[1:])), np.result_type(g, x))
     for part, block in columns(x, window, groups):
         w += np.matmul(rows(g[part], groups), block.swapaxes(2, 3)).sum(0)

@@ -34,7 +34,7 @@ def pay(channels: int, window: Window) -> bool:
 
 
 def convolve(x: Any, w: Any, b: Any, y: Any, window: Window, groups: int) -> None:
-    """Write the convolution of `x`, padded, into `y`, a contiguous array."""
+    """Write the convolution of `x` into `y`, a contiguous array."""
     matrices = matrices_of(w, groups)
     height, width = in_plane(y).shape[2:]
     for part, strip in strips_of(x, window, groups, height):
@@ -48,7 +48,7 @@ def convolve(x: Any, w: Any, b: Any, y: Any, window: Window, groups: int) -> Non
 
 
 def conv_weight(g: Any, x: Any, window: Window, groups: int) -> Any:
-    """Return the gradient by the weight, for `x` with its padding."""
+    """Return the gradient by the weight."""
     height, width = in_plane(g).shape[2:]
     channels, out = x.shape[1] // groups, g.shape[1] // groups
     total = np.zeros((groups, prod(window.kernel) * channels, out), np.result_type(g, x))
@@ -64,10 +64,12 @@ def conv_weight(g: Any, x: Any, window: Window, groups: int) -> Any:
 
 
 def conv_input(g: Any, w: Any, x: Any, window: Window, groups: int) -> None:
-    """Write the gradient by the input, with its padding, into `x`, a contiguous array."""
+    """Write the gradient by the input into `x`, a contiguous array."""
     matrices = np.ascontiguousarray(matrices_of(w, groups).swapaxes(1, 2))
     window, (height, width) = window.in_plane(), in_plane(g).shape[2:]
-    for part, strip in empty_strips(x, window, groups, height):
+    rows = [meeting(window, i, x.shape[2], height) for i in range(window.kernel[0])]
+    before, inner = window.padding[1][0], in_plane(x).shape[3]
+    for part, strip in zero_strips(x, window, groups, height):
         last = np.ascontiguousarray(channels_last(g[part], groups))
         strip[:] = 0
         product = np.empty((groups, strip.shape[1] * height, matrices.shape[2]), x.dtype)
@@ -78,27 +80,39 @@ def conv_input(g: Any, w: Any, x: Any, window: Window, groups: int) -> None:
             )
         images = channels_last(x[part], groups)
         total = np.zeros(images.shape, x.dtype)  # in the order of strips, which is faster to add to
-        for i, at in enumerate(window.elements(0, height)):
-            total[:, :, at] += strip[..., i, :]
+        for i, (at, met) in enumerate(rows):
+            total[:, :, met] += strip[:, :, at, before : before + inner, i]
         images[:] = total
 
 
 def strips_of(x: Any, window: Window, groups: int, height: int) -> Iterator[tuple[slice, Any]]:
-    """Yield the strips of a few samples at a time."""
+    """Yield the strips of a few samples at a time; the padding around `x` is zeros."""
     window = window.in_plane()
-    for part, strip in empty_strips(x, window, groups, height):
+    rows = [meeting(window, i, x.shape[2], height) for i in range(window.kernel[0])]
+    before, width = window.padding[1][0], in_plane(x).shape[3]
+    for part, strip in zero_strips(x, window, groups, height):
         images = channels_last(x[part], groups)
-        for i, at in enumerate(window.elements(0, height)):
-            strip[..., i, :] = images[:, :, at]
+        inside = strip[:, :, :, before : before + width]  # around it, zeros stay from part to part
+        for i, (at, met) in enumerate(rows):
+            inside[:, :, at, :, i] = images[:, :, met]
         yield part, strip
 
 
-def empty_strips(x: Any, window: Window, groups: int, height: int) -> Iterator[tuple[slice, Any]]:
-    """Yield room for the strips of a few samples at a time."""
-    n, channels, _, width = in_plane(x).shape
-    shape = (height, width, window.kernel[0], channels // groups)
+def meeting(window: Window, i: int, n: int, places: int) -> tuple[slice, slice]:
+    """Return where row `i` of the window meets the array: positions, and rows of the array."""
+    s, offset = window.stride[0], i * window.dilation[0] - window.padding[0][0]
+    first = max(0, -(offset // s))
+    last = max(first, min(places, -((offset - n) // s)))
+    start = first * s + offset
+    return slice(first, last), slice(start, start + (last - first) * s, s)
+
+
+def zero_strips(x: Any, window: Window, groups: int, height: int) -> Iterator[tuple[slice, Any]]:
+    """Yield room for the strips of a few samples at a time, at first zeros."""
+    n, channels, *size = in_plane(x).shape
+    shape = (height, window.padded_size(tuple(size))[1], window.kernel[0], channels // groups)
     step = at_a_time(n, groups * prod(shape) * x.itemsize, least=-(-ROWS // height))
-    buffer = np.empty((groups, step, *shape), x.dtype)
+    buffer = np.zeros((groups, step, *shape), x.dtype)
     for start in range(0, n, step):
         yield slice(start, start + step), buffer[:, : n - start]
 
