@@ -136,7 +136,7 @@ def summary(value: Any) -> str:
 
 RULE_MODULES = (
     "elementwise", "activations", "reductions", "shape", "indexing", "products", "einsum",
-    "linalg", "fused", "losses", "class_losses", "sparse", "convolution", "pooling",
+    "linalg", "fused", "recurrent", "losses", "class_losses", "sparse", "convolution", "pooling",
     "normalization",
 )  # fmt: skip
 

@@ -128,6 +128,15 @@ class Linear(Module):
 # -- layers without weights --------------------------------------------------------------------
 
 
+def drop(x: Any, p: float, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+    """Return `x` with parts set to zero; `shape`, which broadcasts to its own, is what is drawn."""
+    size = prod(shape)
+    # Four 16-bit numbers of each 64-bit draw: a third of the time of floats.
+    draws = rng.integers(0, 2**64 - 1, -(-size // 4), np.uint64, endpoint=True).view(np.uint16)
+    kept = np.reshape(draws[:size], shape) >= min(round(p * 2**16), 2**16 - 1)
+    return x * np.multiply(kept, 1 / (1 - p), dtype=np.result_type(x.dtype, np.float16))
+
+
 class Dropout(Module):
     """Set elements to zero at random while training, and scale up the others.
 
@@ -162,14 +171,7 @@ class Dropout(Module):
         """Drop elements in training; return `x` unchanged in eval mode."""
         if not self.training or self.p == 0:
             return x
-        shape = self._drawn_shape(x.shape)
-        size = prod(shape)
-        # Four 16-bit numbers of each 64-bit draw: a third of the time of floats.
-        count = -(-size // 4)
-        draws = self.rng.integers(0, 2**64 - 1, count, np.uint64, endpoint=True).view(np.uint16)
-        dropped = min(round(self.p * 2**16), 2**16 - 1)
-        kept = np.reshape(draws[:size], shape) >= dropped
-        return x * np.multiply(kept, 1 / (1 - self.p), dtype=np.result_type(x.dtype, np.float16))
+        return drop(x, self.p, self._drawn_shape(x.shape), self.rng)
 
     def _drawn_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of what is drawn for an input of this shape, which it broadcasts to."""

@@ -24,7 +24,10 @@ def generator(rng: Rng) -> np.random.Generator:
     if rng is None:
         rng = DRAWS.get()
         if rng is None and isinstance(current_mode().inspector, Inspector):
-            raise CompileError.here("A layer that draws is created in each call: do so before it.")
+            raise CompileError.here(
+                "A generator that is new in each call would draw the same numbers in all runs: "
+                "keep it, and layers that draw, as attributes, and pass rng=self.rng."
+            )
     return np.random.default_rng(rng)
 
 

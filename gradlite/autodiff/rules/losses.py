@@ -299,6 +299,7 @@ def bce_with_logits(logits: Any, target: Any, pos_weight: Any = None) -> tuple[A
 
 def _logarithms(p: Any) -> tuple[Any, Any]:
     """Return those of p and of 1 - p, at least -100 as in PyTorch: 0 times them is 0."""
+    p = as_float(p)
     with np.errstate(divide="ignore"):
         return np.maximum(np.log(p), -100.0), np.maximum(np.log1p(-p), -100.0)
 

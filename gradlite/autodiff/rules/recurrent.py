@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gradlite.autodiff.define import defvjp, primitive
+from gradlite.autodiff.precision import as_float
 from gradlite.autodiff.rules.activations import sigmoid
 from gradlite.errors import ShapeError
 
@@ -86,6 +87,7 @@ def lstm_cell(p: Any, c: Any) -> Any:
 
 def lstm_gates(p: Any, n: int) -> tuple[Any, Any, Any, Any]:
     """Return the four gates, each in memory of its own, where work on it is twice as fast."""
+    p = as_float(p)
     i, f, z, o = (p[..., k * n : (k + 1) * n] for k in range(4))
     return sigmoid(i), sigmoid(f), np.tanh(z), sigmoid(o)
 
@@ -175,6 +177,7 @@ def gru_cell(p: Any, q: Any, h: Any) -> Any:
 
 def gru_gates(p: Any, q: Any, size: int) -> tuple[Any, Any, Any]:
     """Return reset gate, update gate and candidate."""
+    p, q = as_float(p), as_float(q)
     r = sigmoid(p[..., :size] + q[..., :size])
     z = sigmoid(p[..., size : 2 * size] + q[..., size : 2 * size])
     return r, z, np.tanh(p[..., 2 * size :] + r * q[..., 2 * size :])

@@ -12,11 +12,10 @@ import numpy as np
 
 from gradlite.autodiff.rules import convolution, fused, normalization, pooling, reductions, sparse
 from gradlite.autodiff.tensor import Tensor
-from gradlite.compiler.symbols import Symbol
-from gradlite.errors import CompileError, ShapeError
+from gradlite.errors import ShapeError
 from gradlite.nn.functional.sizes import as_given
-from gradlite.nn.layers import Dropout
-from gradlite.nn.module import Rng
+from gradlite.nn.layers import drop
+from gradlite.nn.modes import Rng, generator
 
 # -- weights ----------------------------------------------------------------------------------
 
@@ -224,16 +223,7 @@ def dropout(
         return x
     if p == 1:
         return x * 0.0
-    if rng is None and isinstance(x.data if isinstance(x, Tensor) else x, Symbol):
-        raise CompileError.here(
-            "nn.functional.dropout would draw the same numbers in every run of a compiled "
-            "function. Use nn.Dropout, or give the module a generator: self.rng = "
-            "np.random.default_rng(seed), and dropout(x, p, self.training, rng=self.rng)."
-        )
-    layer = Dropout(p)
-    if rng is not None:
-        layer.rng = rng
-    return layer.forward(x)
+    return drop(x, p, x.shape, generator(None) if rng is None else rng)
 
 
 # -- normalization and attention --------------------------------------------------------------
