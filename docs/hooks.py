@@ -135,9 +135,9 @@ def summary(value: Any) -> str:
 # -- the table of rules -----------------------------------------------------------------------
 
 RULE_MODULES = (
-    "elementwise", "activations", "reductions", "shape", "indexing", "products", "einsum",
-    "linalg", "fused", "recurrent", "losses", "class_losses", "sparse", "convolution", "pooling",
-    "normalization",
+    "elementwise", "rectifiers", "activations", "gaussian", "reductions", "softmax", "shape",
+    "indexing", "products", "einsum", "linalg", "fused", "recurrent", "losses", "class_losses",
+    "sparse", "convolution", "pooling", "normalization",
 )  # fmt: skip
 
 

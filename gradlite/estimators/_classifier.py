@@ -12,7 +12,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 
 from gradlite.autodiff.rules.activations import sigmoid
-from gradlite.autodiff.rules.reductions import softmax
+from gradlite.autodiff.rules.softmax import softmax
 from gradlite.errors import PersistError
 from gradlite.estimators._base import BaseNet
 from gradlite.estimators._objectives import CLASS_LOSSES, class_objective

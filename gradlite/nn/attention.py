@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from gradlite.autodiff.rules.fused import linear
-from gradlite.autodiff.rules.reductions import softmax
 from gradlite.autodiff.rules.shape import unstack
+from gradlite.autodiff.rules.softmax import softmax
 from gradlite.errors import DtypeError, ShapeError
 from gradlite.nn import init
 from gradlite.nn.layers import Dropout, Linear, check_size

@@ -148,6 +148,8 @@ class Dropout(Module):
     ----------
     p : float, default 0.5
         The probability of being dropped, at least 0 and less than 1.
+    inplace : bool, default False
+        Accepted, as in PyTorch; has no effect.
     rng : Generator, optional
         Where the draws come from.
 
@@ -161,7 +163,7 @@ class Dropout(Module):
     array([1., 1., 1., 1., 1., 1.])
     """
 
-    def __init__(self, p: float = 0.5, *, rng: Rng = None) -> None:
+    def __init__(self, p: float = 0.5, inplace: bool = False, *, rng: Rng = None) -> None:
         if not 0 <= p < 1:
             raise ValueError(f"Dropout needs a probability p with 0 <= p < 1, not {p!r}.")
         self.p = p

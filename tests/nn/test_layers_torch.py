@@ -11,6 +11,7 @@ import gradlite as gl
 from gradlite.nn import init
 from gradlite.nn import layers as nn
 from gradlite.nn.embedding import Bilinear, Embedding
+from tests.nn.test_activations import MAKERS as ACTIVATIONS
 from tests.nn.test_convolution_torch import MADE, Ours
 
 torch = pytest.importorskip("torch", reason="torch is not installed: no peer to compare with")
@@ -55,6 +56,7 @@ PAIRS = {
 
 def test_every_layer_is_compared() -> None:
     made = [make() for make, _, _ in PAIRS.values()] + [make(Ours) for make, _ in MADE.values()]
+    made += [make(gl.nn) for make in ACTIVATIONS.values()]
     compared = {type(part) for module in made for part in module.modules()}
     exported = {x for x in vars(gl.nn).values() if isinstance(x, type) and issubclass(x, nn.Module)}
     # Dropout draws from another generator, and PyTorch has no Residual.

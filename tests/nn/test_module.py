@@ -14,7 +14,7 @@ from scipy.sparse import csr_array
 
 import gradlite as gl
 from gradlite.errors import DtypeError, GraphError, StateError
-from gradlite.nn import Dropout, Linear, ReLU, Sequential, Softmax
+from gradlite.nn import Dropout, Linear, ReLU, Sequential, Softmax, Tanh
 from gradlite.nn.module import Module, Parameter, random_draws
 from gradlite.scalar.engine import Value
 
@@ -485,8 +485,8 @@ IN_PLACE_OF_A_CALL = {
     "Tensor": (lambda: Softmax(gl.Tensor(ROWS)), "Softmax.*takes no data"),
     "table": (lambda: Dropout(pd.DataFrame(ROWS)), "Dropout.*takes no data"),
     "sparse matrix": (lambda: Linear(csr_array(ROWS), 3), "Linear.*takes no data"),
-    "list": (lambda: ReLU(ROWS.tolist()), r"ReLU\(\) takes no arguments.*layer\(x\)"),
-    "option": (lambda: ReLU(inplace=True), r"ReLU\(\) takes no arguments"),
+    "list": (lambda: ReLU(ROWS.tolist()), r"ReLU\(\) takes no data.*layer\(x\)"),
+    "option": (lambda: Tanh(dim=1), r"Tanh\(\) takes no arguments"),
     "one's own": (lambda: Square(ROWS), r"Square\(\) takes no arguments.*layer = Square\(\)"),
 }
 

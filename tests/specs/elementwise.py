@@ -5,10 +5,9 @@ from __future__ import annotations
 from math import inf, log, nan, pi
 
 import numpy as np
-import scipy.special as sp
 
-import gradlite as gl
 from tests.helpers import Draw
+from tests.specs.activations import ACTIVATIONS
 from tests.specs.kit import (
     LACKS,
     R,
@@ -320,83 +319,5 @@ ELEMENTWISE = [
         twin=None,
         why=LACKS,
     ),
-    Spec(
-        "elementwise",
-        gl.relu,
-        each(nonzero),
-        reference=lambda x: x * (x > 0),
-        twin=None,
-        why=LACKS,
-        special=[at(0.0, slopes=0.0, bend=0.0), *far_out(0.0, 1.0)],
-    ),
-    Spec(
-        "elementwise",
-        gl.leaky_relu,
-        [*each(nonzero), *each(nonzero, negative_slope=0.2), call(Draw((3,), nonzero), 0.3)],
-        reference=lambda x, negative_slope=0.01: x * np.where(x < 0, negative_slope, 1),
-        twin=None,
-        why=LACKS,
-        special=far_out(0.01, 1.0),
-    ),
-    Spec(
-        "elementwise",
-        gl.elu,
-        [*each(nonzero), *each(nonzero, alpha=0.3), call(Draw((3,), nonzero), 2.0)],
-        reference=lambda x, alpha=1.0: np.where(x < 0, alpha * np.expm1(x), x),
-        twin=None,
-        why=LACKS,
-        special=far_out(0.0, 1.0),
-    ),
-    Spec(
-        "elementwise",
-        gl.sigmoid,
-        each(real),
-        reference=sp.expit,
-        twin="scipy.special.expit",
-        special=[at(0.0, slopes=0.25, bend=0.0), *far_out(0.0, 0.0)],
-    ),
-    Spec(
-        "elementwise",
-        gl.softplus,
-        each(real),
-        reference=lambda x: -sp.log_expit(-x),
-        twin=None,
-        why=LACKS,
-        special=[at(0.0, slopes=0.5, bend=0.25), *far_out(0.0, 1.0)],
-    ),
-    Spec(
-        "elementwise",
-        gl.silu,
-        each(real),
-        reference=lambda x: x * sp.expit(x),
-        twin=None,
-        why=LACKS,
-        special=[at(0.0, slopes=0.5, bend=0.5), *far_out(0.0, 1.0)],
-    ),
-    Spec(
-        "elementwise",
-        gl.gelu,
-        each(real),
-        reference=lambda x: 0.5 * x * sp.erfc(-x / np.sqrt(2.0)),
-        twin=None,
-        why=LACKS,
-        special=[at(0.0, slopes=0.5, bend=2 / np.sqrt(2 * pi)), *far_out(0.0, 1.0)],
-    ),
-    Spec(
-        "elementwise",
-        gl.erf,
-        each(real),
-        reference=sp.erf,
-        twin="scipy.special.erf",
-        special=[at(0.0, slopes=2 / np.sqrt(pi), bend=0.0), *far_out(0.0, 0.0)],
-    ),
-    Spec(
-        "elementwise",
-        operation("normal_cdf"),
-        each(real),
-        reference=lambda x: 0.5 * sp.erfc(-x / np.sqrt(2.0)),
-        twin=None,
-        why=LACKS,
-        special=far_out(0.0, 0.0),
-    ),
+    *ACTIVATIONS,
 ]

@@ -10,7 +10,7 @@ from gradlite.autodiff.precision import as_float, wide
 from gradlite.autodiff.rules.fused import ones
 from gradlite.autodiff.rules.losses import loss
 from gradlite.autodiff.rules.products import flat
-from gradlite.autodiff.rules.reductions import log_softmax, softmax
+from gradlite.autodiff.rules.softmax import log_softmax, softmax
 from gradlite.errors import DtypeError, ShapeError
 
 

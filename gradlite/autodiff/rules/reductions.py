@@ -1,4 +1,4 @@
-"""Rules of the reductions: sums, products, extremes, norms and soft maxima.
+"""Rules of the reductions: sums, products, extremes and norms.
 
 A reduction takes `axis` (None for all, an int, or a tuple) and `keepdims`; its rule first puts
 the reduced axes of the cotangent back with length one (`restore_axes`), then broadcasting does the
@@ -307,109 +307,6 @@ def _norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) ->
         return matrix_norm(x, ord, axis, keepdims)
     return vector_norm(x, ord, axis, keepdims)
 
-
-# -- soft maxima ------------------------------------------------------------------------------
-
-
-def shift(x: Any, axis: Axis) -> Any:
-    """Return the maximum along `axis`, or 0 where it is not finite."""
-    top = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
-    return np.where(np.isfinite(top), top, 0)
-
-
-def largest(x: Any, axis: Axis) -> Any:
-    """Return the maximum along `axis`; for an empty array, any number."""
-    return np.max(x, axis=axis, keepdims=True) if x.size else 0
-
-
-@primitive
-def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Compute ``log(sum(exp(x)))`` over `axis` without overflow.
-
-    Parameters
-    ----------
-    x : array_like or Tensor
-        Any shape.
-    axis : None, int or tuple of int
-        The axes to reduce; None for all.
-    keepdims : bool, default False
-        Leave the reduced axes, with length one.
-
-    Examples
-    --------
-    >>> import numpy as np, gradlite as gl
-    >>> float(gl.logsumexp(np.array([1000.0, 1000.0])))
-    1000.6931471805599
-    """
-    x = as_float(x)
-    top = shift(x, axis)
-    with np.errstate(divide="ignore"):  # log(0) is the -inf that is meant
-        ans = np.log(np.sum(wide(np.exp(x - top)), axis=axis, keepdims=True)) + top
-    return narrow(ans if keepdims else np.squeeze(ans, axis=axis), x.dtype)
-
-
-@primitive
-def softmax(x: Any, axis: Axis = -1) -> Any:
-    """Compute ``exp(x) / sum(exp(x))`` along `axis` without overflow.
-
-    Parameters
-    ----------
-    x : array_like or Tensor
-        Any shape but ().
-    axis : int or tuple of int, default -1
-        The axes along which the results sum to one.
-
-    Examples
-    --------
-    >>> import numpy as np, gradlite as gl
-    >>> gl.softmax(np.array([[0.0, 0.0], [-1000.0, 1000.0]]))
-    array([[0.5, 0.5],
-           [0. , 1. ]])
-    """
-    x = as_float(x)
-    e = wide(np.exp(x - largest(x, axis)))
-    e /= np.sum(e, axis=axis, keepdims=True)
-    return narrow(e, x.dtype)
-
-
-@primitive
-def log_softmax(x: Any, axis: Axis = -1) -> Any:
-    """Compute ``log(softmax(x))`` along `axis` without overflow or loss of digits.
-
-    Parameters
-    ----------
-    x : array_like or Tensor
-        Any shape but ().
-    axis : int or tuple of int, default -1
-        The axes along which the exponentials of the results sum to one.
-
-    Examples
-    --------
-    >>> import numpy as np, gradlite as gl
-    >>> gl.log_softmax(np.array([0.0, 1000.0]))
-    array([-1000.,     0.])
-    """
-    x = as_float(x)
-    z = x - largest(x, axis)
-    total = np.sum(wide(np.exp(z)), axis=axis, keepdims=True)
-    return narrow(z - (np.log(total) if z.size else total), x.dtype)
-
-
-def logsumexp_vjp(g: Any, ans: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Differentiate log-sum-exp: the soft maximum's weights."""
-    ans = restore_axes(np.where(np.isneginf(ans), 0, ans), x.ndim, axis, keepdims)
-    return restore_axes(g, x.ndim, axis, keepdims) * np.exp(x - ans)
-
-
-defvjp(logsumexp, logsumexp_vjp)
-defvjp(
-    softmax,
-    lambda g, ans, x, axis=-1: ans * (g - np.sum(g * ans, axis=axis, keepdims=True)),
-)
-defvjp(
-    log_softmax,
-    lambda g, ans, x, axis=-1: g - np.exp(ans) * np.sum(g, axis=axis, keepdims=True),
-)
 
 # -- no derivative: these give plain arrays ---------------------------------------------------
 

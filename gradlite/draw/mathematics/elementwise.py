@@ -6,6 +6,9 @@ formula gives the subgradient that the rule takes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from gradlite.draw.mathematics.entry import Elementwise, Entries
 
 DENSITY = "$\\Phi$ is the standard normal distribution, $\\varphi$ its density."
@@ -127,6 +130,31 @@ CORNERS: Entries = {
     ),
 }
 
+
+def softplus(params: Mapping[str, Any]) -> Elementwise:
+    """Write log(1 + exp(x)), with its parameters where they are given."""
+    known = {name: name[0] for name in ("beta", "threshold") if name in params}
+    bx = "b * x" if "beta" in known else "x"
+    slope = f"sigmoid({bx})"
+    words: tuple[str, ...] = ()
+    if "threshold" in known:
+        slope = f"max({slope}, ({bx} > t))"
+        words = (f"Where ${bx.replace(' * ', '')} > t$, the result is x.",)
+    over = " / b" if "beta" in known else ""
+    return unary(f"log(1 + exp({bx})){over}", f"g * {slope}", *words, **known)
+
+
+def gelu(params: Mapping[str, Any]) -> Elementwise:
+    """Write x times the normal distribution, or its approximation."""
+    if params.get("approximate", "none") == "none":
+        return unary("x * Phi(x)", "g * (Phi(x) + x * phi(x))", DENSITY)
+    s = "sigmoid(2 * sqrt(2 / pi) * (x + 0.044715 * x**3))"
+    return unary(
+        f"x * {s}",
+        f"g * {s} * (1 + x * (1 - {s}) * 2 * sqrt(2 / pi) * (1 + 3 * 0.044715 * x**2))",
+    )
+
+
 ACTIVATIONS: Entries = {
     "gl.relu": unary("max(x, 0)", "g * (x > 0)"),
     "gl.leaky_relu": unary(
@@ -137,12 +165,19 @@ ACTIVATIONS: Entries = {
         "g * ((x > 0) + a * exp(x) * (x <= 0))",
         alpha="a",
     ),
+    "gl.hardtanh": unary("min(max(x, a), b)", "g * (a < x) * (x < b)", min_val="a", max_val="b"),
+    "gl.prelu": binary(
+        "x * (x > 0) + y * x * (x <= 0)",
+        "g * ((x > 0) + y * (x <= 0))",
+        "g * x * (x <= 0)",
+        "y is the weight.",
+    ),
     "gl.sigmoid": unary("1 / (1 + exp(-x))", "g * y * (1 - y)"),
-    "gl.softplus": unary("log(1 + exp(x))", "g * sigmoid(x)"),
+    "gl.softplus": softplus,
     "gl.silu": unary("x * sigmoid(x)", "g * sigmoid(x) * (1 + x * (1 - sigmoid(x)))"),
     "gl.erf": unary("erf(x)", "g * (2 / sqrt(pi)) * exp(-x**2)"),
     "gl.normal_cdf": unary("Phi(x)", "g * phi(x)", DENSITY),
-    "gl.gelu": unary("x * Phi(x)", "g * (Phi(x) + x * phi(x))", DENSITY),
+    "gl.gelu": gelu,
 }
 
 ELEMENTWISE: Entries = {

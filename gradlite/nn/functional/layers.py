@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.autodiff.rules import convolution, fused, normalization, pooling, reductions, sparse
+from gradlite.autodiff.rules import convolution, fused, normalization, pooling, softmax, sparse
 from gradlite.autodiff.tensor import Tensor
 from gradlite.errors import ShapeError
 from gradlite.nn.functional.sizes import as_given
@@ -338,7 +338,7 @@ def scaled_dot_product_attention(
         raw = scores.data if isinstance(scores, Tensor) else scores
         absent = np.max(raw, axis=-1, keepdims=True) == -np.inf
         scores = np.where(absent, 0.0, scores)
-    weights = reductions.softmax(scores)
+    weights = softmax.softmax(scores)
     if absent is not None:
         weights = np.where(absent, 0.0, weights)
     return np.matmul(dropout(weights, dropout_p, rng=rng), v)
