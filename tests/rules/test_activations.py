@@ -29,12 +29,13 @@ def test_the_normal_distribution_in_float32_is_as_accurate_as_it_says() -> None:
     bound = 5e-7 + 3e-8 * np.minimum(np.abs(x), 15) ** 2
     assert np.all(relative_error(normal_cdf(WIDE), sp.ndtr(x)) <= bound)
     assert np.all(relative_error(gl.gelu(WIDE), x * sp.ndtr(x)) <= bound)
-    np.testing.assert_array_equal(
-        normal_cdf(np.array([-np.inf, np.inf, np.nan, 0.0, -0.0], F32)), [0, 1, np.nan, 0.5, 0.5]
-    )
-    half = normal_cdf(np.array([-2.0, 0.5], np.float16))
-    assert half.dtype == np.float16
-    np.testing.assert_allclose(half, sp.ndtr([-2.0, 0.5]), rtol=1e-3)
+    ends = np.array([-np.inf, np.inf, np.nan, 0.0, -0.0], F32)
+    for n in (1, 1000):
+        np.testing.assert_array_equal(normal_cdf(np.repeat(ends, n))[::n], [0, 1, np.nan, 0.5, 0.5])
+    for n in (1, 1000):
+        half = normal_cdf(np.repeat(np.array([-2.0, 0.5], np.float16), n))
+        assert half.dtype == np.float16
+        np.testing.assert_allclose(half[::n], sp.ndtr([-2.0, 0.5]), rtol=1e-3)
 
 
 def test_the_slope_of_gelu_in_float32_is_accurate() -> None:
@@ -44,6 +45,18 @@ def test_the_slope_of_gelu_in_float32_is_accurate() -> None:
     near = np.abs(exact) < 0.05  # where the two parts nearly cancel
     assert np.all(np.abs(found - exact) <= 2e-7)
     assert np.all(relative_error(found, exact)[~near] <= 4e-6)
+
+
+def test_many_numbers_are_the_same_compiled_and_have_second_derivatives() -> None:
+    x = GRID[::50]
+    run = gl.value_and_grad(lambda x: np.sum(np.square(gl.gelu(x))))
+    (value, slope), (same, slope_again) = run(x), gl.compile(run)(x)
+    assert same == value
+    np.testing.assert_array_equal(slope_again, slope)
+    bend = gl.grad(lambda x: np.sum(gl.grad(lambda x: np.sum(gl.gelu(x)))(x)))(x)
+    exact = (2 - x.astype(float) ** 2) * np.exp(-(x.astype(float) ** 2) / 2) / np.sqrt(2 * np.pi)
+    assert bend.dtype == F32
+    np.testing.assert_allclose(bend, exact, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -41,9 +41,9 @@ def erf(x: Any) -> Any:
 def normal_cdf(x: Any) -> Any:
     """Compute the distribution function of the standard normal, accurate in both tails.
 
-    In float64 that of `scipy.special`; in float32 a rational form, see `normal_tail`.
+    That of `scipy.special`; for many numbers in float32 a rational form, see `normal_tail`.
     """
-    if x.dtype.char in "fe":
+    if x.dtype.char == "e" or (x.dtype.char == "f" and x.size >= 1024):  # few take longer so
         z = wide(x)
         return narrow(np.abs((z >= 0) - normal_tail(z)), x.dtype)
     from scipy.special import ndtr

@@ -72,10 +72,10 @@ def exponentials(x: Any, axis: Axis) -> tuple[Any, Any]:
 
     To find that number takes as long as all the rest.
     """
-    if x.size and np.max(x) < 64:
+    if x.size and x.max() < 64:
         e = np.exp(x)
         sums = total(e, axis)
-        if np.min(sums) > 1e-10:
+        if sums.min() > 1e-10:
             return e, sums
     e = np.exp(x - largest(x, axis))
     return e, total(e, axis)
@@ -136,10 +136,10 @@ def logsumexp_vjp(g: Any, ans: Any, x: Any, axis: Axis = None, keepdims: bool = 
     return restore_axes(g, x.ndim, axis, keepdims) * np.exp(x - ans)
 
 
-def softmax_mean(g: Any, ans: Any, axis: Axis, residuals: Any) -> Any:
-    """Multiply the softmax by the sum of a cotangent."""
+def minus_softmax(g: Any, ans: Any, axis: Axis, residuals: Any) -> Any:
+    """Multiply the softmax by the sum of a cotangent, and by -1."""
     e, sums = residuals or (np.exp(ans), 1)
-    return e * (total(g, axis) / sums)
+    return e * (-total(g, axis) / sums)
 
 
 defvjp(logsumexp, logsumexp_vjp)
@@ -149,6 +149,6 @@ defvjp(
 )
 defvjp(
     log_softmax,
-    lambda g, ans, x, axis=-1, residuals=None: g - softmax_mean(g, ans, axis, residuals),
+    lambda g, ans, x, axis=-1, residuals=None: minus_softmax(g, ans, axis, residuals) + g,
     has_residuals=True,
 )
