@@ -67,18 +67,20 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return narrow(ans if keepdims else np.squeeze(ans, axis=axis), x.dtype)
 
 
-def exponentials(x: Any, axis: Axis) -> tuple[Any, Any]:
-    """Return ``exp(x)`` and its sums, multiplied by a number for each sum where they are extreme.
+def exponentials(x: Any, axis: Axis, bound: float) -> tuple[Any, Any, Any]:
+    """Return z, exp(z) and its sums along `axis`: z is x, shifted if it is not of moderate size.
 
-    To find that number takes as long as all the rest.
+    To find the largest along an axis, and to subtract it, takes as long as all the rest; whether
+    there is one above the bound is found in no time.
     """
-    if x.size and x.max() < 64:
+    if x.size and x.max() < bound:
         e = np.exp(x)
         sums = total(e, axis)
-        if sums.min() > 1e-10:
-            return e, sums
-    e = np.exp(x - largest(x, axis))
-    return e, total(e, axis)
+        if sums.min() > 1e-3:
+            return x, e, sums
+    z = x - largest(x, axis)
+    e = np.exp(z)
+    return z, e, total(e, axis)
 
 
 @primitive
@@ -100,7 +102,7 @@ def softmax(x: Any, axis: Axis = -1) -> Any:
            [0. , 1. ]])
     """
     x = as_float(x)
-    e, sums = exponentials(wide(x), axis)
+    _, e, sums = exponentials(wide(x), axis, 64.0)
     e /= sums
     return narrow(e, x.dtype)
 
@@ -123,11 +125,8 @@ def log_softmax(x: Any, axis: Axis = -1) -> Any:
     array([-1000.,     0.])
     """
     x = as_float(x)
-    z = wide(x) - largest(x, axis)
-    e = np.exp(z)
-    sums = total(e, axis)
-    z -= np.log(sums) if x.size else sums
-    return narrow(z, x.dtype), (e, sums)
+    z, e, sums = exponentials(wide(x), axis, 8.0)  # z - log(sums) would lose digits beyond
+    return narrow(z - (np.log(sums) if x.size else sums), x.dtype), (e, sums)
 
 
 def logsumexp_vjp(g: Any, ans: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
