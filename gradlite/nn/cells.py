@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from gradlite.autodiff.rules.activations import relu
-from gradlite.autodiff.rules.fused import affine, linear
-from gradlite.autodiff.rules.recurrent import gru_cell, lstm_cell
+from gradlite.autodiff.rules.fused import linear
+from gradlite.autodiff.rules.recurrent import gru_cell, lstm_cell, step_linear
 from gradlite.errors import ShapeError
 from gradlite.nn.layers import check_size, uniform_parameter
 from gradlite.nn.module import Module, Rng, generator
@@ -69,11 +69,12 @@ class Recurrent(Module):
         rows = linear(np.reshape(x, (-1, x.shape[-1])), getattr(self, f"weight_ih{mark}"), bias)
         return np.reshape(rows, (*x.shape[:-1], rows.shape[1]))
 
-    def _hidden_bias(self, mark: str = "") -> Any:
-        """Return the bias that a step adds."""
-        return None if self.joins_biases else getattr(self, f"bias_hh{mark}", None)
+    def _hidden(self, h: Any, mark: str, transpose: Any) -> Any:
+        """Return what the state adds to the gates; `transpose` is that of the weight, if known."""
+        bias = None if self.joins_biases else getattr(self, f"bias_hh{mark}", None)
+        return step_linear(h, getattr(self, f"weight_hh{mark}"), bias, transpose=transpose)
 
-    def _step(self, x: Any, state: State, weight: Any, bias: Any) -> State:
+    def _step(self, x: Any, state: State, mark: str = "", transpose: Any = None) -> State:
         """Return the next state, where `x` is what the inputs add to the gates."""
         raise NotImplementedError
 
@@ -110,8 +111,8 @@ class PlainStep(Recurrent):
             )
         self.nonlinearity = nonlinearity
 
-    def _step(self, x: Any, state: State, weight: Any, bias: Any) -> State:
-        return (ACTIVATIONS[self.nonlinearity](x + affine(state[0], weight)),)
+    def _step(self, x: Any, state: State, mark: str = "", transpose: Any = None) -> State:
+        return (ACTIVATIONS[self.nonlinearity](x + self._hidden(state[0], mark, transpose)),)
 
 
 class LSTMStep(Recurrent):
@@ -120,9 +121,9 @@ class LSTMStep(Recurrent):
     gates = 4
     states = 2
 
-    def _step(self, x: Any, state: State, weight: Any, bias: Any) -> State:
+    def _step(self, x: Any, state: State, mark: str = "", transpose: Any = None) -> State:
         h, c = state
-        new: State = lstm_cell(x + affine(h, weight), c)
+        new: State = lstm_cell(x + self._hidden(h, mark, transpose), c)
         return new
 
 
@@ -132,8 +133,8 @@ class GRUStep(Recurrent):
     gates = 3
     joins_biases = False  # the reset gate multiplies one of them
 
-    def _step(self, x: Any, state: State, weight: Any, bias: Any) -> State:
-        return (gru_cell(x, affine(state[0], weight, bias), state[0]),)
+    def _step(self, x: Any, state: State, mark: str = "", transpose: Any = None) -> State:
+        return (gru_cell(x, self._hidden(state[0], mark, transpose), state[0]),)
 
 
 # -- cells ------------------------------------------------------------------------------------
@@ -155,8 +156,6 @@ class Cell(Recurrent):
         self.bias = bias
         self._add_weights(input_size, "", bias, dtype, generator(rng))
 
-    weight_hh: Any
-
     def forward(self, x: Any, hx: Any = None) -> Any:
         """Return the state after one step.
 
@@ -175,7 +174,7 @@ class Cell(Recurrent):
             )
         x = self._inputs(x)
         state = self._initial(hx, (*shape[:-1], self.hidden_size), x.dtype)
-        return self._returned(self._step(x, state, self.weight_hh.T, self._hidden_bias()))
+        return self._returned(self._step(x, state))
 
     def extra_repr(self) -> str:
         """Return the sizes, and the options that differ from their defaults."""

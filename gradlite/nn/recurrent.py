@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gradlite.autodiff.rules.recurrent import transposed
+from gradlite.autodiff.rule import to_data
 from gradlite.autodiff.rules.shape import unstack
 from gradlite.errors import ShapeError
 from gradlite.nn.cells import GRUStep, LSTMStep, PlainStep, Recurrent, State
@@ -132,11 +132,11 @@ class Layers(Recurrent):
 
     def _scan(self, x: Any, state: State, mark: str, mask: Any) -> tuple[list[Any], State]:
         """Take all steps in one direction; return the hidden states, and the last state."""
-        weight, bias = transposed(getattr(self, f"weight_hh{mark}")), self._hidden_bias(mark)
+        transpose = to_data(getattr(self, f"weight_hh{mark}")).T.copy()
         inputs, outputs = unstack(x), []
         order = range(len(inputs))
         for t in reversed(order) if mark.endswith("reverse") else order:
-            new = self._step(inputs[t], state, weight, bias)
+            new = self._step(inputs[t], state, mark, transpose)
             if mask is not None:
                 new = tuple(np.where(mask[t], a, b) for a, b in zip(new, state, strict=True))
             state = new

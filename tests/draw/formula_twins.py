@@ -426,10 +426,13 @@ TWINS: dict[str, dict[str, Any]] = {
         "W": rows(lambda g, X, W, b: X.T @ g),
         "b": rows(lambda g, X, W, b: g.sum(0)),
     },
-    "gl.linear": {
-        "X": rows(lambda g, X, W, b: g @ W),
-        "W": rows(lambda g, X, W, b: g.T @ X),
-        "b": rows(lambda g, X, W, b: g.sum(0)),
+    **{
+        name: {
+            "X": rows(lambda g, X, W, b: g @ W),
+            "W": rows(lambda g, X, W, b: g.T @ X),
+            "b": rows(lambda g, X, W, b: g.sum(0)),
+        }
+        for name in ("gl.linear", "gl.step_linear")
     },
     "np.tensordot": {"x": tensordot(0), "y": tensordot(1)},
     "np.einsum": {"x": einsum},
@@ -468,7 +471,6 @@ TWINS: dict[str, dict[str, Any]] = {
     "gl.avg_unpool": {"x": avg_unpool},
     "gl.batch_norm": {"x": batch(norm_x), "w": batch(norm_w), "b": batch(norm_b)},
     "gl.layer_norm": {"x": layer(norm_rows_x), "w": layer(norm_w), "b": layer(norm_b)},
-    "gl.transposed": {"x": lambda g, y, x: g.T},
     "gl.lstm_cell": {"p": result(lstm_cell, 0), "c": result(lstm_cell, 1)},
     "gl.gru_cell": {
         "p": result(gru_cell, 0), "q": result(gru_cell, 1), "h": result(gru_cell, 2),

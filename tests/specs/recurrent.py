@@ -27,9 +27,16 @@ def gru(p: Any, q: Any, h: Any) -> Any:
 RECURRENT = [
     Spec(
         "recurrent",
-        operation("transposed"),
-        [call(R(3, 2)), call(x=R(1, 4)), call(R(0, 3))],
-        reference=lambda x: x.T,
+        operation("step_linear"),
+        [
+            call(R(4, 2), R(3, 2), R(3)),
+            call(R(2), R(3, 2), R(3)),
+            call(R(2, 4, 2), R(3, 2), R(3)),
+            call(R(4, 2), R(3, 2)),
+            call(h=R(4, 2), weight=R(3, 2), bias=R(3)),
+            call(R(0, 2), R(3, 2), R(3)),
+        ],
+        reference=lambda h, weight, bias=None: np.dot(h, weight.T) + (0 if bias is None else bias),
         twin=None,
         why=LACKS,
     ),

@@ -1,7 +1,7 @@
 """One step of the gated recurrent layers, each as one node.
 
 The gates of a step lie side by side in one array, in PyTorch's order. The products with the weights
-are not part of it: those of the inputs are computed for all steps at once.
+are nodes of their own: those of the inputs are computed for all steps at once.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import numpy as np
 from gradlite.autodiff.define import defvjp, primitive
 from gradlite.autodiff.precision import as_float
 from gradlite.autodiff.rules.activations import sigmoid
+from gradlite.autodiff.rules.fused import dense, product, row_sum, rows_dot
+from gradlite.autodiff.rules.products import flat
 from gradlite.errors import ShapeError
 
 
@@ -27,22 +29,41 @@ def check_gates(name: str, count: int, state: Any, *gates: Any) -> None:
 
 
 @primitive
-def transposed(x: Any) -> Any:
-    """Return the transpose of a matrix with its rows one after the other in memory.
+def step_linear(h: Any, weight: Any, bias: Any = None, *, transpose: Any = None) -> Any:
+    """Compute ``h @ weight.T + bias`` of a state, as `linear` does.
 
-    In that layout, products of a few rows with it take half the time; a layer takes one for each
-    step.
+    Parameters
+    ----------
+    h : array_like or Tensor, shape (..., n)
+        The state.
+    weight : array_like or Tensor, shape (m, n)
+        The weights.
+    bias : array_like or Tensor, shape (m,), optional
+        The bias.
+    transpose : array, shape (n, m), optional
+        A copy of ``weight.T``. With its rows one after the other in memory, the product of a few
+        rows takes half the time, and a layer has one for each step.
+
+    Returns
+    -------
+    array or Tensor, shape (..., m)
 
     Examples
     --------
     >>> import numpy as np
-    >>> transposed(np.ones((3, 2))).flags.c_contiguous
-    True
+    >>> step_linear(np.ones((2, 3)), np.ones((1, 3)), np.array([0.5]))
+    array([[3.5],
+           [3.5]])
     """
-    return np.copy(x.T, order="C")
+    return dense(h, weight.T if transpose is None else transpose, bias)
 
 
-defvjp(transposed, lambda g, ans, x: g.T)
+defvjp(
+    step_linear,
+    lambda g, ans, h, weight, bias, transpose=None: rows_dot(g, weight),
+    lambda g, ans, h, weight, bias, transpose=None, out=None: product(flat(g).T, flat(h), out),
+    lambda g, ans, h, weight, bias, transpose=None, out=None: row_sum(g, out),
+)
 
 
 @primitive

@@ -81,14 +81,17 @@ PRODUCTS: Entries = {
         ("$i$ counts the rows.",),
         {"X": "g @ W.T", "W": "X.T @ g", "b": "g.sum(0)"},
     ),
-    "gl.linear": Arraywise(
-        "Y",
-        ("X", "W", "b"),
-        r"Y = X \, W^T + b",
-        {"X": r"g \, W", "W": r"g^T \, X", "b": r"\sum_i g_i"},
-        ("$i$ counts the rows.",),
-        {"X": "g @ W", "W": "g.T @ X", "b": "g.sum(0)"},
-    ),
+    **{
+        name: Arraywise(
+            "Y",
+            ("X", "W", "b"),
+            r"Y = X \, W^T + b",
+            {"X": r"g \, W", "W": r"g^T \, X", "b": r"\sum_i g_i"},
+            ("$i$ counts the rows.",),
+            {"X": "g @ W", "W": "g.T @ X", "b": "g.sum(0)"},
+        )
+        for name in ("gl.linear", "gl.step_linear")
+    },
     "np.tensordot": Arraywise(
         "z",
         ("x", "y"),
@@ -116,7 +119,7 @@ SHAPES: Entries = {
     ),
     **{
         name: moved("y_{ji} = x_{ij}", "g_{ji}", "Its axes go back to where they were.", index="ij")
-        for name in ("np.transpose", "np.swapaxes", "np.moveaxis", "gl.transposed")
+        for name in ("np.transpose", "np.swapaxes", "np.moveaxis")
     },
     "np.flip": moved("y_{n-1-i} = x_i", "g_{n-1-i}"),
     "np.roll": moved("y_{i+k} = x_i", "g_{i+k}", "Indices are modulo the length; $k$ is shift."),
