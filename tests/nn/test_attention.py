@@ -16,7 +16,8 @@ import pytest
 import gradlite as gl
 from gradlite import nn, optim
 from gradlite.errors import DtypeError, ShapeError
-from tests.nn.test_recurrent import normal, waves
+from tests.helpers import LAYOUTS
+from tests.nn.test_recurrent import normal, seeded_torch, waves
 
 RNG = np.random.default_rng
 MASK = nn.Transformer.generate_square_subsequent_mask
@@ -111,7 +112,7 @@ def test_decoder_layers_give_torchs_numbers(options: Any, last: Any, grads: Any)
     np.testing.assert_allclose(found, grads, rtol=1e-7)
 
 
-def compare(ours: Any, peer: Any, call: Any, *arrays: np.ndarray) -> None:
+def compare(ours: Any, peer: Any, call: Any, *arrays: np.ndarray, rounding: float = 1e-6) -> None:
     """Compare outputs and all gradients of a module with those of its peer, in both types."""
     torch = pytest.importorskip("torch")
     assert {k: v.shape for k, v in ours.state_dict().items()} == {
@@ -119,7 +120,7 @@ def compare(ours: Any, peer: Any, call: Any, *arrays: np.ndarray) -> None:
     }
     assert list(ours.state_dict()) == list(peer.state_dict())
     for dtype in (np.float64, np.float32):
-        near = {"rtol": 0, "atol": 1e-12} if dtype is np.float64 else {"rtol": 1e-5, "atol": 1e-5}
+        near = dict.fromkeys(("rtol", "atol"), 1e-12 if dtype is np.float64 else rounding)
         peer = copy.deepcopy(peer).to(getattr(torch, dtype.__name__)).train()
         peer.zero_grad()
         ours = copy.deepcopy(ours).astype(dtype)
@@ -170,7 +171,7 @@ CALLS = {
 @pytest.mark.parametrize("name", CALLS)
 @pytest.mark.filterwarnings("ignore")
 def test_self_attention_is_torchs(name: str, batch_first: bool) -> None:
-    torch = pytest.importorskip("torch")
+    torch = seeded_torch()
     x = normal(2, 5, 4)
     x = x if batch_first else np.swapaxes(x, 0, 1)
     ours, peer = attention(batch_first=batch_first), torch.nn.MultiheadAttention(4, 2, 0, True)
@@ -182,7 +183,7 @@ def test_self_attention_is_torchs(name: str, batch_first: bool) -> None:
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("widths", [(4, 4), (3, 6)])
 def test_attention_to_others_is_torchs(widths: Any, bias: bool) -> None:
-    torch = pytest.importorskip("torch")
+    torch = seeded_torch()
     options = {"kdim": widths[0], "vdim": widths[1], "bias": bias}
     ours, peer = attention(**options), torch.nn.MultiheadAttention(4, 2, **options)
     arrays = normal(3, 2, 4), normal(5, 2, widths[0], seed=1), normal(5, 2, widths[1], seed=2)
@@ -193,17 +194,22 @@ def test_attention_to_others_is_torchs(widths: Any, bias: bool) -> None:
 @pytest.mark.parametrize("options", [{}, PRE, {"batch_first": True, "bias": False}], ids=str)
 @pytest.mark.filterwarnings("ignore")
 def test_transformers_are_torchs(options: Any) -> None:
-    torch = pytest.importorskip("torch")
+    torch = seeded_torch()
     of = (4, 2, 6, 0.0)
+    near = {"rounding": 5e-5}  # float32 rounds in every layer, in both libraries
     x, memory = normal(5, 2, 4), normal(3, 2, 4, seed=1)
     if options.get("batch_first"):
         x, memory = np.swapaxes(x, 0, 1), np.swapaxes(memory, 0, 1)
+    layer, peer_layer = (m.TransformerEncoderLayer(*of, **options) for m in (nn, torch.nn))
+    compare(layer, peer_layer, lambda m, x: m(x), x, rounding=5e-6)
     encoder, peer_encoder = (
         m.TransformerEncoder(m.TransformerEncoderLayer(*of, **options), 2, m.LayerNorm(4))
         for m in (nn, torch.nn)
     )
-    compare(encoder, peer_encoder, lambda m, x: m(x), x)
-    compare(encoder, peer_encoder, lambda m, x: m(x, in_kind(x, HIDDEN), in_kind(x, PADDED)), x)
+    compare(encoder, peer_encoder, lambda m, x: m(x), x, **near)
+    compare(
+        encoder, peer_encoder, lambda m, x: m(x, in_kind(x, HIDDEN), in_kind(x, PADDED)), x, **near
+    )
     decoder, peer_decoder = (
         m.TransformerDecoder(m.TransformerDecoderLayer(*of, **options), 2) for m in (nn, torch.nn)
     )
@@ -215,6 +221,7 @@ def test_transformers_are_torchs(options: Any) -> None:
         ),
         x,
         memory,
+        **near,
     )
     whole, peer = (m.Transformer(4, 2, 1, 2, 6, 0.0, **options) for m in (nn, torch.nn))
     compare(
@@ -223,6 +230,7 @@ def test_transformers_are_torchs(options: Any) -> None:
         lambda m, memory, x: m(memory, x, tgt_mask=in_kind(x, MASK(5))),
         memory,
         x,
+        **near,
     )
 
 
@@ -295,6 +303,21 @@ def test_a_learned_mask_has_a_gradient() -> None:
 def test_second_derivatives_flow_through_a_layer() -> None:
     module = nn.TransformerDecoderLayer(4, 2, 3, **FIXED, **PRE).requires_grad_(False)
     gl.check_grads(module, (normal(3, 1, 4), normal(2, 1, 4, seed=1)), order=2, rtol=1e-4)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_memory_layout_gives_the_same(layout: str) -> None:
+    def results(change: Any) -> list[np.ndarray]:
+        module = nn.TransformerDecoderLayer(4, 2, 3, **FIXED, rng=RNG(0))
+        for p in module.parameters():
+            p.data = change(p.data)
+        x = gl.Tensor(change(normal(5, 2, 4)), requires_grad=True, copy=False)
+        output = module(x, change(normal(3, 2, 4, seed=1)), change(HIDDEN))
+        output.backward(change(normal(5, 2, 4, seed=2)))
+        return [output.data, x.grad, *(p.grad for p in module.parameters())]
+
+    for a, b in zip(results(LAYOUTS[layout]), results(np.asarray), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
 
 
 # -- modes, programs, copies --------------------------------------------------------------------
