@@ -101,3 +101,11 @@ def test_softmax_of_every_layout_and_number_of_axes() -> None:
         for axis in (-1, 2):
             np.testing.assert_allclose(gl.softmax(array, axis), exact, rtol=1e-6)
             np.testing.assert_allclose(gl.log_softmax(array, axis), log, rtol=1e-6)
+
+
+def test_softmax_of_small_and_of_confident_inputs_keeps_its_digits() -> None:
+    for x in ([[0.0, 0.0], [-1e9, -1e9]], [[0.0, 0.0], [-40.0, -80.0]], [[30.0, 20.0]]):
+        exact = sp.softmax(np.array(x), -1)
+        np.testing.assert_allclose(gl.softmax(np.array(x, F32)), exact, rtol=1e-6)
+        found, log = gl.log_softmax(np.array(x, F32)), sp.log_softmax(np.array(x), -1)
+        np.testing.assert_allclose(found, log, rtol=1e-3)
