@@ -18,7 +18,7 @@ from gradlite.autodiff.rule import Traced
 from gradlite.autodiff.tensor import Tensor
 from gradlite.autodiff.trees import flatten
 from gradlite.compiler.defined import Defined, Retrace
-from gradlite.compiler.memory import parts_of, watched
+from gradlite.compiler.memory import watched
 from gradlite.compiler.program import Program
 from gradlite.compiler.simplify import simplified
 from gradlite.compiler.source import Text, literal
@@ -238,9 +238,9 @@ def trace(fn: Function, args: Any, kwargs: Any) -> Trace:
     }
     call: Any = fn if twin is None else twin.network
     with (
-        watched(parts_of(fn)) if twin is None else twin.watched(),
+        watched([fn]) if twin is None else twin.watched(),
         tracing(program, {} if twin is None else twin.layers) as inspector,
-        no_global_draws(fn if twin is None else None),
+        no_global_draws(*([fn] if twin is None else twin.network.modules())),
     ):
         made = call(
             *(traced[name] for name in parameters), **{name: traced[name] for name in kwargs}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 import inspect
+import pickle
 import random
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -18,11 +18,11 @@ from gradlite.autodiff.modes import MODE, Mode
 from gradlite.autodiff.node import serial
 from gradlite.autodiff.rule import Rule
 from gradlite.autodiff.tape import walk
-from gradlite.compiler.memory import parts_of
+from gradlite.compiler.memory import reachable
 from gradlite.compiler.program import Line, Program
 from gradlite.compiler.source import RESERVED
 from gradlite.compiler.symbols import Symbol, as_symbols, cast
-from gradlite.errors import CompileError, function_name, is_library, user_line
+from gradlite.errors import CompileError, is_library, user_line
 
 Function = Callable[..., Any]
 RANDOM = (np.random.Generator, np.random.RandomState, random.Random)
@@ -215,41 +215,43 @@ def tracing(
 
 
 @contextmanager
-def no_global_draws(fn: Function | None) -> Iterator[None]:
-    """Raise CompileError if random numbers are drawn: they would be the same in every run."""
-    generators = [np.random.mtrand._rand, random, *(generators_of(fn) if fn else ())]
-    before = [state_of(generator) for generator in generators]
-    yield
-    if [state_of(generator) for generator in generators] != before:
+def no_global_draws(*fns: Any) -> Iterator[None]:
+    """Raise CompileError if random numbers are drawn: they would be the same in every run.
+
+    What was drawn is taken back.
+    """
+    found = [x for x in reachable(list(fns)) if isinstance(x, RANDOM)]
+    generators = [np.random.mtrand._rand, random._inst, *found]
+    states = [state_of(generator) for generator in generators]
+    drawn = False
+    try:
+        yield
+    finally:
+        for generator, state in zip(generators, states, strict=True):
+            if pickle.dumps(state_of(generator)) != pickle.dumps(state):
+                drawn = True
+                set_state(generator, state)
+    if drawn:
         raise CompileError.here(
-            f"{function_name(fn) if fn else 'The network'} draws random numbers, which would be "
-            f"the same in every run of a compiled function: draw them outside, and pass them as an "
-            f"argument."
+            "The function, network or loss draws random numbers, which would be the same in every "
+            "run of a compiled function: draw them outside, and pass them as an argument."
         )
 
 
-def generators_of(fn: Any) -> list[Any]:
-    """List the generators of random numbers that a function, or what it is made of, refers to."""
-    found: list[Any] = []
-    for part in parts_of(fn):
-        values = list(getattr(part, "__dict__", {}).values())
-        values += getattr(part, "__defaults__", None) or ()
-        if isinstance(part, FunctionType):
-            variables = inspect.getclosurevars(part)
-            values += [*variables.nonlocals.values(), *variables.globals.values()]
-        plain = [x for x in values if type(x).__module__ != "builtins" and hasattr(x, "__dict__")]
-        values += [y for x in plain if not isinstance(x, type) for y in vars(x).values()]
-        held = [y for x in values if isinstance(x, (list, tuple)) for y in x]
-        found += [x for x in (part, *values, *held) if isinstance(x, RANDOM)]
-    return found
-
-
 def state_of(generator: Any) -> Any:
-    """Return the state of a generator of random numbers, to be compared."""
-    if generator is random or isinstance(generator, random.Random):
+    """Return the state of a generator of random numbers."""
+    if isinstance(generator, random.Random):
         return generator.getstate()
     if isinstance(generator, np.random.RandomState):
-        state = generator.get_state(legacy=False)
-        inner = state["state"]
-        return inner["pos"], inner["key"].tobytes(), state["has_gauss"]
-    return repr(generator.bit_generator.state)
+        return generator.get_state(legacy=False)
+    return generator.bit_generator.state
+
+
+def set_state(generator: Any, state: Any) -> None:
+    """Put a generator back into a state."""
+    if isinstance(generator, random.Random):
+        generator.setstate(state)
+    elif isinstance(generator, np.random.RandomState):
+        generator.set_state(state)
+    else:
+        generator.bit_generator.state = state

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from gradlite.autodiff.node import GradAccumulator, Node
-from gradlite.compiler.memory import parts_of, watched
+from gradlite.compiler.memory import watched
 from gradlite.compiler.program import Program
 from gradlite.compiler.symbols import Symbol, as_symbols
 from gradlite.errors import CompileError
@@ -38,7 +38,7 @@ class Draws:
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self.generator, name)
-        if name.startswith("_") or not callable(method):
+        if name.startswith("_") or name == "spawn" or not callable(method):
             raise AttributeError(name)
 
         def draw(*args: Any, **kwargs: Any) -> Any:
@@ -101,13 +101,9 @@ class Twin:
         self.generators = [x for x in attributes if isinstance(x, np.random.Generator)]
         self._memo.update((id(x), Draws(program, x)) for x in self.generators)
         self._root, self._mode = network, network.training
-        self._attributes = [vars(part) for part in network.modules()]
-        self._values = [x for attributes in self._attributes for x in attributes.values()]
+        self._holders = list(chain.from_iterable(map(_holders, map(vars, network.modules()))))
+        self._values = [x for holder in self._holders for x in _values(holder)]
         self.network = copy.deepcopy(network, self._memo)
-        held = [x for part in self.network.modules() for x in vars(part).values()]
-        held += [y for x in held if isinstance(x, (list, tuple)) for y in x]
-        held += [y for x in held if isinstance(x, dict) for y in x.values()]
-        self._constants = [(x, x.tobytes()) for x in held if isinstance(x, np.ndarray)]
         self.layers = {
             id(part): f"{name} ({type(part).__name__})" if name else type(part).__name__
             for name, part in self.network.named_modules()
@@ -115,17 +111,17 @@ class Twin:
 
     def release(self) -> None:
         """Drop what the trace needed, and the numbers in it."""
-        del self._program, self._memo, self._buffers, self._constants, self.network, self.leaves
+        del self._program, self._memo, self._buffers, self.network, self.leaves
 
     def is_current(self) -> bool:
         """Return whether the network has the arrays, modes and attributes of the trace."""
         for p, array, node in self.parameters:
             if p._data is not array or p._node is not node:
                 return False
-        now = chain.from_iterable(map(dict.values, self._attributes))
+        now = chain.from_iterable(map(_values, self._holders))
         return (
             self._root.training is self._mode  # the modes of parts are among the attributes
-            and sum(map(len, self._attributes)) == len(self._values)
+            and sum(map(len, self._holders)) == len(self._values)
             and all(map(is_, now, self._values))
         )
 
@@ -154,18 +150,24 @@ class Twin:
         states = [generator.bit_generator.state for generator in self.generators]
         modules = self.network.modules()
         hooks = [entry[-1] for part in modules if part._hooks for entry in part._hooks.entries]
-        holders = [*modules, *(part for fn in (*others, *hooks) for part in parts_of(fn))]
         try:
-            with watched(holders):
+            with watched([*modules, *others, *hooks]):
                 yield
         finally:
             for generator, state in zip(self.generators, states, strict=True):
                 generator.bit_generator.state = state
-        for x, then in self._constants:
-            if x.tobytes() != then:
-                raise CompileError.here(
-                    "The network changes an array that is not a buffer: register_buffer() it."
-                )
         # Copies were made of generators inside lists and the like: what they draw is constant.
         if any(isinstance(x, np.random.Generator) for x in self._memo.values()):
             raise CompileError.here("The network has generators that are not attributes.")
+
+
+def _values(holder: Any) -> Any:
+    return holder.values() if isinstance(holder, dict) else holder
+
+
+def _holders(holder: Any) -> Iterator[Any]:
+    """Yield a dict, list or tuple, and those in it: a module's parts may be there, too."""
+    yield holder
+    for x in _values(holder):
+        if isinstance(x, (dict, list, tuple)):
+            yield from _holders(x)

@@ -103,11 +103,13 @@ class StepProgram:
         with (
             twin.watched(loss),
             tracing(program, twin.layers, "the loss") as inspector,
-            no_global_draws(loss),
+            no_global_draws(loss, *twin.network.modules()),
         ):
             value = loss(twin.network(inputs[0]), inputs[1], inputs[2])
             if not isinstance(value, Tensor) or not isinstance(value._data, Symbol):
                 raise CompileError.here("The loss does not depend on the batch.")
+            if value.shape:
+                raise CompileError.here("The loss is not one number.")
             if value._node is not None:
                 walk(value._node, wide(np.ones((), value.dtype)), on_gradient)
         inspector.name_lines()
