@@ -95,9 +95,13 @@ class Trainer:
     def _penalized(self, x: Any, y: Any, w: Any, program: StepProgram | None) -> float:
         """Compute loss and gradient, if no program did, and add the penalties."""
         if program is None:
-            loss = self.loss(self.module(x), y, w)
-            loss.backward()
-            value = float(loss.data)
+            try:
+                loss = self.loss(self.module(x), y, w)
+                loss.backward()
+                value = float(loss.data)
+            except Exception:
+                self.why = ""  # this batch is why there is no program: the next may be better
+                raise
         else:
             value = program.loss
         for penalty in self.penalties:
@@ -114,14 +118,16 @@ class Trainer:
         moves : bool
             Whether the program may take the step, too.
         """
-        plain = type(x) is np.ndarray is type(y) and x.flags.c_contiguous and y.flags.c_contiguous
+        parts = (x, y) if w is None else (x, y, w)
+        plain = all(type(part) is np.ndarray and part.flags.c_contiguous for part in parts)
         if not (self.compiled and plain and current_mode() is RECORDING):
             return None
-        key = x.shape, x.dtype, y.shape, y.dtype, w is None, moves
+        key = moves, *((part.shape, part.dtype) for part in parts)
         self.seen[key] = self.seen.get(key, 0) + 1
         if self.seen[key] <= self.patience:
             return None
         for vector in self.optimizer.vectors:
+            vector.bind()  # someone may have assigned p.data
             for view in vector.views:
                 if view.sink.full or view.sink.hooks:
                     return None  # gradients that are there are added to, and hooks are told
@@ -141,6 +147,9 @@ class Trainer:
             )
         except CompileError as error:
             self.why = str(error)
+            return None
+        except Exception as error:  # a wrong batch, or code that asks for arrays: see the tape
+            self.why = f"With symbols in place of arrays, {type(error).__name__}: {error}"
             return None
         programs.append(program)
         return program if program.run(x, y, w) else None

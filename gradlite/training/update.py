@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -78,7 +79,7 @@ class Update:
         self._segments = [(group, v.whole()) for group, vs in optimizer._packed for v in vs]
         self._views = [view for _, segment in self._segments for view in segment.views]
         self._settings = [
-            (group, name, group[name])
+            (group, name, copy.deepcopy(group[name]))  # a list may be changed in place
             for group in optimizer.param_groups
             for name in optimizer.defaults
             if name != "lr"
