@@ -98,7 +98,9 @@ class StepProgram:
         def on_gradient(node: Node, g: Any) -> None:
             if node not in twin.leaves:
                 raise CompileError.here("The loss depends on Tensors that are not of the network.")
-            gradients[node] = gradients[node] + g if node in gradients else g
+            g = gradients[node] + g if node in gradients else g
+            dtype = twin.leaves[node][1].dtype  # the sums of the tape are of the parameter's type
+            gradients[node] = g.astype(dtype, copy=False)
 
         with (
             twin.watched(loss),

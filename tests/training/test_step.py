@@ -264,3 +264,30 @@ def test_copies_go_their_own_way():
     other(*batch(1))
     assert repr(net.state_dict()) == repr(before)
     assert other(*batch(2)) != step(*batch(2))
+
+
+# -- types ------------------------------------------------------------------------------------
+
+
+class Twice(nn.Module):
+    """Uses its parameters in several ways."""
+
+    def __init__(self):
+        self.layer, self.last = linear(), nn.Linear(3, 3, rng=np.random.default_rng(1))
+
+    def forward(self, x):
+        h = self.layer(x)
+        return self.last(np.tanh(h)) + self.last(h) + np.sin(self.layer.bias) * h
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda z, t: np.mean((z - t) ** 2 * np.linspace(0.1, 1.0, 3)),
+        lambda z, t: np.mean((z - t.astype(np.int64)) ** 2),
+        lambda z, t: np.mean(np.arange(3) * z**2 + np.abs(z)),
+    ],
+)
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_gradients_in_a_wider_type_are_summed_in_that_of_the_parameter(loss, dtype):
+    check_same(net=lambda: Twice().astype(dtype), loss=loss)
