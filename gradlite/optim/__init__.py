@@ -1,12 +1,13 @@
 """Optimisers, on one flat vector of parameters: PyTorch's names, defaults and arithmetic.
 
-`momentum` and `adaptive` hold the formulas, one short method each; `flat` makes parameters views
-of one vector.
+`momentum`, `adam` and `adaptive` hold the formulas, one short method each; `flat` makes parameters
+views of one vector.
 """
 
 from __future__ import annotations
 
-from gradlite.optim.adaptive import Adagrad, Adam, AdamW, RMSprop
+from gradlite.optim.adam import Adam, Adamax, AdamW, NAdam, RAdam
+from gradlite.optim.adaptive import Adadelta, Adagrad, RMSprop
 from gradlite.optim.clipping import clip_grad_norm
 from gradlite.optim.lbfgs import LBFGS
 from gradlite.optim.momentum import SGD, Lion
@@ -16,8 +17,12 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
     "sgd": SGD,
     "adam": Adam,
     "adamw": AdamW,
+    "nadam": NAdam,
+    "radam": RAdam,
+    "adamax": Adamax,
     "rmsprop": RMSprop,
     "adagrad": Adagrad,
+    "adadelta": Adadelta,
     "lion": Lion,
     "lbfgs": LBFGS,
 }
@@ -27,11 +32,15 @@ __all__ = [
     "LBFGS",
     "OPTIMIZERS",
     "SGD",
+    "Adadelta",
     "Adagrad",
     "Adam",
     "AdamW",
+    "Adamax",
     "Lion",
+    "NAdam",
     "Optimizer",
+    "RAdam",
     "RMSprop",
     "clip_grad_norm",
 ]

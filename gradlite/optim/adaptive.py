@@ -1,4 +1,4 @@
-"""The optimisers that divide by the size of past gradients: Adam, AdamW, RMSprop and Adagrad.
+"""The optimisers that divide by the size of past gradients: RMSprop, Adagrad and Adadelta.
 
 Each is one method, `update`: a few passes over flat arrays, in place. ``s`` is scratch.
 """
@@ -13,136 +13,6 @@ from gradlite.optim.flat import Array, Lazy, Scratch
 from gradlite.optim.groups import Group
 from gradlite.optim.momentum import average, decayed
 from gradlite.optim.optimizer import Optimizer
-
-
-class Adam(Optimizer):
-    """Adam: steps of about size lr, whatever the size of the gradient.
-
-    With the gradient g (plus ``weight_decay * p``), in step t::
-
-        m = beta1 * m + (1 - beta1) * g
-        v = beta2 * v + (1 - beta2) * g**2
-        p = p - lr * (m / (1 - beta1**t)) / (sqrt(v / (1 - beta2**t)) + eps)
-
-    Kingma and Ba, "Adam: a method for stochastic optimization", 2015, algorithm 1. The state
-    has m as ``exp_avg`` and v as ``exp_avg_sq``.
-
-    Parameters
-    ----------
-    params : iterable
-        The parameters, or groups of them: see `Optimizer`.
-    lr : float or schedule, default 1e-3
-        The learning rate.
-    betas : tuple of two floats, default (0.9, 0.999)
-        The decay rates of the averages of the gradient and of its square.
-    eps : float, default 1e-8
-        Keeps the quotient finite.
-    weight_decay : float, default 0
-        The strength of an L2 penalty, ``weight_decay / 2 * p**2``.
-
-    Examples
-    --------
-    >>> import gradlite as gl
-    >>> from gradlite.optim import Adam
-    >>> p = gl.Tensor([4.0], requires_grad=True)
-    >>> optimizer = Adam([p], lr=0.1)
-    >>> (p * p).sum().backward()
-    >>> optimizer.step()
-    >>> p.data
-    array([3.9])
-    """
-
-    def __init__(
-        self,
-        params: Any,
-        lr: Any = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-    ) -> None:
-        super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
-
-    def state_names(self, group: Group) -> tuple[str, ...]:
-        """Return the names of the state's arrays, given the hyperparameters."""
-        return "exp_avg", "exp_avg_sq"
-
-    def update(
-        self, p: Array, g: Array, state: Lazy, scratch: Scratch, group: Group, lr: float, t: int
-    ) -> None:
-        """Take a step, in place."""
-        g = decayed(p, g, group["weight_decay"], scratch[1])
-        self._descend(p, g, state, scratch[0], group, lr, t)
-
-    def _descend(
-        self, p: Array, g: Array, state: Lazy, s: Array, group: Group, lr: float, t: int
-    ) -> None:
-        beta1, beta2 = group["betas"]
-        m, v = state["exp_avg"], state["exp_avg_sq"]
-        average(m, g, beta1, s)
-        np.multiply(g, g, out=s)
-        average(v, s, beta2, s)
-        np.sqrt(v, out=s)
-        # The corrections are numbers, and outside the fraction (end of section 2): no passes.
-        correction = (1 - beta2**t) ** 0.5
-        s += self._floor(group["eps"], correction)
-        np.divide(m, s, out=s)
-        s *= lr * correction / (1 - beta1**t)
-        p -= s
-
-    def _floor(self, eps: float, correction: float) -> float:
-        """Return what to add to the uncorrected root, so that eps is added to the corrected one."""
-        return eps * correction
-
-
-class AdamW(Adam):
-    """Adam with decoupled weight decay: ``p = p * (1 - lr * weight_decay)`` before each step.
-
-    The decay does not enter the averages, so it is the same for all parameters. Loshchilov and
-    Hutter, "Decoupled weight decay regularization", 2019, in PyTorch's form: the decay follows
-    lr.
-
-    Parameters
-    ----------
-    params : iterable
-        The parameters, or groups of them: see `Optimizer`.
-    lr : float or schedule, default 1e-3
-        The learning rate.
-    betas : tuple of two floats, default (0.9, 0.999)
-        The decay rates of the averages of the gradient and of its square.
-    eps : float, default 1e-8
-        Keeps the quotient finite.
-    weight_decay : float, default 0.01
-        The decay of a step, as a multiple of lr.
-
-    Examples
-    --------
-    >>> import gradlite as gl
-    >>> from gradlite.optim import AdamW
-    >>> p = gl.Tensor([4.0], requires_grad=True)
-    >>> optimizer = AdamW([p], lr=0.1, weight_decay=0.5)
-    >>> (p * p).sum().backward()
-    >>> optimizer.step()
-    >>> p.data
-    array([3.7])
-    """
-
-    def __init__(
-        self,
-        params: Any,
-        lr: Any = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0.01,
-    ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay)
-
-    def update(
-        self, p: Array, g: Array, state: Lazy, scratch: Scratch, group: Group, lr: float, t: int
-    ) -> None:
-        """Take a step, in place."""
-        if group["weight_decay"]:
-            p *= 1 - lr * group["weight_decay"]
-        self._descend(p, g, state, scratch[0], group, lr, t)
 
 
 class RMSprop(Optimizer):
@@ -174,6 +44,8 @@ class RMSprop(Optimizer):
         The weight of the previous step.
     centered : bool, default False
         Whether to divide by the standard deviation of the gradient instead of its size.
+    maximize : bool, default False
+        Whether to climb in place of descending.
 
     Examples
     --------
@@ -196,6 +68,8 @@ class RMSprop(Optimizer):
         weight_decay: float = 0.0,
         momentum: float = 0.0,
         centered: bool = False,
+        *,
+        maximize: bool = False,
     ) -> None:
         super().__init__(
             params,
@@ -205,6 +79,7 @@ class RMSprop(Optimizer):
             weight_decay=weight_decay,
             momentum=momentum,
             centered=centered,
+            maximize=maximize,
         )
 
     def state_names(self, group: Group) -> tuple[str, ...]:
@@ -221,7 +96,7 @@ class RMSprop(Optimizer):
     ) -> None:
         """Take a step, in place."""
         s = scratch[0]
-        g = decayed(p, g, group["weight_decay"], scratch[1])
+        g = decayed(p, g, group, scratch[1])
         alpha, v = group["alpha"], state["square_avg"]
         np.multiply(g, g, out=s)
         average(v, s, alpha, s)
@@ -271,6 +146,8 @@ class Adagrad(Optimizer):
         The value of v before the first step.
     eps : float, default 1e-10
         Keeps the quotient finite.
+    maximize : bool, default False
+        Whether to climb in place of descending.
 
     Examples
     --------
@@ -292,6 +169,8 @@ class Adagrad(Optimizer):
         weight_decay: float = 0.0,
         initial_accumulator_value: float = 0.0,
         eps: float = 1e-10,
+        *,
+        maximize: bool = False,
     ) -> None:
         super().__init__(
             params,
@@ -300,6 +179,7 @@ class Adagrad(Optimizer):
             weight_decay=weight_decay,
             initial_accumulator_value=initial_accumulator_value,
             eps=eps,
+            maximize=maximize,
         )
 
     def state_names(self, group: Group) -> tuple[str, ...]:
@@ -311,7 +191,7 @@ class Adagrad(Optimizer):
     ) -> None:
         """Take a step, in place."""
         s, v = scratch[0], state["sum"]
-        g = decayed(p, g, group["weight_decay"], scratch[1])
+        g = decayed(p, g, group, scratch[1])
         if t == 1:
             v.fill(group["initial_accumulator_value"])
         np.multiply(g, g, out=s)
@@ -321,3 +201,82 @@ class Adagrad(Optimizer):
         np.divide(g, s, out=s)
         s *= lr / (1 + (t - 1) * group["lr_decay"])
         p -= s
+
+
+class Adadelta(Optimizer):
+    """Adadelta: steps in the units of the parameters, from the sizes of gradients and of steps.
+
+    With the gradient g (plus ``weight_decay * p``)::
+
+        v = rho * v + (1 - rho) * g**2
+        d = sqrt(u + eps) / sqrt(v + eps) * g
+        u = rho * u + (1 - rho) * d**2
+        p = p - lr * d
+
+    Zeiler, "ADADELTA: an adaptive learning rate method", 2012, algorithm 1. The state has v as
+    ``square_avg`` and u as ``acc_delta``.
+
+    Parameters
+    ----------
+    params : iterable
+        The parameters, or groups of them: see `Optimizer`.
+    lr : float or schedule, default 1.0
+        The learning rate.
+    rho : float, default 0.9
+        The decay rate of both averages.
+    eps : float, default 1e-6
+        Keeps the quotient finite, and makes the first steps possible.
+    weight_decay : float, default 0
+        The strength of an L2 penalty, ``weight_decay / 2 * p**2``.
+    maximize : bool, default False
+        Whether to climb in place of descending.
+
+    Examples
+    --------
+    >>> import gradlite as gl
+    >>> from gradlite.optim import Adadelta
+    >>> p = gl.Tensor([4.0], requires_grad=True)
+    >>> optimizer = Adadelta([p])
+    >>> (p * p).sum().backward()
+    >>> optimizer.step()
+    >>> p.data.round(4)
+    array([3.9968])
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: Any = 1.0,
+        rho: float = 0.9,
+        eps: float = 1e-6,
+        weight_decay: float = 0.0,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(
+            params, lr=lr, rho=rho, eps=eps, weight_decay=weight_decay, maximize=maximize
+        )
+
+    def state_names(self, group: Group) -> tuple[str, ...]:
+        """Return the names of the state's arrays, given the hyperparameters."""
+        return "square_avg", "acc_delta"
+
+    def update(
+        self, p: Array, g: Array, state: Lazy, scratch: Scratch, group: Group, lr: float, t: int
+    ) -> None:
+        """Take a step, in place."""
+        s, d = scratch
+        g = decayed(p, g, group, d)
+        rho, v, u = group["rho"], state["square_avg"], state["acc_delta"]
+        np.multiply(g, g, out=s)
+        average(v, s, rho, s)
+        np.add(v, group["eps"], out=s)
+        np.sqrt(s, out=s)
+        np.divide(g, s, out=d)
+        np.add(u, group["eps"], out=s)
+        np.sqrt(s, out=s)
+        d *= s
+        np.multiply(d, d, out=s)
+        average(u, s, rho, s)
+        d *= lr
+        p -= d

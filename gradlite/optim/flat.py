@@ -177,7 +177,7 @@ class Vector:
     Parameters
     ----------
     named : sequence of (str, Tensor)
-        The parameters: leaves that require a gradient, all of one dtype.
+        The parameters: leaves, all of one dtype.
 
     Attributes
     ----------
@@ -235,6 +235,13 @@ class Vector:
                 view.p.zero_grad()  # a frozen parameter keeps its gradient elsewhere
             view.sink.full = False
             view.sink.buffer = view.grad
+
+    def fill_grad(self, value: float) -> None:
+        """Set all entries of the gradients that are there."""
+        self.bind()
+        for view in self.views:
+            if view.sink.full:
+                view.grad.fill(value)
 
     def bind(self) -> None:
         """Make sure that all parameters and gradients are views of this vector."""

@@ -23,7 +23,9 @@ RANGES = {
     "initial_accumulator_value": math.inf,
     "gtol": math.inf,
     "ftol": math.inf,
+    "momentum_decay": math.inf,
     "alpha": 1.0,
+    "rho": 1.0,
     "betas": 1.0,
 }
 """Hyperparameters that are numbers from 0 up to, but not including, a bound."""
@@ -49,8 +51,8 @@ def check_ranges(owner: str, settings: Mapping[str, Any]) -> None:
             )
 
 
-def read_groups(owner: str, params: Any, defaults: Mapping[str, Any]) -> list[Group]:
-    """Return the parameters of an optimiser as groups with all their hyperparameters.
+def read_groups(owner: str, params: Any) -> list[Any]:
+    """Return the parameters of an optimiser as a list of groups, each of which `read_group` reads.
 
     Parameters
     ----------
@@ -58,37 +60,50 @@ def read_groups(owner: str, params: Any, defaults: Mapping[str, Any]) -> list[Gr
         The name of the optimiser, for errors.
     params : iterable
         Tensors, pairs of a name and a Tensor, or groups.
+    """
+    items = _listed(owner, params)
+    return items if isinstance(items[0], dict) else [{"params": items}]
+
+
+def read_group(
+    owner: str, item: Any, defaults: Mapping[str, Any], names: dict[str, Tensor]
+) -> Group:
+    """Return a group with all its hyperparameters.
+
+    Parameters
+    ----------
+    owner : str
+        The name of the optimiser, for errors.
+    item : dict
+        The group, as it was passed.
     defaults : mapping
-        The hyperparameters of groups without their own.
+        The hyperparameters that it does not have itself.
+    names : dict
+        The parameters of the groups before it, by name; those of this group are added.
 
     Returns
     -------
-    list of dict
-        Each has the keys ``"params"``, ``"param_names"`` and those of `defaults`.
+    dict
+        It has the keys ``"params"``, ``"param_names"`` and those of `defaults`.
     """
-    items = _listed(owner, params)
-    if not isinstance(items[0], dict):
-        items = [{"params": items}]
-    groups = []
-    names: dict[str, Tensor] = {}
-    for item in items:
-        if not isinstance(item, dict) or "params" not in item:
-            raise TypeError(f"{owner}: a group is a dict with 'params', not {item!r}.")
-        for name in item.keys() - defaults.keys() - {"params"}:
-            near = get_close_matches(name, defaults, 1)
-            raise TypeError(
-                f"{owner}: a group has the unknown hyperparameter {name!r}"
-                + (f": did you mean {near[0]!r}?" if near else ".")
-            )
-        named = list(_named(owner, _listed(owner, item["params"]), names))
-        group = {
-            **defaults,
-            **item,
-            "params": [p for _, p in named],
-            "param_names": [name for name, _ in named],
-        }
-        groups.append(group)
-    return groups
+    if not isinstance(item, dict) or "params" not in item:
+        raise TypeError(f"{owner}: a group is a dict with 'params', not {item!r}.")
+    for name in item.keys() - defaults.keys() - {"params"}:
+        near = get_close_matches(name, defaults, 1)
+        raise TypeError(
+            f"{owner}: a group has the unknown hyperparameter {name!r}"
+            + (f": did you mean {near[0]!r}?" if near else ".")
+        )
+    params = item["params"]
+    named = list(
+        _named(owner, [params] if isinstance(params, Tensor) else _listed(owner, params), names)
+    )
+    return {
+        **defaults,
+        **item,
+        "params": [p for _, p in named],
+        "param_names": [name for name, _ in named],
+    }
 
 
 def _listed(owner: str, params: Any) -> list[Any]:
@@ -132,9 +147,4 @@ def _check_parameter(owner: str, name: str, p: Any) -> None:
         raise GraphError(
             f"{owner}: the parameter {name} is the result of an operation: pass the Tensors that "
             f"it was computed from, or detach() it and set requires_grad."
-        )
-    if not p.requires_grad:
-        raise GraphError(
-            f"{owner}: the parameter {name} does not require a gradient: set requires_grad=True, "
-            f"or leave it out."
         )

@@ -74,9 +74,13 @@ class LBFGS(Optimizer):
             maxfun=maxfun,
             history_size=history_size,
         )
-        if len(self.param_groups) > 1:
-            raise ValueError("LBFGS takes one group of parameters: it minimises over all at once.")
         self.result: Any = None
+
+    def add_param_group(self, param_group: Mapping[str, Any]) -> None:
+        """Raise ValueError for a second group."""
+        if self.param_groups:
+            raise ValueError("LBFGS takes one group of parameters: it minimises over all at once.")
+        super().add_param_group(param_group)
 
     def _check(self, settings: Mapping[str, Any]) -> None:
         super()._check(settings)

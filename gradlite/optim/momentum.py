@@ -25,13 +25,36 @@ def average(mean: Array, x: Array, beta: float, s: Array) -> None:
     mean += s
 
 
-def decayed(p: Array, g: Array, weight_decay: float, s: Array) -> Array:
-    """Add weight decay to a gradient: ``g + weight_decay * p``, in `s`."""
-    if not weight_decay:
+def upward(g: Array, group: Group, s: Array) -> Array:
+    """Return a gradient, or its negative in `s` where the loss is maximised."""
+    if not group["maximize"]:
         return g
-    np.multiply(p, weight_decay, out=s)
-    s += g
+    np.negative(g, out=s)
     return s
+
+
+def decayed(p: Array, g: Array, group: Group, s: Array) -> Array:
+    """Add weight decay to a gradient: ``g + weight_decay * p``, in `s`.
+
+    Where the loss is maximised, the gradient counts as its negative.
+    """
+    if not group["weight_decay"]:
+        return upward(g, group, s)
+    np.multiply(p, group["weight_decay"], out=s)
+    if group["maximize"]:
+        s -= g
+    else:
+        s += g
+    return s
+
+
+def shrunk_or_decayed(p: Array, g: Array, group: Group, s: Array, lr: float) -> Array:
+    """Apply weight decay: to the parameters, if it is decoupled, or else to the gradient."""
+    if not group["decoupled_weight_decay"]:
+        return decayed(p, g, group, s)
+    if group["weight_decay"]:
+        p *= 1 - lr * group["weight_decay"]
+    return upward(g, group, s)
 
 
 class SGD(Optimizer):
@@ -60,6 +83,8 @@ class SGD(Optimizer):
         The strength of an L2 penalty, ``weight_decay / 2 * p**2``.
     nesterov : bool, default False
         Whether to look one step of momentum ahead.
+    maximize : bool, default False
+        Whether to climb in place of descending.
 
     Examples
     --------
@@ -81,6 +106,8 @@ class SGD(Optimizer):
         dampening: float = 0.0,
         weight_decay: float = 0.0,
         nesterov: bool = False,
+        *,
+        maximize: bool = False,
     ) -> None:
         super().__init__(
             params,
@@ -89,6 +116,7 @@ class SGD(Optimizer):
             dampening=dampening,
             weight_decay=weight_decay,
             nesterov=nesterov,
+            maximize=maximize,
         )
 
     def state_names(self, group: Group) -> tuple[str, ...]:
@@ -108,7 +136,7 @@ class SGD(Optimizer):
     ) -> None:
         """Take a step, in place."""
         s = scratch[0]
-        g = decayed(p, g, group["weight_decay"], scratch[1])
+        g = decayed(p, g, group, scratch[1])
         momentum, dampening = group["momentum"], group["dampening"]
         if momentum:
             b = state["momentum_buffer"]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Self
 
 import numpy as np
 
+from gradlite.autodiff.modes import enable_grad
 from gradlite.errors import StateError, compare_names
 from gradlite.optim.flat import Array, Lazy, Named, Scratch, Vector
-from gradlite.optim.groups import Group, check_ranges, read_groups
+from gradlite.optim.groups import Group, check_ranges, read_group, read_groups
+
+ELSEWHERE = {"foreach", "fused", "capturable", "differentiable"}
+"""Options of PyTorch's optimisers that choose among implementations of a step."""
 
 
 class Optimizer:
@@ -40,18 +44,20 @@ class Optimizer:
     Raises
     ------
     TypeError
-        If something is not a Tensor, or a hyperparameter is unknown.
+        If something is not a Tensor, or a hyperparameter is unknown; PyTorch's ``foreach``,
+        ``fused``, ``capturable`` and ``differentiable`` are.
     ValueError
         If there are no parameters, one is given twice, or a hyperparameter is out of range.
     GraphError
-        If a parameter does not require a gradient, or is the result of an operation.
+        If a parameter is the result of an operation.
 
     Notes
     -----
     Creating an optimiser moves the parameters into one array: each ``p.data`` is a view of it from
     then on, and an array taken from ``p.data`` before no longer changes with the parameter. A step
-    skips parameters without a gradient: their values, state and step counts stay the same. float16
-    parameters are updated in float32 and rounded after each step; their state is float32.
+    skips parameters without a gradient, frozen ones (``requires_grad=False``) among them: their
+    values, state and step counts stay the same. float16 parameters are updated in float32 and
+    rounded after each step; their state is float32.
 
     Examples
     --------
@@ -65,13 +71,52 @@ class Optimizer:
     (array([0.5, 1.5]), array(-1.))
     """
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Create the optimiser; raise TypeError for the options in `ELSEWHERE`."""
+        if cls.__module__.startswith(f"{__package__}.") and not ELSEWHERE.isdisjoint(kwargs):
+            names = ", ".join(name for name in kwargs if name in ELSEWHERE)
+            raise TypeError(
+                f"{cls.__name__}: omit {names}: there is one implementation, which updates all "
+                f"parameters together, in place."
+            )
+        return super().__new__(cls)
+
     def __init__(self, params: Any, **hyperparameters: Any) -> None:
         self.defaults = hyperparameters
-        self.param_groups = read_groups(type(self).__name__, params, hyperparameters)
-        for group in self.param_groups:
-            self._check(group)
+        self.param_groups: list[Group] = []
         self.steps = 0
         self._pack()
+        for group in read_groups(type(self).__name__, params):
+            self.add_param_group(group)
+
+    def add_param_group(self, param_group: Mapping[str, Any]) -> None:
+        """Add parameters, such as those of a layer that is trained from now on.
+
+        Parameters
+        ----------
+        param_group : dict
+            Tensors, or pairs of a name and a Tensor, under ``"params"``, and the hyperparameters
+            that are not the defaults. A Tensor without a name is called by its number.
+
+        Examples
+        --------
+        >>> import gradlite as gl
+        >>> from gradlite.optim import SGD
+        >>> head, body = (gl.Tensor([1.0], requires_grad=True) for _ in range(2))
+        >>> optimizer = SGD([head], lr=0.1)
+        >>> optimizer.add_param_group({"params": [body], "lr": 0.01})
+        >>> [group["lr"] for group in optimizer.param_groups]
+        [0.1, 0.01]
+        """
+        names = {
+            name: p
+            for known in self.param_groups
+            for name, p in zip(known["param_names"], known["params"], strict=True)
+        }
+        group = read_group(type(self).__name__, param_group, self.defaults, names)
+        self._check(group)
+        self.param_groups.append(group)
+        self._pack_group(group)
 
     def update(
         self, p: Array, g: Array, state: Lazy, scratch: Scratch, group: Group, lr: float, t: int
@@ -99,8 +144,23 @@ class Optimizer:
         """Return the names of the state's arrays, given the hyperparameters; () if it has none."""
         raise NotImplementedError(f"{type(self).__name__} must define state_names().")
 
-    def step(self) -> None:
-        """Update every parameter that has a gradient."""
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update every parameter that has a gradient.
+
+        Parameters
+        ----------
+        closure : callable, optional
+            Called first, to empty the gradients, compute the loss and call ``backward()``.
+
+        Returns
+        -------
+        Tensor or None
+            What `closure` returned, the loss.
+        """
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
         for group, vectors in self._packed:
             lr = self.rate_of(group)
             for vector in vectors:
@@ -110,6 +170,7 @@ class Optimizer:
                         self.update(*block, group, lr, t)
                     segment.mark_written()
         self.steps += 1
+        return loss
 
     def rate_of(self, group: Group) -> float:
         """Return the learning rate of a group in the next step."""
@@ -123,10 +184,17 @@ class Optimizer:
                 f"schedule is a function from the step to the learning rate, one number."
             ) from None
 
-    def zero_grad(self) -> None:
-        """Empty the gradients of all parameters; their memory is reused."""
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Empty the gradients of all parameters; their memory is reused.
+
+        With ``set_to_none=False`` a gradient that is there becomes zero instead, so that `step`
+        does not skip its parameter: momentum and decay still change it.
+        """
         for vector in self.vectors:
-            vector.zero_grad()
+            if set_to_none:
+                vector.zero_grad()
+            else:
+                vector.fill_grad(0.0)
 
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={value!r}" for name, value in self.defaults.items())
@@ -235,14 +303,20 @@ class Optimizer:
     # -- what it is made of -------------------------------------------------------------------
 
     def _pack(self) -> None:
-        """Pack the parameters of each group into vectors, one for each dtype."""
+        """Pack the parameters of all groups."""
         self._packed: list[tuple[Group, list[Vector]]] = []
+        self.vectors: list[Vector] = []
         for group in self.param_groups:
-            by_dtype: dict[Any, list[Named]] = {}
-            for named in zip(group["param_names"], group["params"], strict=True):
-                by_dtype.setdefault(named[1].dtype, []).append(named)
-            self._packed.append((group, [Vector(named) for named in by_dtype.values()]))
-        self.vectors = [vector for _, vectors in self._packed for vector in vectors]
+            self._pack_group(group)
+
+    def _pack_group(self, group: Group) -> None:
+        """Pack the parameters of a group into vectors, one for each dtype."""
+        by_dtype: dict[Any, list[Named]] = {}
+        for named in zip(group["param_names"], group["params"], strict=True):
+            by_dtype.setdefault(named[1].dtype, []).append(named)
+        vectors = [Vector(named) for named in by_dtype.values()]
+        self._packed.append((group, vectors))
+        self.vectors += vectors
 
     def _check(self, settings: Mapping[str, Any]) -> None:
         """Raise ValueError if a hyperparameter is out of range."""

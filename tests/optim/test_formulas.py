@@ -70,7 +70,8 @@ def test_blocks_change_nothing(name, monkeypatch):
 @every
 def test_minimises_a_quadratic(name):
     p = gl.Tensor([3.0, -2.0], requires_grad=True)
-    optimizer = OPTIMIZERS[name]([p], lr=schedules.cosine(0.3, steps=300))
+    rate = 30.0 if name == "adadelta" else 0.3  # whose first steps are tiny
+    optimizer = OPTIMIZERS[name]([p], lr=schedules.cosine(rate, steps=300))
     for _ in range(300):
         optimizer.zero_grad()
         ((p - 1) ** 2 * np.array([1.0, 2.0])).sum().backward()

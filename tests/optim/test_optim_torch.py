@@ -11,8 +11,18 @@ from tests.optim.helpers import cases, draw, fresh, interesting, send
 torch = pytest.importorskip("torch", reason="compares with PyTorch's optimisers")
 KINDS = {
     kind.lower(): getattr(torch.optim, kind)
-    for kind in ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad")
-}
+    for kind in (
+        "SGD", "Adam", "AdamW", "NAdam", "RAdam", "Adamax", "RMSprop", "Adagrad", "Adadelta",
+    )
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def double():
+    """PyTorch keeps the numbers of an optimiser, NAdam's product, in its default type."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
 
 
 def twins(params):
@@ -44,6 +54,8 @@ def assert_same_state(optimizer, other, tensors):
             assert own == {"step": 0}
             continue
         known = {name: value for name, value in (known or {}).items() if value is not None}
+        if "mu_product" in known:  # one number there
+            known["mu_weight"] = (1 - known.pop("mu_product")).expand(own["mu_weight"].shape)
         assert own.keys() - {"step"} == known.keys() - {"step"}
         for name, value in known.items():
             np.testing.assert_allclose(own[name], value.numpy(), rtol=1e-12, atol=1e-14)
@@ -97,6 +109,7 @@ def test_settings_changed_between_steps(name):
 def test_defaults(name):
     p = gl.Tensor([1.0], requires_grad=True)
     (known,) = KINDS[name]([torch.ones(1, requires_grad=True)]).param_groups
+    assert {"maximize", "weight_decay", "lr"} <= OPTIMIZERS[name]([p]).defaults.keys()
     ours = OPTIMIZERS[name]([p]).defaults
     assert ours == {setting: known[setting] for setting in ours}
 
@@ -112,3 +125,50 @@ def test_clip_grad_norm(order):
     assert optim.clip_grad_norm(optim.SGD(params), 0.7, order) == pytest.approx(float(norm))
     for p, q in zip(params, tensors, strict=True):
         np.testing.assert_allclose(p.grad, q.grad.numpy(), rtol=1e-12)
+
+
+def test_zeroed_gradients_take_a_step():
+    params = fresh()
+    tensors = twins(params)
+    ours = optim.SGD(params, lr=0.1, momentum=0.9)
+    theirs = torch.optim.SGD(tensors, lr=0.1, momentum=0.9)
+    step_both(ours, theirs, params[:2], tensors[:2], [row[:2] for row in draw()[:2]])
+    ours.zero_grad(set_to_none=False)
+    theirs.zero_grad(set_to_none=False)
+    ours.step()
+    theirs.step()
+    assert params[2].grad is tensors[2].grad is None
+    assert not params[0].grad.any()
+    assert_close(params, tensors, 1e-12)
+
+
+def test_groups_added_later_and_frozen_parameters():
+    params = fresh()
+    tensors = twins(params)
+    params[1].requires_grad = tensors[1].requires_grad = False
+    ours, theirs = optim.Adam(params[:2], lr=0.1), torch.optim.Adam(tensors[:2], lr=0.1)
+    step_both(ours, theirs, params[:1], tensors[:1], [row[:1] for row in draw()[:3]])
+    params[1].requires_grad = tensors[1].requires_grad = True
+    for optimizer, last in ((ours, params[2]), (theirs, tensors[2])):
+        optimizer.add_param_group({"params": last, "lr": 0.5, "weight_decay": 0.1})
+    step_both(ours, theirs, params, tensors, draw()[3:])
+    assert_close(params, tensors, 1e-12)
+    assert_same_state(ours, theirs, tensors)
+
+
+def test_the_closure_of_a_step():
+    params = fresh()
+    tensors = twins(params)
+    ours, theirs = optim.Adam(params, lr=0.1), torch.optim.Adam(tensors, lr=0.1)
+
+    def closure(optimizer, of):
+        optimizer.zero_grad()
+        loss = sum((p**2).sum() for p in of)
+        loss.backward()
+        return loss
+
+    for _ in range(3):
+        with gl.no_grad():
+            loss = ours.step(lambda: closure(ours, params))
+        assert loss.item() == pytest.approx(theirs.step(lambda: closure(theirs, tensors)).item())
+    assert_close(params, tensors, 1e-12)

@@ -60,6 +60,8 @@ def test_the_state_is_plain_and_a_copy():
             "betas": (0.9, 0.999),
             "eps": 1e-8,
             "weight_decay": 0.0,
+            "amsgrad": False,
+            "maximize": False,
             "params": ["W", "s", "b"],
         }
     ]

@@ -5,7 +5,19 @@ import pytest
 
 import gradlite as gl
 from gradlite import nn
-from gradlite.optim import LBFGS, SGD, Adagrad, Adam, AdamW, Lion, RMSprop
+from gradlite.optim import (
+    LBFGS,
+    SGD,
+    Adadelta,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    Lion,
+    NAdam,
+    RAdam,
+    RMSprop,
+)
 from gradlite.training.loop import Trainer
 from gradlite.training.update import L2
 from tests.helpers import unaddressed
@@ -66,7 +78,17 @@ def check_same(make, inside=True, at=lambda i, optimizer: None, dtype=np.float32
         (SGD, {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}),
         (Adam, {}),
         (Adam, {"weight_decay": 0.1, "betas": (0.5, 0.6)}),
+        (Adam, {"amsgrad": True, "maximize": True}),
+        (Adam, {"weight_decay": 0.1, "maximize": True}),
         (AdamW, {"weight_decay": 0.1}),
+        (NAdam, {}),
+        (NAdam, {"weight_decay": 0.1, "decoupled_weight_decay": True}),
+        (RAdam, {}),
+        (RAdam, {"betas": (0.9, 0.6)}),
+        (RAdam, {"weight_decay": 0.1, "decoupled_weight_decay": True, "maximize": True}),
+        (Adamax, {"weight_decay": 0.1}),
+        (Adadelta, {}),
+        (Adadelta, {"weight_decay": 0.1}),
         (RMSprop, {}),
         (RMSprop, {"centered": True, "momentum": 0.5}),
         (Lion, {"weight_decay": 0.1}),
