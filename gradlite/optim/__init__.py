@@ -6,6 +6,7 @@ views of one vector.
 
 from __future__ import annotations
 
+from gradlite.optim import lr_scheduler
 from gradlite.optim.adam import Adam, Adamax, AdamW, NAdam, RAdam
 from gradlite.optim.adaptive import Adadelta, Adagrad, RMSprop
 from gradlite.optim.clipping import clip_grad_norm
@@ -43,4 +44,5 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "clip_grad_norm",
+    "lr_scheduler",
 ]

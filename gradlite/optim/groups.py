@@ -88,7 +88,7 @@ def read_group(
     """
     if not isinstance(item, dict) or "params" not in item:
         raise TypeError(f"{owner}: a group is a dict with 'params', not {item!r}.")
-    for name in item.keys() - defaults.keys() - {"params"}:
+    for name in item.keys() - defaults.keys() - {"params", "initial_lr"}:  # a scheduler's
         near = get_close_matches(name, defaults, 1)
         raise TypeError(
             f"{owner}: a group has the unknown hyperparameter {name!r}"

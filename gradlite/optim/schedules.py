@@ -14,7 +14,7 @@ Examples
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +52,37 @@ def _count(schedule: str, /, least: int = 1, **values: Any) -> None:
 def _cosine(start: float, end: float, part: float) -> float:
     """Return the point at `part` (from 0 to 1) of half a cosine from `start` to `end`."""
     return end + (start - end) * (1 + math.cos(math.pi * part)) / 2
+
+
+def _linear(start: float, end: float, part: float) -> float:
+    """Return the point at `part` (from 0 to 1) of a line from `start` to `end`."""
+    return start + (end - start) * part
+
+
+def _through(
+    step: float,
+    ends: Sequence[float],
+    values: Sequence[float],
+    between: Callable[[float, float, float], float] = _cosine,
+) -> float:
+    """Return the point at `step` of a curve from the first of `values`, at 0, to those at `ends`.
+
+    Parameters
+    ----------
+    step : float
+        From 0 to the last of `ends`.
+    ends : sequence of float
+        Where the parts of the curve end.
+    values : sequence of float
+        One more than `ends`.
+    between : callable
+        The form of the parts.
+    """
+    start, i = 0.0, 0
+    while step > ends[i]:
+        start, i = ends[i], i + 1
+    length = ends[i] - start
+    return between(values[i], values[i + 1], (step - start) / length if length else 1.0)
 
 
 @dataclass(frozen=True)
@@ -220,11 +251,8 @@ class one_cycle:
         """Return the rate at `step`."""
         start = self.max_rate / self.div_factor
         top, last = self.warmup * self.steps - 1, self.steps - 1
-        step = min(step, last)
-        if step <= top:
-            return _cosine(start, self.max_rate, step / top if top else 1.0)
         end = start / self.final_div_factor
-        return _cosine(self.max_rate, end, (step - top) / (last - top))
+        return _through(min(step, last), (top, last), (start, self.max_rate, end))
 
 
 @dataclass(frozen=True)
