@@ -22,9 +22,9 @@ ROOT = Path(gradlite.__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 SUBMODULES = [
-    "gradlite", "gradlite.nn", "gradlite.nn.functional", "gradlite.nn.init", "gradlite.optim",
-    "gradlite.optim.lr_scheduler", "gradlite.optim.schedules", "gradlite.training.data",
-    "gradlite.draw", "gradlite.estimators",
+    "gradlite", "gradlite.nn", "gradlite.nn.functional", "gradlite.nn.init", "gradlite.nn.utils",
+    "gradlite.optim", "gradlite.optim.lr_scheduler", "gradlite.optim.schedules",
+    "gradlite.training.data", "gradlite.draw", "gradlite.estimators",
     "gradlite.compiler", "gradlite.export", "gradlite.engine", "gradlite.persist",
     "gradlite.scalar", "gradlite.errors",
 ]  # fmt: skip
@@ -128,6 +128,7 @@ def test_a_page_of_the_reference_begins_with_what_its_module_says(hooks):
 NO_ENTRY = {
     "gradlite.nn.functional": "a module, with a section of its own",
     "gradlite.nn.init": "a module, with a section of its own",
+    "gradlite.nn.utils": "a module, with a section of its own",
     "gradlite.optim.lr_scheduler": "a module, with a section of its own",
     "gradlite.optim.OPTIMIZERS": "a dict, which estimators look names up in",
 }

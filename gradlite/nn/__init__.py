@@ -5,7 +5,7 @@ argument orders and weight shapes are PyTorch's, so a ``state_dict`` of arrays m
 two. `Neuron`, `Layer` and `MLP` are those of the scalar API.
 """
 
-from gradlite.nn import functional, init
+from gradlite.nn import functional, init, utils
 from gradlite.nn.activations import (
     CELU,
     ELU,
@@ -222,5 +222,6 @@ __all__ = [
     "mse",
     "poisson_nll",
     "quantile",
+    "utils",
     "weighted_mean",
 ]

@@ -1,8 +1,9 @@
 """Initial values of parameters: functions that fill an array or a Tensor in place.
 
-Names and formulas are PyTorch's. Draws come from `rng`, a `numpy.random.Generator` (None: that of
-`random_draws`, or a new one). They are made in float64, so a seed gives the same values in every
-dtype, up to rounding.
+Names and formulas are PyTorch's: ``xavier_uniform_(layer.weight, generator=rng)``, or without the
+underscore and with the generator as ``rng=``. Draws come from it, a `numpy.random.Generator` (None:
+that of `random_draws`, or a new one). They are made in float64, so a seed gives the same values in
+every dtype, up to rounding.
 
 A weight of shape ``(out, in, *kernel)`` has a fan-in of ``in * prod(kernel)``, the number of
 inputs that an output depends on, and a fan-out of ``out * prod(kernel)``.
@@ -10,7 +11,7 @@ inputs that an output depends on, and a fan-out of ``out * prod(kernel)``.
 
 from __future__ import annotations
 
-from math import prod, sqrt
+from math import ceil, prod, sqrt
 from typing import TypeVar
 
 import numpy as np
@@ -26,6 +27,10 @@ GAINS = {
     "linear": 1.0,
     "conv1d": 1.0,
     "conv2d": 1.0,
+    "conv3d": 1.0,
+    "conv_transpose1d": 1.0,
+    "conv_transpose2d": 1.0,
+    "conv_transpose3d": 1.0,
     "sigmoid": 1.0,
     "tanh": 5 / 3,
     "relu": sqrt(2),
@@ -40,7 +45,8 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     Parameters
     ----------
     nonlinearity : str
-        'linear', 'conv1d', 'conv2d', 'sigmoid', 'tanh', 'relu', 'leaky_relu' or 'selu'.
+        'linear', 'conv1d' to 'conv3d', 'conv_transpose1d' to 'conv_transpose3d', 'sigmoid', 'tanh',
+        'relu', 'leaky_relu' or 'selu'.
     param : float, optional
         The negative slope of 'leaky_relu', 0.01 by default.
 
@@ -182,6 +188,171 @@ def orthogonal(tensor: A, gain: float = 1.0, *, rng: Rng = None) -> A:
     return tensor
 
 
+def trunc_normal(
+    tensor: A,
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
+    *,
+    rng: Rng = None,
+) -> A:
+    """Draw each element from the normal distribution, cut off below `a` and above `b`.
+
+    The inverse of the distribution function, of uniform draws. `a` and `b` are values, not
+    multiples of `std`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> w = trunc_normal(np.empty(1000), std=0.02, a=-0.04, b=0.04, rng=np.random.default_rng(0))
+    >>> bool(abs(w).max() <= 0.04)
+    True
+    """
+    from scipy.special import ndtr, ndtri
+
+    low, high = ndtr((a - mean) / std), ndtr((b - mean) / std)
+    array = _array(tensor)
+    draws = ndtri(generator(rng).uniform(low, high, array.shape))
+    array[...] = np.clip(mean + std * draws, a, b)  # far from the mean, ndtri is infinite
+    return tensor
+
+
+def sparse(tensor: A, sparsity: float, std: float = 0.01, *, rng: Rng = None) -> A:
+    """Draw a matrix from ``normal(0, std)``, with zeros as a part `sparsity` of each column.
+
+    Martens, "Deep learning via Hessian-free optimization" (ICML 2010).
+    """
+    array = _matrix(tensor, "sparse")
+    rng = generator(rng)
+    normal(tensor, 0.0, std, rng=rng)
+    array[rng.random(array.shape).argsort(axis=0) < ceil(sparsity * len(array))] = 0
+    return tensor
+
+
+def eye(tensor: A) -> A:
+    """Fill a matrix with the identity: ones on the diagonal, zeros elsewhere."""
+    array = _matrix(tensor, "eye")
+    array[...] = np.eye(*array.shape)
+    return tensor
+
+
+def dirac(tensor: A, groups: int = 1) -> A:
+    """Fill the kernel of a convolution so that it returns its input channels, as far as they go.
+
+    Parameters
+    ----------
+    tensor : array or Tensor, shape (out, in, ...)
+        The weight of a convolution of one to three dimensions, of odd size.
+    groups : int, default 1
+        The number of groups, in each of which it does so.
+    """
+    array = _array(tensor)
+    if not 3 <= array.ndim <= 5 or len(array) % groups:
+        raise ShapeError(
+            f"dirac fills a kernel of shape (out, in, ...), out in {groups} equal groups, not "
+            f"{array.shape}."
+        )
+    array[...] = 0
+    middle = tuple(size // 2 for size in array.shape[2:])
+    for kernels in np.split(array, groups):
+        channels = np.arange(min(kernels.shape[:2]))
+        kernels[(channels, channels, *middle)] = 1
+    return tensor
+
+
+# -- PyTorch's names ---------------------------------------------------------------------------
+
+
+def uniform_(tensor: A, a: float = 0.0, b: float = 1.0, generator: Rng = None) -> A:
+    """Draw from the uniform distribution: `uniform`."""
+    return uniform(tensor, a, b, rng=generator)
+
+
+def normal_(tensor: A, mean: float = 0.0, std: float = 1.0, generator: Rng = None) -> A:
+    """Draw from the normal distribution: `normal`."""
+    return normal(tensor, mean, std, rng=generator)
+
+
+def trunc_normal_(
+    tensor: A,
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
+    generator: Rng = None,
+) -> A:
+    """Draw from the normal distribution, cut off: `trunc_normal`."""
+    return trunc_normal(tensor, mean, std, a, b, rng=generator)
+
+
+def constant_(tensor: A, val: float) -> A:
+    """Fill with a number: `constant`."""
+    return constant(tensor, val)
+
+
+def ones_(tensor: A) -> A:
+    """Fill with ones: `ones`."""
+    return ones(tensor)
+
+
+def zeros_(tensor: A) -> A:
+    """Fill with zeros: `zeros`."""
+    return zeros(tensor)
+
+
+def eye_(tensor: A) -> A:
+    """Fill with the identity: `eye`."""
+    return eye(tensor)
+
+
+def dirac_(tensor: A, groups: int = 1) -> A:
+    """Fill the kernel of a convolution with its identity: `dirac`."""
+    return dirac(tensor, groups)
+
+
+def xavier_uniform_(tensor: A, gain: float = 1.0, generator: Rng = None) -> A:
+    """Draw uniformly, by Glorot and Bengio: `xavier_uniform`."""
+    return xavier_uniform(tensor, gain, rng=generator)
+
+
+def xavier_normal_(tensor: A, gain: float = 1.0, generator: Rng = None) -> A:
+    """Draw normally, by Glorot and Bengio: `xavier_normal`."""
+    return xavier_normal(tensor, gain, rng=generator)
+
+
+def kaiming_uniform_(
+    tensor: A,
+    a: float = 0.0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: Rng = None,
+) -> A:
+    """Draw uniformly, by He et al.: `kaiming_uniform`."""
+    return kaiming_uniform(tensor, a, mode, nonlinearity, rng=generator)
+
+
+def kaiming_normal_(
+    tensor: A,
+    a: float = 0.0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: Rng = None,
+) -> A:
+    """Draw normally, by He et al.: `kaiming_normal`."""
+    return kaiming_normal(tensor, a, mode, nonlinearity, rng=generator)
+
+
+def orthogonal_(tensor: A, gain: float = 1.0, generator: Rng = None) -> A:
+    """Draw an orthogonal matrix: `orthogonal`."""
+    return orthogonal(tensor, gain, rng=generator)
+
+
+def sparse_(tensor: A, sparsity: float, std: float = 0.01, generator: Rng = None) -> A:
+    """Draw a matrix with zeros in each column: `sparse`."""
+    return sparse(tensor, sparsity, std, rng=generator)
+
+
 def _array(tensor: np.ndarray | Tensor) -> np.ndarray:
     """Return the array to fill."""
     array = tensor.data if isinstance(tensor, Tensor) else tensor
@@ -192,6 +363,13 @@ def _array(tensor: np.ndarray | Tensor) -> np.ndarray:
         )
     mark_written(array)
     return array
+
+
+def _matrix(tensor: np.ndarray | Tensor, name: str) -> np.ndarray:
+    """Return the array to fill, of two dimensions."""
+    if len(tensor.shape) != 2:
+        raise ShapeError(f"{name} fills a matrix, not an array of shape {tensor.shape}.")
+    return _array(tensor)
 
 
 def _fans(tensor: np.ndarray | Tensor) -> tuple[int, int]:

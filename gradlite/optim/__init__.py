@@ -9,7 +9,7 @@ from __future__ import annotations
 from gradlite.optim import lr_scheduler
 from gradlite.optim.adam import Adam, Adamax, AdamW, NAdam, RAdam
 from gradlite.optim.adaptive import Adadelta, Adagrad, RMSprop
-from gradlite.optim.clipping import clip_grad_norm
+from gradlite.optim.clipping import clip_grad_norm, clip_grad_value
 from gradlite.optim.lbfgs import LBFGS
 from gradlite.optim.momentum import SGD, Lion
 from gradlite.optim.optimizer import Optimizer
@@ -44,5 +44,6 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "clip_grad_norm",
+    "clip_grad_value",
     "lr_scheduler",
 ]

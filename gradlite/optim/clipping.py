@@ -75,6 +75,34 @@ def clip_grad_norm(
     return total
 
 
+def clip_grad_value(parameters: Optimizer | Tensor | Iterable[Tensor], clip_value: float) -> None:
+    """Limit each entry of all gradients to the range from ``-clip_value`` to `clip_value`.
+
+    Parameters
+    ----------
+    parameters : Optimizer, Tensor or iterable of Tensors
+        The parameters whose gradients to clip, in place; those without one are skipped.
+    clip_value : float
+        The largest absolute value allowed.
+
+    Examples
+    --------
+    >>> import gradlite as gl
+    >>> from gradlite.optim import clip_grad_value
+    >>> p = gl.Tensor([3.0, -0.25], requires_grad=True)
+    >>> (p * p).sum().backward()
+    >>> clip_grad_value([p], 1.0)
+    >>> p.grad
+    array([ 1. , -0.5])
+    """
+    clip_value = float(clip_value)
+    for g, sink in _gradients(parameters):
+        if isinstance(g, np.ndarray):
+            np.clip(g, -clip_value, clip_value, out=g)
+        else:  # a Tensor made by create_graph, whose memory may be shared
+            sink.buffer = np.clip(g, -clip_value, clip_value)
+
+
 def _gradients(parameters: Any) -> list[tuple[Any, Any]]:
     """List all gradients, each with the sink that holds it (None for a part of a vector)."""
     if isinstance(parameters, Optimizer):

@@ -30,7 +30,7 @@ DRAWS = [
 ]
 RANDOM = [
     init.uniform, init.normal, init.xavier_uniform, init.xavier_normal, init.kaiming_uniform,
-    init.kaiming_normal, init.orthogonal,
+    init.kaiming_normal, init.orthogonal, init.trunc_normal,
 ]  # fmt: skip
 
 
@@ -99,7 +99,7 @@ def test_gains() -> None:
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (0, 3)])
-@pytest.mark.parametrize("fill", RANDOM[2:])
+@pytest.mark.parametrize("fill", RANDOM[2:-1])
 def test_fans_need_two_axes(fill: Any, shape: tuple[int, ...]) -> None:
     with pytest.raises(ShapeError, match="fans"):
         fill(np.empty(shape))
@@ -114,3 +114,76 @@ def test_only_floating_point_arrays_are_filled(data: Any) -> None:
 def test_an_unknown_mode_is_refused() -> None:
     with pytest.raises(ValueError, match="'fan_in' or 'fan_out', not 'fan'"):
         init.kaiming_normal(np.empty((2, 2)), mode="fan")
+
+
+def test_a_normal_distribution_that_is_cut_off() -> None:
+    w = init.trunc_normal(np.empty(20_000), 1.0, 2.0, -1.0, 5.0, rng=np.random.default_rng(0))
+    assert -1 <= w.min() < -0.99
+    assert 4.99 < w.max() <= 5
+    # Of a standard normal distribution between -1 and 2: mean 0.2296, deviation 0.7213.
+    assert w.mean() == pytest.approx(1 + 2 * 0.2296, abs=0.03)
+    assert w.std() == pytest.approx(2 * 0.7213, abs=0.03)
+    far = init.trunc_normal(np.empty(100), 0.0, 0.01, 1.0, 2.0, rng=np.random.default_rng(0))
+    assert ((far >= 1) & (far <= 2)).all()
+
+
+def test_sparse_columns() -> None:
+    w = init.sparse(np.empty((50, 40)), 0.31, std=0.5, rng=np.random.default_rng(0))
+    assert ((w == 0).sum(axis=0) == 16).all()
+    assert len({tuple(column) for column in (w == 0).T}) == 40
+    assert w[w != 0].std() == pytest.approx(0.5, rel=0.05)
+
+
+def test_identities() -> None:
+    np.testing.assert_array_equal(init.eye(np.empty((2, 3))), [[1, 0, 0], [0, 1, 0]])
+    w = init.dirac(np.empty((4, 2, 3, 3)), groups=2)
+    image = np.random.default_rng(0).normal(size=(1, 2, 5, 5))
+    conv = gl.nn.Conv2d(2, 4, 3, padding=1, bias=False, dtype=float)
+    conv.weight.data[...] = w
+    np.testing.assert_array_equal(conv(image).data, np.concatenate([image, image], axis=1))
+
+
+@pytest.mark.parametrize(
+    ("fill", "shape"),
+    [
+        (init.eye_, (3,)),
+        (lambda w: init.sparse_(w, 0.5), (2, 2, 2)),
+        (init.dirac_, (2, 2)),
+        (lambda w: init.dirac_(w, 2), (3, 2, 2)),
+    ],
+)
+def test_shapes_that_are_refused(fill: Any, shape: tuple[int, ...]) -> None:
+    w = np.full(shape, 7.0)
+    with pytest.raises(ShapeError, match="fills a"):
+        fill(w)
+    assert (w == 7).all()
+
+
+PYTORCH = {
+    "uniform_": (-0.1, 0.3), "normal_": (1.0, 2.0), "trunc_normal_": (1.0, 2.0, 0.0, 4.0),
+    "constant_": (0.5,), "ones_": (), "zeros_": (), "eye_": (), "xavier_uniform_": (2.0,),
+    "xavier_normal_": (2.0,), "kaiming_uniform_": (0.1, "fan_out", "leaky_relu"),
+    "kaiming_normal_": (0.1, "fan_out", "leaky_relu"), "orthogonal_": (2.0,),
+    "sparse_": (0.5, 0.1), "dirac_": (2,),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PYTORCH)
+def test_names_of_pytorch(name: str) -> None:
+    draws = name not in ("constant_", "ones_", "zeros_", "eye_", "dirac_")
+    shape = (4, 3, 3) if name == "dirac_" else (4, 3)
+    w = gl.nn.Parameter(np.zeros(shape, np.float32))
+    assert (
+        getattr(init, name)(
+            w, *PYTORCH[name], **({"generator": np.random.default_rng(0)} if draws else {})
+        )
+        is w
+    )
+    other = getattr(init, name[:-1])
+    rng = {"rng": np.random.default_rng(0)} if draws else {}
+    np.testing.assert_array_equal(w.data, other(np.empty(shape, np.float32), *PYTORCH[name], **rng))
+
+
+def test_every_name_of_pytorch_is_tested() -> None:
+    public = {name for name in vars(init) if name.endswith("_") and not name.startswith("_")}
+    assert public == set(PYTORCH)
