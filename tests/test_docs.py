@@ -24,6 +24,7 @@ PAGES = sorted(DOCS.rglob("*.md"))
 SUBMODULES = [
     "gradlite", "gradlite.nn", "gradlite.nn.functional", "gradlite.nn.init", "gradlite.nn.utils",
     "gradlite.optim", "gradlite.optim.lr_scheduler", "gradlite.optim.schedules",
+    "gradlite.optim.swa_utils",
     "gradlite.training.data", "gradlite.draw", "gradlite.estimators",
     "gradlite.compiler", "gradlite.export", "gradlite.engine", "gradlite.persist",
     "gradlite.scalar", "gradlite.errors",
@@ -129,6 +130,7 @@ NO_ENTRY = {
     "gradlite.nn.functional": "a module, with a section of its own",
     "gradlite.nn.init": "a module, with a section of its own",
     "gradlite.nn.utils": "a module, with a section of its own",
+    "gradlite.optim.swa_utils": "a module, with a section of its own",
     "gradlite.optim.lr_scheduler": "a module, with a section of its own",
     "gradlite.optim.OPTIMIZERS": "a dict, which estimators look names up in",
 }

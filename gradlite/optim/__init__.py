@@ -6,6 +6,9 @@ views of one vector.
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import Any
+
 from gradlite.optim import lr_scheduler
 from gradlite.optim.adam import Adam, Adamax, AdamW, NAdam, RAdam
 from gradlite.optim.adaptive import Adadelta, Adagrad, RMSprop
@@ -46,4 +49,12 @@ __all__ = [
     "clip_grad_norm",
     "clip_grad_value",
     "lr_scheduler",
+    "swa_utils",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load `swa_utils` on first access: it needs `gradlite.nn`, whose utilities need this."""
+    if name != "swa_utils":
+        raise AttributeError(f"module 'gradlite.optim' has no attribute {name!r}")
+    return import_module("gradlite.optim.swa_utils")
