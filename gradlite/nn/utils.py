@@ -19,9 +19,9 @@ import numpy as np
 from gradlite.autodiff.tensor import Tensor
 from gradlite.autodiff.writes import mark_written
 from gradlite.errors import ShapeError
+from gradlite.nn.clipping import clip_grad_norm as clip_grad_norm_
+from gradlite.nn.clipping import clip_grad_value as clip_grad_value_
 from gradlite.nn.module import Module, Parameter
-from gradlite.optim.clipping import clip_grad_norm as clip_grad_norm_
-from gradlite.optim.clipping import clip_grad_value as clip_grad_value_
 
 __all__ = [
     "clip_grad_norm_",

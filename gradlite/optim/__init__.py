@@ -9,10 +9,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from gradlite.nn.clipping import clip_grad_norm, clip_grad_value
 from gradlite.optim import lr_scheduler
 from gradlite.optim.adam import Adam, Adamax, AdamW, NAdam, RAdam
 from gradlite.optim.adaptive import Adadelta, Adagrad, RMSprop
-from gradlite.optim.clipping import clip_grad_norm, clip_grad_value
 from gradlite.optim.lbfgs import LBFGS
 from gradlite.optim.momentum import SGD, Lion
 from gradlite.optim.optimizer import Optimizer

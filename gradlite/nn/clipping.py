@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from gradlite.autodiff.tensor import Tensor
 from gradlite.errors import NonFiniteError
-from gradlite.optim.optimizer import Optimizer
 
 
 def clip_grad_norm(
-    parameters: Optimizer | Tensor | Iterable[Tensor],
+    parameters: Any,
     max_norm: float,
     norm_type: float = 2.0,
     error_if_nonfinite: bool = False,
@@ -75,7 +73,7 @@ def clip_grad_norm(
     return total
 
 
-def clip_grad_value(parameters: Optimizer | Tensor | Iterable[Tensor], clip_value: float) -> None:
+def clip_grad_value(parameters: Any, clip_value: float) -> None:
     """Limit each entry of all gradients to the range from ``-clip_value`` to `clip_value`.
 
     Parameters
@@ -105,7 +103,7 @@ def clip_grad_value(parameters: Optimizer | Tensor | Iterable[Tensor], clip_valu
 
 def _gradients(parameters: Any) -> list[tuple[Any, Any]]:
     """List all gradients, each with the sink that holds it (None for a part of a vector)."""
-    if isinstance(parameters, Optimizer):
+    if hasattr(parameters, "vectors"):  # an optimiser
         return [(part.grad, None) for vector in parameters.vectors for part in vector.segments()]
     if isinstance(parameters, Tensor):
         parameters = [parameters]
