@@ -76,7 +76,19 @@ def elu(x: Any, alpha: float = 1.0) -> Any:
     array([-1.,  2.])
     """
     x = floats(x)
-    return relu(x) + alpha * np.expm1(np.minimum(x, 0))
+    return relu(x) + alpha * expm1(np.minimum(x, 0))
+
+
+def expm1(x: Any) -> Any:
+    """Compute exp(x) - 1 for x <= 0; in float32 to 3 units in the last place."""
+    if x.dtype.char != "f":
+        return np.expm1(x)
+    # NumPy's tanh is fast from AVX2 on, its expm1 takes ten times as long without AVX-512.
+    t = np.tanh(0.5 * x)
+    below = 1.0 - t
+    t += t
+    t /= below
+    return t
 
 
 def selu(x: Any) -> Any:
