@@ -11,7 +11,7 @@ import numpy as np
 
 from gradlite.optim.flat import Array, Lazy, Scratch
 from gradlite.optim.groups import Group
-from gradlite.optim.momentum import average, decayed, shrunk_or_decayed, upward
+from gradlite.optim.momentum import average, decayed, negated, shrunk_or_decayed
 from gradlite.optim.optimizer import Optimizer
 
 
@@ -171,7 +171,8 @@ class AdamW(Adam):
         """Take a step, in place."""
         if group["weight_decay"]:
             p *= 1 - lr * group["weight_decay"]
-        g = upward(g, group, scratch[1])
+        if group["maximize"]:
+            g = negated(g, scratch[1])
         self._descend(p, g, state, scratch[0], group, lr, t)
 
 

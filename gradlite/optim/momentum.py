@@ -25,10 +25,8 @@ def average(mean: Array, x: Array, beta: float, s: Array) -> None:
     mean += s
 
 
-def upward(g: Array, group: Group, s: Array) -> Array:
-    """Return a gradient, or its negative in `s` where the loss is maximised."""
-    if not group["maximize"]:
-        return g
+def negated(g: Array, s: Array) -> Array:
+    """Return the negative of a gradient, in `s`: along it, a loss is maximised."""
     np.negative(g, out=s)
     return s
 
@@ -38,14 +36,14 @@ def decayed(p: Array, g: Array, group: Group, s: Array) -> Array:
 
     Where the loss is maximised, the gradient counts as its negative.
     """
-    if not group["weight_decay"]:
-        return upward(g, group, s)
-    np.multiply(p, group["weight_decay"], out=s)
-    if group["maximize"]:
-        s -= g
-    else:
-        s += g
-    return s
+    if group["weight_decay"]:
+        np.multiply(p, group["weight_decay"], out=s)
+        if group["maximize"]:
+            s -= g
+        else:
+            s += g
+        return s
+    return negated(g, s) if group["maximize"] else g
 
 
 def shrunk_or_decayed(p: Array, g: Array, group: Group, s: Array, lr: float) -> Array:
@@ -54,7 +52,7 @@ def shrunk_or_decayed(p: Array, g: Array, group: Group, s: Array, lr: float) -> 
         return decayed(p, g, group, s)
     if group["weight_decay"]:
         p *= 1 - lr * group["weight_decay"]
-    return upward(g, group, s)
+    return negated(g, s) if group["maximize"] else g
 
 
 class SGD(Optimizer):

@@ -162,7 +162,9 @@ class Optimizer:
             with enable_grad():
                 loss = closure()
         for group, vectors in self._packed:
-            lr = self.rate_of(group)
+            lr = group["lr"]
+            if type(lr) is not float:  # most often a float, which needs no call
+                lr = self.rate_of(group)
             for vector in vectors:
                 for segment in vector.segments():
                     t = segment.advance()

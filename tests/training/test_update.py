@@ -181,6 +181,33 @@ def test_a_frozen_parameter_stays():
     assert nets[0][1]["state"]["0"]["step"] == 3
 
 
+def test_parameters_that_are_frozen_from_the_start_stay():
+    def make(net):
+        net[0].requires_grad_(False)
+        return Adam(net.parameters(), lr=0.1)
+
+    net, optimizer = check_same(make, inside=False)
+    np.testing.assert_array_equal(net[0].weight.data, network()[0].weight.data)
+    assert not np.array_equal(net[2].weight.data, network()[2].weight.data)
+    assert [own["step"] for own in optimizer.state_dict()["state"].values()] == [0, 0, 5, 5]
+
+
+def test_a_group_added_between_steps_is_trained():
+    ends = []
+    for compiled in (True, False):
+        net = network()
+        optimizer = Adam(net[0].parameters(), lr=0.1)
+
+        def at(i, optimizer, net=net):
+            if i == 2:
+                named = [("w", net[2].weight), ("b", net[2].bias)]
+                optimizer.add_param_group({"params": named, "lr": 0.5})
+
+        losses, _ = steps(net, optimizer, compiled, at=at)
+        ends.append((losses, repr(net.state_dict()), repr(optimizer.state_dict())))
+    assert ends[0] == ends[1]
+
+
 def test_a_loss_that_is_not_finite_moves_nothing():
     net = network()
     optimizer = Adam(net.parameters(), lr=0.1)
