@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from gradlite.autodiff.tensor import Tensor
+from gradlite.compiler.symbols import Symbol
 from gradlite.errors import LIBRARIES, CompileError
 
 CONTAINERS = (list, dict, set, deque)
@@ -101,6 +103,8 @@ def inside(x: Any, is_root: bool = False) -> Iterator[Any]:
                 yield from (variables[name] for name in (variables if names is None else names))
         if isinstance(x, FunctionType):
             yield from (*(x.__defaults__ or ()), *(x.__kwdefaults__ or {}).values())
+    elif isinstance(x, Tensor):
+        yield x._data
     elif not isinstance(x, ModuleType):
         whole = is_root or is_whole(x)
         yield from (y for vs, _ in variables_of(x) for y in vs.values() if whole or callable(y))
@@ -148,6 +152,8 @@ class Memory:
         self.iterators = [x for x in found if hasattr(type(x), "__next__")]
         self.known: list[tuple[Any, Any, dict[str, Any], bool]] = []
         self.copies: list[tuple[Any, Any]] = []
+        self.tensors = [(x, x._data, x._node) for x in found if isinstance(x, Tensor)]
+        self.lines = [(x, x.line) for _, x, _ in self.tensors if isinstance(x, Symbol)]
         self.names: dict[int, str] = {}  # of containers and arrays, by their id
         for i, x in enumerate(found):
             if i < len(roots) or is_whole(x):
@@ -177,7 +183,11 @@ class Memory:
             if not _is_same(x, old):
                 _put_back(x, old)
                 changed.add(self.names.get(id(x), f"a {type(x).__name__}"))
-        return changed
+        for x, data, node in self.tensors:
+            if x._data is not data or x._node is not node:
+                x._data, x._node = data, node
+                changed.add(self.names.get(id(x), "a Tensor"))
+        return changed | {"a parameter" for x, line in self.lines if x.line is not line}
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -130,7 +130,7 @@ class Program:
         if line is None:
             if value is None:
                 if "raise" in np.geterr().values():
-                    raise CompileError.here(
+                    self.refuse(
                         "np.errstate(...='raise') inside a compiled function has no effect on "
                         "its program: put it around the call."
                     )
@@ -143,6 +143,11 @@ class Program:
             line.origin = self.origin()
             self.lines.append(line)
         return line
+
+    def refuse(self, message: str) -> NoReturn:
+        """Raise CompileError, also at the end of the trace: the function may catch it here."""
+        self.raised = error = CompileError.here(message)
+        raise error
 
     def _constant(self, x: Any) -> Any:
         """Return a constant array as it is now: the function may change it later."""

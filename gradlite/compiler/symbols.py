@@ -12,6 +12,7 @@ line, and the symbol, or the array that it is a view of, is from there on that o
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Iterator
 from functools import partialmethod
 from typing import Any
@@ -21,7 +22,7 @@ import numpy as np
 from gradlite.autodiff.rule import Traced
 from gradlite.compiler.functions import CHANGING, DATA_DEPENDENT, METADATA, METHODS, SHAPES
 from gradlite.compiler.program import Line, Program, add_at, apply_to, lines_in, put
-from gradlite.errors import CompileError, function_name
+from gradlite.errors import function_name, is_library
 
 
 class Cell:
@@ -194,7 +195,7 @@ class Symbol(np.lib.mixins.NDArrayOperatorsMixin):
     def _own(self, target: Any, way: str) -> Symbol:
         if isinstance(target, Symbol):
             return target
-        raise CompileError.here(
+        self.program.refuse(
             f"{way} into an array that is not traced: it would hold the numbers of the first call "
             f"for ever. Make it of a traced array, as np.zeros_like(x), or build the result with "
             f"np.stack, np.concatenate or np.where."
@@ -273,6 +274,8 @@ class Symbol(np.lib.mixins.NDArrayOperatorsMixin):
     def __getattr__(self, name: str) -> Any:
         fn = METHODS.get(name)
         if fn is None:
+            if hasattr(np.ndarray, name) and not is_library(sys._getframe(1)):
+                self._refuse(name)  # hasattr() would take the other way
             raise AttributeError(f"a traced array has no attribute {name!r}")
         return lambda *args, **kwargs: fn(self, *args, **kwargs)
 
@@ -292,7 +295,7 @@ class Symbol(np.lib.mixins.NDArrayOperatorsMixin):
         return self.program.guard(self.line)
 
     def _refuse(self, way: str) -> Any:
-        raise CompileError.here(
+        self.program.refuse(
             f"{way} of a traced array is not part of a program: only NumPy calls are, whose "
             f"shapes do not depend on numbers. Write np.where(mask, x, 0) in place of x[mask], "
             f"np.exp in place of math.exp, np.zeros_like(x) in place of an array that is filled "

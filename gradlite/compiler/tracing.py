@@ -199,6 +199,8 @@ def tracing(
     try:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             yield inspector
+        if isinstance(program.raised, CompileError):
+            raise program.raised
         if program.raised is not None:
             raise CompileError.here(
                 f"{type(program.raised).__name__} was raised and caught: a program has no way "

@@ -25,8 +25,9 @@ PACKAGES = ("builtins", "numpy", "gradlite", "math", "operator")
 IMPURE = {
     "random", "default_rng", "RandomState", "Generator", "print", "eval", "exec", "globals",
     "vars", "setattr", "delattr", "open", "input", "next", "iter", "load", "fromfile", "memmap",
+    "isinstance", "issubclass", "type",
 }  # fmt: skip
-"""Names in code that may draw, remember, show, or read what changes."""
+"""Names in code that may draw, remember, show, read what changes, or ask what symbols are."""
 
 UNUSED = ("__init__", "extra_repr", "__repr__")
 """Methods that no step calls."""

@@ -1,15 +1,12 @@
 """What a program would compute differently, in silence, is refused or computed as NumPy does."""
 
 import copy
-import itertools
 import pickle
 import random
 import runpy
 import subprocess
 import sys
-import types
 import warnings
-from collections import deque
 
 import numpy as np
 import pytest
@@ -346,103 +343,3 @@ def test_a_file_says_why_it_cannot_go_on(tmp_path):
     saved = runpy.run_path(str(tmp_path / "saved.py"))
     with pytest.raises(ValueError, match="another way through the function"):
         saved["fn"](Y)
-
-
-# -- what functions reach, and change -------------------------------------------------------------
-
-
-class Far:
-    """Remembers in places that no attribute of the function leads to at once."""
-
-    shared = 0
-
-    def __init__(self):
-        self.inner = types.SimpleNamespace(own=Plain())
-        self.table = {"nested": [0]}
-        self.queue, self.marks = deque([0], maxlen=2), {0}
-        self.array = np.zeros(1)
-        self.legacy, self.rng = np.random.RandomState(0), np.random.default_rng(0)
-
-
-class Plain:
-    calls = 0
-
-
-FAR = Far()
-TOTAL = 0
-
-
-def adds():
-    global TOTAL
-    TOTAL += 1
-
-
-def counts():
-    FAR.inner.own.calls += 1
-
-
-def nests():
-    FAR.table["nested"][0] += 1
-
-
-def queues():
-    FAR.queue.append(1)
-
-
-def marks():
-    FAR.marks.add(len(FAR.marks))
-
-
-def fills():
-    FAR.array += 1
-
-
-def shares():
-    Far.shared += 1
-
-
-def defaults(memory=[]):  # noqa: B006 -- that is the point
-    memory.append(1)
-
-
-def draws():
-    FAR.rng.normal()
-
-
-def draws_legacy():
-    FAR.legacy.normal()
-
-
-def draws_globally():
-    np.random.normal()
-
-
-def state():
-    far = vars(FAR) | {"inner": vars(FAR.inner.own), "rng": FAR.rng.bit_generator.state}
-    legacy = FAR.legacy.get_state()[2], np.random.get_state()[2]
-    return copy.deepcopy((repr(far), legacy, TOTAL, Far.shared, defaults.__defaults__))
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        *(adds, counts, nests, queues, marks, fills, shares, defaults),
-        *(draws, draws_legacy, draws_globally),
-    ],
-)
-def test_what_is_changed_or_drawn_anywhere_is_refused_and_taken_back(change):
-    def helper(x):
-        change()
-        return x * 2
-
-    before = state()
-    with pytest.raises(CompileError, match=r"changes when|draws random"):
-        gl.compile(lambda x: helper(x))(X)
-    assert state() == before
-
-
-@pytest.mark.parametrize("made", [itertools.count(1), iter([1, 2]), (i for i in range(3))])
-def test_what_is_used_up_is_refused(made):
-    with pytest.raises(CompileError, match="after each use"):
-        gl.compile(lambda x: x * next(made))(X)
-    assert next(made) in (0, 1)

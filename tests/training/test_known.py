@@ -102,6 +102,8 @@ class Callable:
         lambda z, t: helper(z, t) * RNG.normal(),
         lambda z, t: helper(z, t) * np.random.normal(),
         lambda z, t: [print(z), helper(z, t)][1],
+        lambda z, t: helper(z, t) * isinstance(t, np.ndarray),
+        lambda z, t: helper(z, t) * (type(t) is np.ndarray),
     ],
 )
 def test_not_plain(fn):

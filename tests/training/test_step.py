@@ -61,7 +61,7 @@ def check_same(
         np.random.seed(0)
         random.seed(0)
         made = net()
-        optimizer = make(made.parameters(), lr=0.1)
+        optimizer = make([p for p in made.parameters() if p.requires_grad], lr=0.1)
         steps.append(kind(made, loss, optimizer))
         losses = []
         for i in range(8):
@@ -212,7 +212,45 @@ class Iterating(Net):
         return super().forward(x) / next(self.numbers)
 
 
-@pytest.mark.parametrize("net", [Legacy, Spawning, OfClass, Remembering, Iterating])
+class Writing(Net):
+    def forward(self, x):
+        self.layers[0].weight.data[0] = 0
+        return super().forward(x)
+
+
+class Scaling(Net):
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(np.ones(1, np.float32), requires_grad=False)
+
+    def forward(self, x):
+        self.scale.data *= 0.5
+        return super().forward(x) * self.scale
+
+
+class Assigning(Scaling):
+    def forward(self, x):
+        self.scale.data = self.scale.data + 1
+        return Net.forward(self, x) * self.scale
+
+
+class Ticking(Net):
+    def __init__(self):
+        super().__init__()
+        self.count = gl.Tensor(np.ones(1, np.float32))
+
+    def forward(self, x):
+        self.count.data[0] += 1
+        return super().forward(x) / self.count
+
+
+MODULES = [
+    *(Legacy, Spawning, OfClass, Remembering, Iterating),
+    *(Writing, Scaling, Assigning, Ticking),
+]
+
+
+@pytest.mark.parametrize("net", MODULES)
 def test_modules_that_draw_or_remember_stay_on_the_tape(net):
     assert check_same(net).why
 
@@ -220,6 +258,14 @@ def test_modules_that_draw_or_remember_stay_on_the_tape(net):
 def asks_for_types(z, t):
     assert isinstance(t, np.ndarray)
     return gl.mse(z, t)
+
+
+def catches(z, t):
+    try:
+        scale = float(t[0, 0])
+    except TypeError:
+        scale = 1.0
+    return gl.mse(z, t) * scale
 
 
 @pytest.mark.parametrize(
@@ -230,6 +276,8 @@ def asks_for_types(z, t):
         asks_for_types,
         lambda z, t: gl.mse(z, t.view(np.ndarray)),
         lambda z, t: gl.mse(z, t) * len(t.tobytes()),
+        lambda z, t: gl.mse(z, t) if hasattr(t, "tobytes") else gl.mae(z, t),
+        catches,
     ],
 )
 def test_losses_that_draw_or_ask_for_arrays_stay_on_the_tape(loss):
