@@ -2,8 +2,9 @@
 
 A page says where it wants something by a comment: ``<!-- reference: gradlite.nn -->`` becomes the
 reference of a module's public names, ``<!-- rules -->`` the table of all derivative rules,
-``<!-- examples -->`` the scripts of examples/, and ``<!-- help: train -->`` what a command of the
-command line says of itself.
+``<!-- examples -->`` the scripts of examples/, ``<!-- help: train -->`` what a command of the
+command line says of itself, and ``<!-- pytorch: spellings -->`` a table of what PyTorch spells
+otherwise.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from pygments.lexers import PythonLexer
 
 from gradlite.autodiff.rule import DECOMPOSITIONS, RULES, Rule
 from gradlite.cli.app import gradlite
+from gradlite.coming_from_pytorch import as_markdown
 from gradlite.draw import draw
 from gradlite.draw.formulas import Formula, defined, explained, formulas
 from gradlite.draw.mathematics import entry_of
@@ -272,4 +274,5 @@ SECTIONS: dict[str, Callable[..., str]] = {
     "rules": rule_table,
     "examples": examples,
     "help": command_help,
+    "pytorch": as_markdown,
 }

@@ -46,6 +46,7 @@ from gradlite.autodiff.rules.fused import affine
 from gradlite.autodiff.rules.softmax import log_softmax, logsumexp, softmax
 from gradlite.autodiff.tensor import Tensor
 from gradlite.autodiff.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from gradlite.coming_from_pytorch import missing_from_package
 from gradlite.compiler import compile
 from gradlite.errors import GradliteError
 from gradlite.nn.losses import (
@@ -163,8 +164,7 @@ def __getattr__(name: str) -> Any:
     elif name in SUBMODULES:
         value = import_module(f"gradlite.{SUBMODULES[name]}")
     else:
-        hint = f": write np.{name}, as NumPy takes Tensors" if name in numpy.__all__ else ""
-        raise AttributeError(f"module 'gradlite' has no attribute {name!r}{hint}")
+        raise AttributeError(missing_from_package(name))
     globals()[name] = value
     return value
 

@@ -14,7 +14,7 @@ PACKAGE = Path(gradlite.__file__).parent
 
 # The one place to extend: each folder or file imports only from the layers above its own line.
 LAYERS = [
-    ("errors",),
+    ("errors", "coming_from_pytorch"),
     ("autodiff",),
     ("compiler",),
     ("scalar",),

@@ -25,6 +25,7 @@ from gradlite.autodiff.rule import (
 )
 from gradlite.autodiff.rules import activations
 from gradlite.autodiff.tensor import Tensor
+from gradlite.coming_from_pytorch import unknown_keywords
 from gradlite.errors import MissingRuleError, function_name
 
 IN_PLACE = {np.matmul: {"out", "axes"}}
@@ -59,7 +60,15 @@ def method(fn: Function, note: str = "") -> Operation:
     """Return the method that does what a NumPy function does."""
 
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return self.__array_function__(fn, (), (self, *args), kwargs)
+        try:
+            return self.__array_function__(fn, (), (self, *args), kwargs)
+        except TypeError:
+            advice = unknown_keywords(kwargs)
+            if not advice:
+                raise
+            raise MissingRuleError(
+                f"{function_name(fn)} takes NumPy's arguments by name. {advice}"
+            ) from None
 
     call.__name__ = fn.__name__
     call.__doc__ = f"Do what `numpy.{fn.__name__}` does.{note}"

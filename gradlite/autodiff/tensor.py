@@ -19,13 +19,14 @@ from gradlite.autodiff.operands import as_array, as_real
 from gradlite.autodiff.rule import Traced
 from gradlite.autodiff.tape import walk
 from gradlite.autodiff.writes import mark_written
+from gradlite.coming_from_pytorch import PyTorchSpellings
 from gradlite.errors import DetachError, DtypeError, GraphError, ShapeError, user_stacklevel
 
 new = object.__new__
 Operation = Callable[..., Any]
 
 
-class Tensor(ArrayInterface):
+class Tensor(ArrayInterface, PyTorchSpellings):
     """A NumPy array with a gradient.
 
     Parameters
