@@ -499,3 +499,37 @@ def test_values_in_debug_mode_are_differentiated_as_ever():
     assert x.grad == with_debug
     with gl.debug(), gl.no_grad():
         assert (x * 2)._prev == set()
+
+
+# -- precision --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "other",
+    [np.sqrt(8), np.zeros((2, 3)), np.arange(3), gl.Tensor(np.ones(3))],
+    ids=["scalar", "array", "integers", "Tensor"],
+)
+def test_what_turns_float32_into_float64_is_named_at_the_users_line(other):
+    x = leaf(np.ones((2, 3)), np.float32)
+    with gl.debug(), pytest.warns(UserWarning, match="np.divide of float32 gives float64") as seen:
+        y = other / x
+    assert y.dtype == np.float64
+    assert "because argument 0, of shape" in str(seen[0].message)
+    assert "astype(np.float32)" in str(seen[0].message)
+    assert seen[0].filename == __file__
+
+
+def test_float32_beside_numbers_of_python_and_what_is_converted_on_purpose_do_not_warn():
+    x = leaf(np.ones((2, 3)), np.float32)
+    with gl.debug():
+        assert (x * 8**0.5 + np.float32(1) + (x > 0)).dtype == np.float32
+        y = x.astype(np.float64) * np.sqrt(8)
+    assert y.dtype == np.float64
+
+
+def test_a_network_of_float32_says_which_layer_got_float64():
+    layer = gl.nn.Linear(3, 2, rng=0)
+    with gl.debug(), pytest.warns(UserWarning, match=r"shape \(5, 3\), is of float64"):
+        layer(np.ones((5, 3)))
+    with gl.debug():
+        assert layer(np.ones((5, 3), np.float32)).dtype == np.float32

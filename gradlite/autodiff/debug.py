@@ -1,4 +1,4 @@
-"""Debug mode: where NaN and Inf come from, and which saved array was changed.
+"""Debug mode: where NaN, Inf and float64 come from, and which saved array was changed.
 
 An inspector checks the output of every operation and every cotangent of the walk. This costs
 several passes over each array, so it is a mode and not the default.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import linecache
 import sys
+import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ import numpy as np
 from gradlite.autodiff.modes import Mode, ModeContext
 from gradlite.autodiff.node import Node
 from gradlite.autodiff.rule import Rule
-from gradlite.errors import MutationError, NonFiniteError, is_library
+from gradlite.errors import MutationError, NonFiniteError, is_library, user_stacklevel
 
 
 class Note(NamedTuple):
@@ -34,7 +35,8 @@ class debug(ModeContext):
     that is not finite stops the program with the operation, the shapes of its arguments and
     the line of your code that called it, whether it appears in the forward or in the backward
     pass. Arrays that a rule will read are fingerprinted when they are recorded and compared
-    before they are used.
+    before they are used. An operation that makes float64 of float32, because of the type of
+    another argument, warns: from there on, a network of float32 takes up to twice the time.
 
     Parameters
     ----------
@@ -80,6 +82,7 @@ class debug(ModeContext):
         if node is not None:
             node.note = Note(where, [_checksum(saved) for _, saved in _saved(node)])
         self._check(rule.name, args, ans, where, rule.undefined)
+        _check_precision(rule.name, args, ans)
 
     def _check(self, name: str, args: Any, ans: Any, where: str, undefined: str = "") -> None:
         for i, arg in enumerate(args):
@@ -122,6 +125,25 @@ class debug(ModeContext):
         if not self.inf or not _has(np.isinf, values):
             return False
         return not any(_has(_not_finite, source) for source in sources)
+
+
+def _check_precision(name: str, args: Any, ans: Any) -> None:
+    """Warn at the user's line if one argument's type makes float64 of another's."""
+    if getattr(ans, "dtype", None) != np.float64:
+        return
+    types = [arg.dtype if hasattr(arg, "dtype") else None for arg in args]
+    less = next((kind for kind in types if kind in (np.float16, np.float32)), None)
+    if less is None:
+        return
+    for i, kind in enumerate(types):
+        if kind is not None and np.promote_types(less, kind) == np.float64:
+            warnings.warn(
+                f"{name} of {less} gives float64, because argument {i}, of shape "
+                f"{np.shape(args[i])}, is of {kind}: convert it with .astype(np.{less}), or write "
+                f"a number as Python's (8**0.5 for np.sqrt(8)).",
+                stacklevel=user_stacklevel(),
+            )
+            return
 
 
 def _not_finite(array: Any) -> Any:
