@@ -237,7 +237,7 @@ PACKAGE: Table = {
         Row("gl.vmap(f)(t)", "np.stack([f(row) for row in t])", "or an f of whole batches"),
     ),
     "Gradients, data, files": (
-        Row("gl.autograd.grad(f(t), t)[0]", "gl.grad(f)(t)", "or f(t).backward() and t.grad"),
+        Row("gl.autograd.grad(f(t), t)[0]", "gl.grad(f)(t)", "f may be lambda x: net(x).sum()"),
         Row("gl.autograd.functional.jacobian(f, t)", "gl.jacobian(f)(t)"),
         Row("gl.autograd.functional.hessian(f, t)", "gl.hessian(f)(t)"),
         Row("gl.autograd.Function", "gl.primitive", "with gl.defvjp for its derivative"),
