@@ -35,7 +35,7 @@ LITERAL = 8
 """Constant arrays of at most so many elements are written out."""
 
 
-RESERVED = ("np", "Retrace", "constant", "base64")
+RESERVED = ("np", "Retrace", "constant", "base64", "DATA")
 
 
 class Text:

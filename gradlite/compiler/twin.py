@@ -6,6 +6,7 @@ counts is taken back: the first run draws and counts it.
 
 from __future__ import annotations
 
+import builtins
 import copy
 import keyword
 import re
@@ -20,6 +21,7 @@ import numpy as np
 from gradlite.autodiff.node import GradAccumulator, Node
 from gradlite.compiler.memory import watched
 from gradlite.compiler.program import Program
+from gradlite.compiler.source import RESERVED
 from gradlite.compiler.symbols import Symbol, as_symbols
 from gradlite.errors import CompileError
 
@@ -27,6 +29,11 @@ from gradlite.errors import CompileError
 def is_network(fn: Any) -> bool:
     """Return whether a function is an object with parameters and buffers."""
     return hasattr(fn, "named_parameters") and hasattr(fn, "named_buffers")
+
+
+def is_reserved(word: str) -> bool:
+    """Return whether a word has a meaning in every program."""
+    return word in RESERVED or keyword.iskeyword(word) or hasattr(builtins, word)
 
 
 class Draws:
@@ -126,9 +133,8 @@ class Twin:
         )
 
     def _input(self, name: str, array: np.ndarray) -> tuple[str, Symbol]:
-        word = re.sub(r"\W", "_", "_".join(reversed(name.split("."))))
-        word = f"p_{word}" if word[0].isdigit() or keyword.iskeyword(word) else word
-        while word in self._taken:
+        word = "_".join(reversed(re.sub(r"[^\w.]", "_", name).split("."))).lstrip("_0123456789")
+        while not word or word in self._taken or is_reserved(word):
             word += "_"
         self._taken.add(word)
         self.arrays[word] = array

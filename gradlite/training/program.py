@@ -83,7 +83,9 @@ class StepProgram:
         for vector in optimizer.vectors:
             vector.bind()  # someone may have assigned p.data
         program = self._program = Program()
-        self._taken = {*ROWS, "step"}
+        count = 1 + max(len(optimizer.vectors), len(penalties or ()))
+        numbers = (f"{n}{i or ''}" for n in ("lr", "t", "strength") for i in range(count))
+        self._taken = {*ROWS, "step", "loss", *numbers}
         inputs = [
             None if part is None else as_symbols(program, program.input(name, part))
             for name, part in zip(ROWS, batch, strict=True)
@@ -196,6 +198,8 @@ class StepProgram:
                 parts = {n: x for n, x in arrays.items() if np.may_share_memory(x, flat)}
                 whole = [n for n, x in parts.items() if x.shape == flat.shape]
                 name = (whole or [f"all_{wish}{len(lines) or ''}"])[0]
+                while not whole and name in namespace:
+                    name += "_"
                 namespace[name] = flat
                 arrays = {n: x for n, x in arrays.items() if n not in parts}
                 lines.append(_made(name, flat, wish == "grads"))

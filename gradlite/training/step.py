@@ -89,7 +89,9 @@ class CompiledStep:
 
         It has the parameters, and what the optimiser remembers, as they are now. Its function
         ``step(x, target, lr, t)`` takes a step with the learning rate `lr`, the step's number `t`,
-        counted from 1, and returns the loss.
+        counted from 1, and returns the loss. Without `lr` and `t` it moves nothing, and leaves the
+        gradient in arrays: that of a step which the optimiser takes itself (Adagrad, dampening,
+        float16, parameters that the loss does not use).
 
         Parameters
         ----------

@@ -339,3 +339,39 @@ class Twice(nn.Module):
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_gradients_in_a_wider_type_are_summed_in_that_of_the_parameter(loss, dtype):
     check_same(net=lambda: Twice().astype(dtype), loss=loss)
+
+
+# -- the text ---------------------------------------------------------------------------------
+
+NAMES = [
+    *("for", "class", "None", "my head", "a-b", "a_b", "1", "", "_", "é"),
+    *("lr", "lr1", "t", "t1", "loss", "step", "x", "target", "weight_of_rows", "strength"),
+    *("np", "constant", "base64", "DATA", "Retrace", "float", "abs", "sum", "add"),
+    *("params", "grads", "all_params", "exp_avg", "c_0_1", "buffer1", "grad_x_"),
+]
+
+
+class Odd(nn.Module):
+    """Names its parameters as no Python variable, or as those of the program, are named."""
+
+    def __init__(self):
+        rng = np.random.default_rng(0)
+        self.heads = {name: nn.Linear(4, 3, rng=rng) for name in NAMES[:10]}
+        self.shifts = {name: nn.Parameter(rng.normal(size=3).astype("f")) for name in NAMES}
+        self.own = [name for name in NAMES[10:] if name != "step"]
+        vars(self).update((name, nn.Parameter(np.ones(3, np.float32))) for name in self.own)
+
+    def forward(self, x):
+        h = sum(head(x) for head in self.heads.values())
+        h = sum((shift * 0.1 for shift in self.shifts.values()), h)
+        return sum((vars(self)[name] * 0.1 for name in self.own), h)
+
+
+def test_parameters_may_have_any_name(tmp_path):
+    step = check_same(net=Odd)
+    assert not step.why
+    step.save(tmp_path / "step.py")
+    names = {}
+    exec((tmp_path / "step.py").read_text(encoding="utf-8"), names)
+    for i in (8, 9):
+        assert float(names["step"](*batch(i), 0.1, i + 1)) == step(*batch(i))
