@@ -129,6 +129,8 @@ def text_of(estimator: Any, inputs: Inputs | None = None) -> str:
             rows = rng.normal(size=(n, features)).astype(dtype)
             defined.append(write(network, (rows,), {}, buffers=False))
     one, other = defined
+    if "raise Retrace" in one.function + other.function:
+        raise CompileError.here("The network takes another way for other numbers: use np.where.")
     named: Any = one.namespace.items()
     pairs: Any = [(x, other.namespace.get(name)) for name, x in named]
     arrays = [pair for pair in pairs if isinstance(pair[0], np.ndarray)]

@@ -153,3 +153,24 @@ def test_what_cannot_be_exported_says_why(tmp_path):
     with pytest.raises(CompileError, match="needs NumPy alone"):
         gl.export_numpy(model, tmp_path / "no.py")
     assert not (tmp_path / "no.py").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda z: z if np.mean(z) > 0 else -z,
+        lambda z: z * 2 if z[0, 0] > 0 else z,
+        lambda z: z if np.all(np.abs(z) < 3) else z / 3,
+    ],
+)
+def test_a_network_with_ways_that_depend_on_numbers_is_refused(change, tmp_path):
+    class Choosing(nn.Linear):
+        def forward(self, x):
+            return change(super().forward(x))
+
+    def build(in_features, out_features):
+        return Choosing(in_features, out_features, rng=np.random.default_rng(0))
+
+    model = NetClassifier(build, max_iter=1, random_state=0).fit(X, Y)
+    with pytest.raises(CompileError, match="another way"):
+        gl.export_numpy(model, tmp_path / "no.py")
