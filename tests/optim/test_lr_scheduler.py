@@ -279,6 +279,7 @@ def test_a_group_added_later_has_its_own_rate():
     optimizer.add_param_group({"params": [gl.Tensor(1.0)], "lr": 0.8})
     scheduler.step()
     assert scheduler.get_last_lr() == pytest.approx([0.225, 0.0375, 0.8 * 0.75 / 0.625])
+    assert scheduler.base_lrs == [0.3, 0.05, 0.8]
 
 
 def test_schedulers_join_schedulers_that_join():
