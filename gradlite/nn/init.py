@@ -222,6 +222,12 @@ def sparse(tensor: A, sparsity: float, std: float = 0.01, *, rng: Rng = None) ->
     """Draw a matrix from ``normal(0, std)``, with zeros as a part `sparsity` of each column.
 
     Martens, "Deep learning via Hessian-free optimization" (ICML 2010).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> (sparse(np.empty((4, 3)), 0.5, rng=np.random.default_rng(0)) == 0).sum(axis=0)
+    array([2, 2, 2])
     """
     array = _matrix(tensor, "sparse")
     rng = generator(rng)
@@ -231,7 +237,15 @@ def sparse(tensor: A, sparsity: float, std: float = 0.01, *, rng: Rng = None) ->
 
 
 def eye(tensor: A) -> A:
-    """Fill a matrix with the identity: ones on the diagonal, zeros elsewhere."""
+    """Fill a matrix with the identity: ones on the diagonal, zeros elsewhere.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> eye(np.empty((2, 3)))
+    array([[1., 0., 0.],
+           [0., 1., 0.]])
+    """
     array = _matrix(tensor, "eye")
     array[...] = np.eye(*array.shape)
     return tensor
@@ -246,6 +260,14 @@ def dirac(tensor: A, groups: int = 1) -> A:
         The weight of a convolution of one to three dimensions, of odd size.
     groups : int, default 1
         The number of groups, in each of which it does so.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> dirac(np.empty((2, 1, 3)))
+    array([[[0., 1., 0.]],
+    <BLANKLINE>
+           [[0., 0., 0.]]])
     """
     array = _array(tensor)
     if not 3 <= array.ndim <= 5 or len(array) % groups:

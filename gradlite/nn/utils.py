@@ -151,6 +151,13 @@ def remove_weight_norm(module: M, name: str = "weight") -> M:
     ------
     ValueError
         If the weight has no norm of its own.
+
+    Examples
+    --------
+    >>> from gradlite import nn
+    >>> layer = remove_weight_norm(weight_norm(nn.Linear(3, 2)))
+    >>> [name for name, p in layer.named_parameters()]
+    ['bias', 'weight']
     """
     dims = dict(_dims(module))
     if name not in dims:

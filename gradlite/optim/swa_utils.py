@@ -94,7 +94,14 @@ def get_ema_multi_avg_fn(decay: float = 0.999) -> MultiAverage:
 
 
 def get_swa_avg_fn() -> Average:
-    """Return the formula of the mean of all updates, ``a + (p - a) / (n + 1)``."""
+    """Return the formula of the mean of all updates, ``a + (p - a) / (n + 1)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> get_swa_avg_fn()(np.array([1.0]), np.array([3.0]), 3)
+    array([1.5])
+    """
     return _swa
 
 
@@ -215,6 +222,15 @@ def update_bn(loader: Iterable[Any], model: Module) -> None:
         Batches: arrays, or tuples that begin with one.
     model : Module
         The network, an `AveragedModel` say.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gradlite import nn
+    >>> net = nn.BatchNorm1d(1)
+    >>> update_bn([np.array([[1.0], [3.0]], np.float32), np.array([[5.0], [7.0]], np.float32)], net)
+    >>> net.running_mean
+    array([4.], dtype=float32)
     """
     layers: list[Any] = [
         layer
@@ -254,6 +270,18 @@ class SWALR(_Factor):
         Along a cosine or a line.
     last_epoch : int, default -1
         See `LRScheduler`.
+
+    Examples
+    --------
+    >>> import gradlite as gl
+    >>> from gradlite.optim import SGD
+    >>> optimizer = SGD([gl.Tensor([1.0], requires_grad=True)], lr=1.0)
+    >>> scheduler = SWALR(optimizer, swa_lr=0.5, anneal_epochs=3)
+    >>> for epoch in range(3):
+    ...     optimizer.step()
+    ...     scheduler.step()
+    >>> scheduler.get_last_lr()
+    [0.5]
     """
 
     def __init__(

@@ -104,6 +104,18 @@ class StepLR(_Scheduled):
     gamma : float, default 0.1
     last_epoch : int, default -1
         See `LRScheduler`.
+
+    Examples
+    --------
+    >>> import gradlite as gl
+    >>> from gradlite.optim import SGD
+    >>> optimizer = SGD([gl.Tensor([1.0], requires_grad=True)], lr=1.0)
+    >>> scheduler = StepLR(optimizer, step_size=2, gamma=0.5)
+    >>> for epoch in range(4):
+    ...     optimizer.step()
+    ...     scheduler.step()
+    >>> scheduler.get_last_lr()
+    [0.25]
     """
 
     def __init__(
@@ -122,6 +134,18 @@ class ExponentialLR(_Scheduled):
     gamma : float
     last_epoch : int, default -1
         See `LRScheduler`.
+
+    Examples
+    --------
+    >>> import gradlite as gl
+    >>> from gradlite.optim import SGD
+    >>> optimizer = SGD([gl.Tensor([1.0], requires_grad=True)], lr=1.0)
+    >>> scheduler = ExponentialLR(optimizer, gamma=0.5)
+    >>> for epoch in range(3):
+    ...     optimizer.step()
+    ...     scheduler.step()
+    >>> scheduler.get_last_lr()
+    [0.125]
     """
 
     def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
@@ -141,6 +165,18 @@ class LinearLR(_Scheduled):
         The number of epochs of the change.
     last_epoch : int, default -1
         See `LRScheduler`.
+
+    Examples
+    --------
+    >>> import gradlite as gl
+    >>> from gradlite.optim import SGD
+    >>> optimizer = SGD([gl.Tensor([1.0], requires_grad=True)], lr=1.0)
+    >>> scheduler = LinearLR(optimizer, start_factor=0.5, total_iters=4)
+    >>> for epoch in range(2):
+    ...     optimizer.step()
+    ...     scheduler.step()
+    >>> scheduler.get_last_lr()
+    [0.75]
     """
 
     def __init__(
@@ -166,6 +202,18 @@ class ConstantLR(_Factor):
         The number of these epochs.
     last_epoch : int, default -1
         See `LRScheduler`.
+
+    Examples
+    --------
+    >>> import gradlite as gl
+    >>> from gradlite.optim import SGD
+    >>> optimizer = SGD([gl.Tensor([1.0], requires_grad=True)], lr=1.0)
+    >>> scheduler = ConstantLR(optimizer, factor=0.25, total_iters=2)
+    >>> for epoch in range(1):
+    ...     optimizer.step()
+    ...     scheduler.step()
+    >>> scheduler.get_last_lr()
+    [0.25]
     """
 
     def __init__(
@@ -196,6 +244,18 @@ class MultiStepLR(_Factor):
     gamma : float, default 0.1
     last_epoch : int, default -1
         See `LRScheduler`.
+
+    Examples
+    --------
+    >>> import gradlite as gl
+    >>> from gradlite.optim import SGD
+    >>> optimizer = SGD([gl.Tensor([1.0], requires_grad=True)], lr=1.0)
+    >>> scheduler = MultiStepLR(optimizer, milestones=[1, 3], gamma=0.5)
+    >>> for epoch in range(3):
+    ...     optimizer.step()
+    ...     scheduler.step()
+    >>> scheduler.get_last_lr()
+    [0.25]
     """
 
     def __init__(
@@ -226,6 +286,18 @@ class PolynomialLR(_Factor):
     power : float, default 1.0
     last_epoch : int, default -1
         See `LRScheduler`.
+
+    Examples
+    --------
+    >>> import gradlite as gl
+    >>> from gradlite.optim import SGD
+    >>> optimizer = SGD([gl.Tensor([1.0], requires_grad=True)], lr=1.0)
+    >>> scheduler = PolynomialLR(optimizer, total_iters=4)
+    >>> for epoch in range(1):
+    ...     optimizer.step()
+    ...     scheduler.step()
+    >>> scheduler.get_last_lr()
+    [0.75]
     """
 
     def __init__(
@@ -261,6 +333,18 @@ class CosineAnnealingLR(_Factor):
         The lowest rate.
     last_epoch : int, default -1
         See `LRScheduler`.
+
+    Examples
+    --------
+    >>> import gradlite as gl
+    >>> from gradlite.optim import SGD
+    >>> optimizer = SGD([gl.Tensor([1.0], requires_grad=True)], lr=1.0)
+    >>> scheduler = CosineAnnealingLR(optimizer, T_max=2, eta_min=0.25)
+    >>> for epoch in range(2):
+    ...     optimizer.step()
+    ...     scheduler.step()
+    >>> scheduler.get_last_lr()
+    [0.25]
     """
 
     def __init__(
