@@ -93,8 +93,7 @@ def is_plain(fn: Any, depth: int = 4) -> bool:
     --------
     >>> is_plain(lambda z, t: np.mean((z - t) ** 2))
     True
-    >>> calls = []
-    >>> is_plain(lambda z, t: np.mean(z - t) / len(calls))
+    >>> is_plain(open)  # what a file says may change
     False
     """
     if is_own(fn):

@@ -284,6 +284,7 @@ def test_functions_of_our_own_take_plain_arrays(spec: Any, call: Any) -> None:
         np.testing.assert_allclose(mine, right, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.filterwarnings("ignore:.* gives float64:UserWarning")  # of calls with two types
 @pytest.mark.parametrize(("spec", "call"), CALLS)
 def test_debug_mode_finds_nothing_where_all_is_finite(spec: Any, call: Any) -> None:
     """A definition that brings a NaN of its own would be reported as one of the user's."""

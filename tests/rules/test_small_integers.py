@@ -55,7 +55,9 @@ def test_a_constant_of_small_integers_counts_as_its_numbers(
 
 
 # Products of integers are NumPy's, and integer targets of a cross-entropy are classes.
-PRODUCTS = {"gl.affine", "gl.linear", "gl.convolve", "gl.conv_input", "gl.conv_weight"}
+PRODUCTS = {
+    "gl.affine", "gl.linear", "gl.step_linear", "gl.convolve", "gl.conv_input", "gl.conv_weight",
+}  # fmt: skip
 OTHERS = {"gl.cross_entropy", "gl.avg_unpool"}
 OURS = [
     param
