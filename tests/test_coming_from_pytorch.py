@@ -1,7 +1,10 @@
 """What PyTorch's users type: an error that names ours, and ours does what PyTorch's does."""
 
+import re
+
 import numpy as np
 import pytest
+import threadpoolctl
 
 import gradlite as gl
 from gradlite import nn
@@ -48,17 +51,18 @@ def names(tmp_path):
     rows = [(0.0, 1), (1.0, 0)]
     return made | {
         "gl": gl, "np": np, "nn": nn, "f": lambda x: (x**2).sum(), "path": path, "rows": rows,
-        "state": {"weight": np.ones(2)}, "rng": np.random.default_rng(0),
+        "threadpoolctl": threadpoolctl, "state": {"weight": np.ones(2)},
+        "rng": np.random.default_rng(0),
     }  # fmt: skip
 
 
 def outcome(code, names):
-    """The value of an expression, or of the name that a statement changes."""
+    """The value of an expression, or of the name with which a statement does something."""
     try:
         return eval(code, names)
     except SyntaxError:
         exec(code, names)
-        return names[code.split(": ")[-1].split(".")[0].split("[")[0].split()[0]]
+        return names[re.match(r"(?:with .*: )?(\w+)", code)[1]]
 
 
 def code(row):
@@ -111,7 +115,7 @@ DIFFERENT = {
     "t.type(np.float32)", "t.to(np.float32)", "t.masked_fill_(mask, 0.0)",
     "gl.device('cpu')", "gl.cuda.is_available()", "gl.meshgrid(x, x)", "gl.as_tensor(x)",
     "gl.float", "gl.long", "gl.from_numpy(x)", "t.unfold(1, 2, 1)", "gl.vmap(f)(t)",
-    "gl.func.grad(f)(t)", "t.tile(2, 1)", "t.unique()",
+    "gl.func.grad(f)(t)", "t.tile(2, 1)", "t.unique()", "t.new_empty(3)",
 }  # fmt: skip
 """Rows whose value cannot be compared as it is."""
 
