@@ -350,6 +350,11 @@ def unknown_keywords(keywords: dict[str, object]) -> str:
     return " ".join(row.advice for row in rows)
 
 
+def meant_by(code: str) -> str:
+    """Return what to write in place of a spelling that has another meaning here."""
+    return next(f"For PyTorch's {code}, write {m.write}." for m in MEANINGS if m.code == code)
+
+
 def _advice(name: str, *tables: Table) -> str:
     """Return what to write in place of a name: what its rows say, or NumPy's function, or ''."""
     for table in tables:

@@ -99,6 +99,14 @@ def test_another_meaning_is_not_what_pytorch_gives(row, names):
             assert not isinstance(here, np.ndarray)
 
 
+@pytest.mark.parametrize(
+    "row", [row for row in MEANINGS if row.code.startswith("b.")], ids=lambda row: row.code
+)
+def test_an_error_of_another_meaning_names_what_to_write(row, names):
+    with pytest.raises((TypeError, ValueError), match=re.escape(f"write {row.write}.")):
+        outcome(row.code, names)
+
+
 @pytest.fixture
 def torch_names(names):
     torch = pytest.importorskip("torch")

@@ -46,7 +46,7 @@ NAMES = {
     "np.can_cast": (lambda t: np.can_cast(t, int), "type"),
     "np.apply_along_axis": (lambda t: np.apply_along_axis(np.sum, 0, t), "np.stack"),
     "dim=": (lambda t: t.sum(dim=0), "t.sum(axis=0)"),
-    "dim= of a function": (lambda t: gl.softmax(t, dim=0), "calls it axis"),
+    "dim= of a function": (lambda t: gl.softmax(t, dim=0), "t.sum(axis=0)"),
     "np.vectorize": (lambda t: np.vectorize(lambda v: v * 2)(t), "whole Tensor"),
     "round": (lambda t: round(t[0]), "np.round"),
     "divmod": (lambda t: divmod(t, 2.0), "t // y"),

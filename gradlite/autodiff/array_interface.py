@@ -17,6 +17,7 @@ from gradlite.autodiff.modes import is_differentiated
 from gradlite.autodiff.operands import as_plain, is_array_like
 from gradlite.autodiff.rule import Traced, to_data
 from gradlite.autodiff.rules import elementwise, indexing, shape
+from gradlite.coming_from_pytorch import meant_by
 from gradlite.errors import DetachError, DtypeError, ShapeError
 
 SCIPY_PRODUCTS = ("_matmul_dispatch", "_rmatmul_dispatch")  # of scipy.sparse
@@ -62,13 +63,20 @@ class ArrayInterface(Traced):
         new_shape = shape[0] if len(shape) == 1 else shape
         return self.__array_function__(np.reshape, (), (self, new_shape), {"order": order})
 
-    def flatten(self: Any) -> Any:
+    def flatten(self: Any, *axes: Any) -> Any:
         """Return all elements along one axis, a copy."""
+        if axes:
+            raise TypeError(f"flatten() takes no axes, as NumPy's. {meant_by('b.flatten(1)')}")
         return self.ravel().copy()
 
     def transpose(self: Any, *axes: Any) -> Any:
         """Permute the axes; without arguments, reverse them."""
         order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None
+        if len(axes) == 2 and self.ndim != 2:
+            raise ShapeError(
+                f"transpose({axes[0]}, {axes[1]}) of a Tensor of shape {self.shape}: transpose "
+                f"permutes all axes, as NumPy's. {meant_by('b.transpose(0, 1)')}"
+            )
         return self.__array_function__(np.transpose, (), (self, order), {})
 
     def astype(self: Any, dtype: Any) -> Any:

@@ -25,11 +25,10 @@ from typing import Any
 import numpy as np
 
 from gradlite.autodiff.saved_inputs import SavedInputs
+from gradlite.coming_from_pytorch import unknown_keywords
 from gradlite.errors import MissingRuleError, function_name
 
 Function = Callable[..., Any]
-
-NUMPYS_NAMES = {"dim": " NumPy calls it axis.", "keepdim": " NumPy calls it keepdims."}
 
 
 class Traced:
@@ -226,7 +225,7 @@ class Rule:
             raise MissingRuleError(
                 f"{self.name} on a Tensor does not take the argument {name!r}: its derivative "
                 f"rule knows {', '.join(sorted(self.params)) or 'no keyword arguments'}."
-                f"{NUMPYS_NAMES.get(name, '')}"
+                f" {unknown_keywords({name: None})}".rstrip()
             )
         return known, call
 
