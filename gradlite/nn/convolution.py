@@ -15,7 +15,7 @@ from gradlite.autodiff.rules.convolution import (
 )
 from gradlite.autodiff.rules.windows import Size, for_each_axis
 from gradlite.errors import ShapeError
-from gradlite.nn.layers import check_size, uniform_parameter
+from gradlite.nn.layers import check_size, in_type_of, uniform_parameter
 from gradlite.nn.module import Module, Rng, generator
 from gradlite.nn.normalization import options
 
@@ -112,6 +112,7 @@ class _Convolution(_Kernels):
     def forward(self, x: Any) -> Any:
         """Convolve."""
         self._check_input(x.shape)
+        x = in_type_of(x, self.weight)
         padding = self.padding
         if self.padding_mode != "zeros" and padding != "valid":
             x, padding = self._pad(x), 0
@@ -237,6 +238,7 @@ class _TransposedConvolution(_Kernels):
     def forward(self, x: Any) -> Any:
         """Convolve, the other way round."""
         self._check_input(x.shape)
+        x = in_type_of(x, self.weight)
         convolve = conv_transpose1d if self.axes == 1 else conv_transpose2d
         options = self.stride, self.padding, self.output_padding, self.groups, self.dilation
         return convolve(x, self.weight, self.bias, *options)

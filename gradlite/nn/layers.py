@@ -42,6 +42,16 @@ def uniform_parameter(
     return init.uniform(Parameter(np.empty(shape, dtype), copy=False), -bound, bound, rng=rng)
 
 
+def in_type_of(x: Any, weight: Any) -> Any:
+    """Return an input in the weights' type, if it is of float64 and they are not.
+
+    NumPy's numbers are of float64: they would make all of a network of float32 compute in it.
+    """
+    wanted = weight.dtype
+    given = getattr(x, "dtype", wanted)
+    return x if given is wanted or getattr(given, "char", "") != "d" else x.astype(wanted)
+
+
 # -- layers with weights ----------------------------------------------------------------------
 
 
@@ -69,7 +79,7 @@ class Linear(Module):
     Notes
     -----
     The input is an array or Tensor of shape ``(..., in_features)``, or a scipy sparse matrix of
-    shape ``(n, in_features)``.
+    shape ``(n, in_features)``. In float64, it is converted to the weights' type.
 
     Examples
     --------
@@ -99,6 +109,7 @@ class Linear(Module):
 
     def forward(self, x: Any) -> Any:
         """Apply the layer to each row."""
+        x = in_type_of(x, self.weight)
         kind = type(x)
         if kind is not np.ndarray and kind is not Tensor and hasattr(x, "tocsr"):
             return self._forward_sparse(x)

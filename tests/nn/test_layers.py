@@ -364,3 +364,24 @@ def test_a_network_learns_and_float32_stays() -> None:
     assert loss.dtype == F32
     assert {p.grad.dtype for p in net.parameters()} == {np.dtype(F32)}
     assert np.mean(net(x).data.argmax(1) == y) > 0.95
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [(nn.Linear(3, 2, rng=0), (4, 3)), (nn.Conv1d(3, 2, 1, rng=0), (4, 3, 5)),
+     (nn.Conv2d(3, 2, 1, rng=0), (4, 3, 5, 5))],
+    ids=["Linear", "Conv1d", "Conv2d"],
+)  # fmt: skip
+def test_an_input_in_float64_does_not_make_a_network_of_float32_compute_in_it(layer, shape):
+    x = np.random.default_rng(0).normal(size=shape)
+    as_leaf = gl.Tensor(x, requires_grad=True)
+    for given in (x, as_leaf):
+        out = layer(given)
+        assert out.dtype == np.float32
+        np.testing.assert_array_equal(out.data, layer(x.astype(np.float32)).data)
+    out.sum().backward()
+    assert as_leaf.grad.dtype == np.float64
+    layer.requires_grad_(False)
+    assert gl.compile(lambda given: layer(given).sum())(x).dtype == np.float32
+    assert layer.astype(np.float64)(x).dtype == np.float64
+    assert layer(x.astype(np.float32)).dtype == np.float64  # the type of the weights
