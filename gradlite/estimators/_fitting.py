@@ -89,6 +89,7 @@ class Fitting:
         elif est.t_:
             self._keep()  # to go back to where training diverges at once
         state.resume = None
+        full = n // self.batch_size
         self.trainer = Trainer(
             est._module,
             est._objective,
@@ -96,6 +97,7 @@ class Fitting:
             penalties(est, est._module, self.optimizer),
             est.max_grad_norm,
             compiled=not incremental,
+            planned={n % self.batch_size: self.epochs, self.batch_size: self.epochs * full},
         )
         if not (is_known(est._module) and (not callable(est.loss) or is_plain(est.loss))):
             self.trainer.compiled = False

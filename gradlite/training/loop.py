@@ -25,6 +25,9 @@ from gradlite.training.update import L2, total_weight
 MOST = 8
 """So many ways through network and loss get a program, for each kind of batch."""
 
+MANY, SOON = 150, 4
+"""Where at least so many batches of a kind are planned, so many take the tape: tracing will pay."""
+
 KINDS = 16
 """So many kinds of batches have programs at a time."""
 
@@ -53,6 +56,8 @@ class Trainer:
         be done. After a change to the module, `forget` the programs.
     patience : int, default 64
         So many batches of each kind take the tape: tracing takes as long as a hundred steps.
+    planned : dict of int to int
+        How many batches of so many rows there will be, unless training stops early.
     programs : dict
         For each kind of batch a program for each way through network and loss.
     seen : dict
@@ -68,6 +73,7 @@ class Trainer:
     max_grad_norm: float | None = None
     compiled: bool = False
     patience: int = 64
+    planned: dict[int, int] = field(default_factory=dict)
     programs: dict[Any, list[StepProgram]] = field(default_factory=dict)
     seen: dict[Any, int] = field(default_factory=dict)
     why: str = ""
@@ -124,7 +130,8 @@ class Trainer:
             return None
         key = moves, *((part.shape, part.dtype) for part in parts)
         self.seen[key] = self.seen.get(key, 0) + 1
-        if self.seen[key] <= self.patience:
+        many = bool(self.planned) and self.planned.get(len(y), 0) >= MANY
+        if self.seen[key] <= (min(self.patience, SOON) if many else self.patience):
             return None
         for vector in self.optimizer.vectors:
             vector.bind()  # someone may have assigned p.data
