@@ -84,7 +84,7 @@ def draw(
     >>> from gradlite import nn
     >>> from gradlite.draw import draw
     >>> net = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
-    >>> picture = draw(net, np.zeros((5, 3)))
+    >>> picture = draw(net, np.zeros((5, 3), np.float32))
     >>> picture
     <picture of 11 boxes and ovals>
     >>> [box.name for box in picture.scene.boxes.values() if box.kind == "parameter"]

@@ -118,7 +118,10 @@ def nodes_of_values(values: Iterable[Any]) -> dict[Any, Node]:
             if isinstance(y, Value) and y not in numbers and y not in nodes:
                 if y._made_by is not None:
                     return {}  # a result that is younger, as somebody has set _prev
-                nodes[y] = Node(None, (), (), np.float64(y.data), ())
+                try:
+                    nodes[y] = Node(None, (), (), np.float64(y.data), ())
+                except OverflowError:  # an int beyond all floats
+                    return {}
             parents.append(nodes.get(y) if isinstance(y, Value) else None)
         args = [p or getattr(y, "data", y) for p, y in zip(parents, given, strict=True)]
         nodes[x] = Node(rule, tuple(parents), tuple(args), None, ())

@@ -43,13 +43,15 @@ def uniform_parameter(
 
 
 def in_type_of(x: Any, weight: Any) -> Any:
-    """Return an input in the weights' type, if it is of float64 and they are not.
+    """Return an array in the weights' type, if it is of float64 and they are not.
 
     NumPy's numbers are of float64: they would make all of a network of float32 compute in it.
     """
     wanted = weight.dtype
     given = getattr(x, "dtype", wanted)
-    return x if given is wanted or getattr(given, "char", "") != "d" else x.astype(wanted)
+    if given is wanted or getattr(given, "char", "") != "d" or hasattr(x, "tocsr"):
+        return x
+    return x.astype(wanted)
 
 
 # -- layers with weights ----------------------------------------------------------------------

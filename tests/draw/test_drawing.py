@@ -130,7 +130,7 @@ class TwoInputs(nn.Module):
 
 def test_a_module_is_called_on_its_input():
     net = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
-    x = np.ones((5, 3))
+    x = np.ones((5, 3), np.float32)
     picture = draw(net, x)
     assert kinds(picture) == {
         "x": "input", "0.weight": "parameter", "0.bias": "parameter", "2.weight": "parameter",

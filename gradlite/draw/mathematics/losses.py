@@ -77,7 +77,7 @@ def poisson(params: Params) -> Entry:
     if params.get("log_input", True):
         made = loss("exp(x) - t * x", x="exp(x) - t", t=f"-x{stirling}")
     else:
-        rate = f"x + {params.get('eps', 1e-8):.0e}".replace("e-0", "e-")
+        rate = f"x + {params.get('eps', 1e-8):g}".replace("e-0", "e-")
         made = loss(f"x - t * log({rate})", x=f"1 - t / ({rate})", t=f"-log({rate}){stirling}")
     return made(params)
 
