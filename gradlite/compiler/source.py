@@ -71,6 +71,7 @@ class Text:
         self._functions: dict[Any, str] = {}
         self._constants: dict[Any, str] = {}
         self._buffer_count = 0
+        self._last: dict[str, int] = {}  # the last number given to a name
 
     def add(
         self,
@@ -142,11 +143,12 @@ class Text:
     def unused(self, wish: str) -> str:
         """Return a name that is not taken yet."""
         wish = re.sub(r"\W", "_", wish).lstrip("_0123456789")
-        name, i = wish, 1 if wish else 0
+        name, i = wish, self._last.get(wish, 1 if wish else 0)
         while not name or name in self.taken:
             i += 1
             name = f"{wish}_{i}" if wish[-1:].isdigit() else f"{wish or 't'}{i}"
         self.taken.add(name)
+        self._last[wish] = i
         return name
 
     def _buffer(self, shape: tuple[int, ...], dtype: Any) -> str:

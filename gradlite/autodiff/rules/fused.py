@@ -99,13 +99,12 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
 
 def dense(x: Any, W: Any, b: Any) -> Any:
     """Compute ``x @ W + b`` of arrays that fit, all rows in one product."""
-    ans = np.dot(x, W) if x.ndim <= 2 else np.dot(flat(x), W).reshape(*x.shape[:-1], W.shape[1])
-    if b is None:
-        return ans
-    if ans.dtype != b.dtype:
-        return ans + b
-    ans += b
-    return ans
+    rows = np.dot(x if x.ndim <= 2 else flat(x), W)
+    if b is not None and rows.dtype == b.dtype:
+        rows += b
+    elif b is not None:
+        rows = rows + b
+    return rows if x.ndim <= 2 else rows.reshape(*x.shape[:-1], W.shape[1])
 
 
 def rows_dot(g: Any, W: Any) -> Any:
