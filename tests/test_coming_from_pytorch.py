@@ -1,5 +1,6 @@
 """What PyTorch's users type: an error that names ours, and ours does what PyTorch's does."""
 
+import inspect
 import re
 
 import numpy as np
@@ -71,6 +72,8 @@ def code(row):
 
 @pytest.mark.parametrize("row", ROWS, ids=code)
 def test_an_error_names_what_to_write(row, names):
+    if "descending" in row.pytorch and "descending" in inspect.signature(np.argsort).parameters:
+        pytest.skip("this NumPy sorts in descending order, too")
     kind = TypeError if row in KEYWORDS else AttributeError
     with pytest.raises(kind) as caught:
         outcome(row.pytorch, names)
