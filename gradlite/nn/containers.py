@@ -296,10 +296,8 @@ class _Names(_Holder[T]):
 class ModuleDict(_Names[Module]):
     """Modules by name, for a `forward` that chooses among them.
 
-    Parameters
-    ----------
-    modules : mapping of str to Module, or iterable of pairs, optional
-        A name has no dot, and is not that of a method: "pop" is refused, as in PyTorch.
+    It is made of a mapping of str to Module, or of pairs. A name has no dot, and is not that of a
+    method: "pop" is refused, as in PyTorch.
 
     Examples
     --------
@@ -313,11 +311,9 @@ class ModuleDict(_Names[Module]):
 class ParameterDict(_Names[Parameter]):
     """Parameters by name.
 
-    Parameters
-    ----------
-    values : mapping of str to Parameter or array_like, or iterable of pairs, optional
-        Of arrays and Tensors parameters are made, also when they are assigned later. A name has no
-        dot, and is not that of a method.
+    It is made of a mapping of str to Parameter or array_like, or of pairs. Of arrays and Tensors
+    parameters are made, also when they are assigned later. A name has no dot, and is not that of
+    a method.
 
     Examples
     --------

@@ -80,7 +80,9 @@ class CrossEntropyLoss(_WeightedLoss):
     label_smoothing : float, default 0.0
         The share of each target that is spread over all classes.
 
-    See `gradlite.nn.functional.cross_entropy`, which it calls.
+    Notes
+    -----
+    It calls `gradlite.nn.functional.cross_entropy`.
 
     Examples
     --------
