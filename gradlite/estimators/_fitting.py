@@ -23,7 +23,7 @@ from gradlite.estimators._solvers import PLANNED, LearningRate, penalties, ready
 from gradlite.nn import BatchNorm1d
 from gradlite.nn.module import eval_mode
 from gradlite.training.data import Rows
-from gradlite.training.known import is_known, is_plain
+from gradlite.training.known import is_known, is_own, is_plain
 from gradlite.training.loop import PlateauDetector, Snapshot, Trainer, train
 
 
@@ -99,6 +99,8 @@ class Fitting:
             compiled=not incremental,
             planned={n % self.batch_size: self.epochs, self.batch_size: self.epochs * full},
         )
+        kinds = {type(part) for part in est._module.modules()}
+        self.own_code = callable(est.loss) or not all(map(is_own, kinds))
         if not (is_known(est._module) and (not callable(est.loss) or is_plain(est.loss))):
             self.trainer.compiled = False
             self.trainer.why = (
@@ -199,7 +201,8 @@ class Fitting:
         est.loss_curve_.append(loss)
         if self.context is not None:
             self.stopped = self._callbacks() or self.stopped
-            self.trainer.forget()  # a callback may have changed the network
+            if self.own_code:  # a callback may have changed what it refers to
+                self.trainer.compiled = False
         metric = -score if self.early and score is not None else loss
         if self._is_best(loss, score, metric) and not self.incremental:
             self._keep()
