@@ -52,8 +52,8 @@ class Trainer:
     max_grad_norm : float, optional
         Gradients with a larger norm are scaled down to it.
     compiled : bool, default False
-        Whether to compile the loss and its gradient, once for each kind of batch, where that can
-        be done. After a change to the module, `forget` the programs.
+        Whether to compile the step, once for each kind of batch, where that can be done. Changes
+        to the module are seen; after one to what its code refers to, `forget` the programs.
     patience : int, default 64
         So many batches of each kind take the tape: tracing takes as long as a hundred steps.
     planned : dict of int to int

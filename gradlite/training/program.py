@@ -27,7 +27,7 @@ from gradlite.compiler.twin import Twin
 from gradlite.errors import CompileError
 from gradlite.nn.module import Module
 from gradlite.optim import Optimizer
-from gradlite.training.update import L2, Update
+from gradlite.training.update import L2, Update, names_of_numbers
 
 ROWS = ("x", "target", "weight_of_rows")
 
@@ -83,9 +83,7 @@ class StepProgram:
         for vector in optimizer.vectors:
             vector.bind()  # someone may have assigned p.data
         program = self._program = Program()
-        count = 1 + max(len(optimizer.vectors), len(penalties or ()))
-        numbers = (f"{n}{i or ''}" for n in ("lr", "t", "strength") for i in range(count))
-        self._taken = {*ROWS, "step", "loss", *numbers}
+        self._taken = {*ROWS, "step", "loss", *names_of_numbers(optimizer, penalties or ())}
         inputs = [
             None if part is None else as_symbols(program, program.input(name, part))
             for name, part in zip(ROWS, batch, strict=True)
@@ -149,7 +147,7 @@ class StepProgram:
             if isinstance(result, Line) and name not in self._twin.arrays:
                 targets.setdefault(result, (name, array))
         numbers = [] if update is None else update.numbers
-        text = Text([*self._taken, *numbers, "loss"])
+        text = Text([*self._taken])
         text.add(program, results, targets)
         text.namespace.update(self._twin.arrays)
         for (name, array, _), result in zip(stored, results[1:], strict=True):

@@ -54,6 +54,12 @@ def total_weight(y: Any, w: Any) -> float:
     return len(y) if w is None else float(w.sum())
 
 
+def names_of_numbers(optimizer: Optimizer, penalties: Sequence[L2]) -> list[str]:
+    """Return what the numbers of a step are called: strengths, rates and counts."""
+    names = [f"strength{mark}" for mark in _marks(penalties)]
+    return names + [f"{n}{mark}" for mark in _marks(optimizer.vectors) for n in ("lr", "t")]
+
+
 class Update:
     """What a step does once the gradients are there, traced: it changes parameters in place.
 
@@ -86,8 +92,7 @@ class Update:
         ]
         if any(vector.data.dtype.char == "e" for vector in optimizer.vectors):
             raise CompileError.here("Parameters in float16 are updated in float32.")
-        self.numbers = [f"strength{mark}" for mark in _marks(penalties)]
-        self.numbers += [f"{name}{mark}" for mark in _marks(self._segments) for name in ("lr", "t")]
+        self.numbers = names_of_numbers(optimizer, penalties)
 
     def add_to(self, text: Text, loss: str) -> None:
         """Add the lines of a step to the text of a loss and its gradient; the loss is ``loss``."""
