@@ -75,6 +75,14 @@ class Embedding(Module):
         )
 
 
+def bilinear(x1: Any, x2: Any, weight: Any, bias: Any) -> Any:
+    """Compute ``x1 @ weight[k] @ x2 + bias[k]`` for each k, of shapes that fit."""
+    k, n, m = weight.shape
+    pairs = np.expand_dims(x1, -1) * np.expand_dims(x2, -2)
+    pairs = np.reshape(pairs, (*x1.shape[:-1], n * m))
+    return linear(pairs, np.reshape(weight, (k, n * m)), bias)
+
+
 class Bilinear(Module):
     """Compute ``x1 @ weight[k] @ x2 + bias[k]`` for each output k.
 
@@ -131,9 +139,7 @@ class Bilinear(Module):
                 f"{self._title()} got inputs of shapes {x1.shape} and {x2.shape}: expected "
                 f"(..., {n}) and (..., {m})."
             )
-        pairs = np.expand_dims(x1, -1) * np.expand_dims(x2, -2)
-        pairs = np.reshape(pairs, (*x1.shape[:-1], n * m))
-        return linear(pairs, self.weight.reshape(self.out_features, n * m), self.bias)
+        return bilinear(x1, x2, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         """Return the sizes."""

@@ -13,6 +13,7 @@ import numpy as np
 from gradlite.autodiff.rules import convolution, fused, normalization, pooling, softmax, sparse
 from gradlite.autodiff.tensor import Tensor
 from gradlite.errors import ShapeError
+from gradlite.nn.embedding import bilinear as bilinear_of
 from gradlite.nn.functional.sizes import as_given
 from gradlite.nn.layers import drop
 from gradlite.nn.modes import Rng, generator
@@ -65,8 +66,7 @@ def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
             f"bilinear: inputs of shapes {x.shape} and {y.shape} do not fit a weight of shape "
             f"{weight.shape}: expected (..., n), (..., m) and (out_features, n, m)."
         )
-    ans = np.einsum("...i,kij,...j->...k", x, weight, y)
-    return ans if bias is None else ans + bias
+    return bilinear_of(x, y, weight, bias)
 
 
 def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Any:
