@@ -227,7 +227,7 @@ def time(cell, form):
     """Return a cell as a time, in UTC if it names a time zone; a gap is NaT."""
     written = text(cell)
     if not written:
-        return np.datetime64("NaT")
+        return np.datetime64("NaT", "us")
     if not isinstance(cell, (date, np.datetime64)):  # a datetime is a date
         cell = PARSED
     if getattr(cell, "tzinfo", None):
